@@ -1,0 +1,160 @@
+//! Batches: several conditional writes that happen together or not at all.
+
+use super::key::Key;
+use super::row::{NewRow, Op, VALUE_BYTES_MAX, Version};
+use crate::error::{Error, ErrorKind, Result};
+use crate::keyring::random;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A batch has at most this many steps.
+pub const BATCH_STEPS_MAX: usize = 64;
+
+/// The values of one batch hold at most this many bytes together.
+pub const BATCH_BYTES_MAX: usize = 96 * 1024;
+
+/// What a step expects of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// No row is stored under it.
+    Absent,
+    /// The row stored under it is of this version.
+    Is(Version),
+}
+
+/// What a step does to its key.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// Nothing: the expectation is held until the commit, without making batches that share it
+    /// wait for each other.
+    Keep,
+    /// The row is put in place of what is there.
+    Put(NewRow),
+    /// The row is removed.
+    Delete,
+}
+
+/// One key of a batch: what is expected of it, and what is done to it.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The key.
+    pub key: Key,
+    /// What must hold for the batch to be applied.
+    pub expect: Expect,
+    /// What is done if it is.
+    pub write: Write,
+}
+
+/// Several conditional writes that happen together or not at all.
+///
+/// Each key that is written carries an expectation which the write itself falsifies, so a batch
+/// that is sent twice is applied at most once.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    op: Op,
+    steps: Vec<Step>,
+}
+
+impl Batch {
+    /// An empty batch with a random name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] where the system's random generator fails.
+    pub fn new() -> Result<Self> {
+        Ok(Self { op: fresh_op()?, steps: Vec::new() })
+    }
+
+    /// Puts a row where there is none.
+    pub fn insert(&mut self, key: Key, row: NewRow) -> &mut Self {
+        self.push(key, Expect::Absent, Write::Put(row))
+    }
+
+    /// Puts a row in place of the one of this version. Its terms must be the same.
+    pub fn replace(&mut self, key: Key, version: Version, row: NewRow) -> &mut Self {
+        self.push(key, Expect::Is(version), Write::Put(row))
+    }
+
+    /// Removes the row of this version.
+    pub fn delete(&mut self, key: Key, version: Version) -> &mut Self {
+        self.push(key, Expect::Is(version), Write::Delete)
+    }
+
+    /// Requires what `expect` says of a key that the batch does not write.
+    pub fn require(&mut self, key: Key, expect: Expect) -> &mut Self {
+        self.push(key, expect, Write::Keep)
+    }
+
+    /// The name of this batch, stored in each row that it puts.
+    pub fn op(&self) -> Op {
+        self.op
+    }
+
+    /// The steps in the order they were added.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Checks the batch against the limits that every engine holds to.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] for more than [`BATCH_STEPS_MAX`] steps, a value over
+    /// [`VALUE_BYTES_MAX`], values over [`BATCH_BYTES_MAX`] together, a key that stands twice, or
+    /// nothing to write.
+    pub fn validate(&self) -> Result<()> {
+        if self.steps.len() > BATCH_STEPS_MAX {
+            return Err(Error::limit("a batch", self.steps.len(), BATCH_STEPS_MAX, "steps"));
+        }
+        let mut bytes = 0;
+        let mut writes = false;
+        for (at, step) in self.steps.iter().enumerate() {
+            if let Write::Put(row) = &step.write {
+                if row.value.len() > VALUE_BYTES_MAX {
+                    let size = row.value.len();
+                    return Err(Error::limit("a row's value", size, VALUE_BYTES_MAX, "bytes"));
+                }
+                if !row.terms.is_empty() && !step.key.kind.is_revised() {
+                    return Err(Error::new(
+                        ErrorKind::Limit,
+                        "rows of a write-once kind carry no index terms: use a revised kind",
+                    ));
+                }
+                bytes += row.value.len();
+            }
+            writes |= !matches!(step.write, Write::Keep);
+            if self.steps.iter().skip(at + 1).any(|other| other.key == step.key) {
+                return Err(Error::new(
+                    ErrorKind::Limit,
+                    format!("{:?} stands twice in one batch: join the two steps", step.key),
+                ));
+            }
+        }
+        if bytes > BATCH_BYTES_MAX {
+            return Err(Error::limit("a batch", bytes, BATCH_BYTES_MAX, "bytes"));
+        }
+        if !writes {
+            return Err(Error::new(ErrorKind::Limit, "a batch writes at least one key: use get"));
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, key: Key, expect: Expect, write: Write) -> &mut Self {
+        self.steps.push(Step { key, expect, write });
+        self
+    }
+}
+
+/// 128 bits that no other batch has: 64 random ones of this process spread over 64 counted ones.
+fn fresh_op() -> Result<Op> {
+    static PROCESS: OnceLock<u128> = OnceLock::new();
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let process = if let Some(process) = PROCESS.get() {
+        *process
+    } else {
+        let mut bytes = [0; 16];
+        random(&mut bytes)?;
+        *PROCESS.get_or_init(|| u128::from_le_bytes(bytes))
+    };
+    let count = u128::from(COUNT.fetch_add(1, Ordering::Relaxed));
+    // 2^128 / golden ratio, odd: a bijection, so no two counts of one process meet.
+    Ok(Op(process.wrapping_add(count.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))))
+}

@@ -1,0 +1,137 @@
+//! Keys, and the index terms that rows are listed by.
+
+use crate::digest::Digest;
+use std::fmt;
+
+/// What a row is, as a small number that the layer above gives a meaning to.
+///
+/// It says how an engine may lay the rows out: *write-once* rows seldom change after they are
+/// put (codes, tokens), *revised* rows change often and may carry index terms (families).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kind(u8);
+
+impl Kind {
+    const REVISED: u8 = 0x80;
+
+    /// A kind of rows that seldom change.
+    pub const fn write_once(number: u8) -> Self {
+        Self(number & !Self::REVISED)
+    }
+
+    /// A kind of rows that change often.
+    pub const fn revised(number: u8) -> Self {
+        Self(number | Self::REVISED)
+    }
+
+    /// True for a kind made with [`Kind::revised`].
+    pub const fn is_revised(self) -> bool {
+        self.0 & Self::REVISED != 0
+    }
+
+    /// The byte by which the kind is stored.
+    pub const fn as_byte(self) -> u8 {
+        self.0
+    }
+
+    /// The kind stored as `byte`.
+    pub const fn from_byte(byte: u8) -> Self {
+        Self(byte)
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let layout = if self.is_revised() { "revised" } else { "write-once" };
+        write!(f, "Kind({layout} {})", self.0 & !Self::REVISED)
+    }
+}
+
+/// Under what a row is filed: its kind and a digest. Ordered by kind, then by digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// What the row is.
+    pub kind: Kind,
+    /// The digest under which it is filed.
+    pub id: Digest,
+}
+
+impl Key {
+    /// The first of all keys.
+    pub const MIN: Self = Self::new(Kind(0), Digest::from_bytes([0; 32]));
+
+    /// Length of [`Key::to_bytes`].
+    pub const BYTES: usize = 33;
+
+    /// A key of `kind` with the digest `id`.
+    pub const fn new(kind: Kind, id: Digest) -> Self {
+        Self { kind, id }
+    }
+
+    /// The kind's byte, then the digest: bytes in the order of the keys.
+    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        if let Some((kind, id)) = bytes.split_first_mut() {
+            *kind = self.kind.as_byte();
+            id.copy_from_slice(self.id.as_bytes());
+        }
+        bytes
+    }
+
+    /// The key whose [`to_bytes`](Self::to_bytes) these are.
+    pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
+        let [kind, id @ ..] = bytes;
+        Self::new(Kind::from_byte(*kind), Digest::from_bytes(*id))
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.kind, self.id.as_bytes()).cmp(&(other.kind, other.id.as_bytes()))
+    }
+}
+
+/// Something rows are listed by, as a 16-byte keyed digest (a subject, a client).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Term(pub [u8; 16]);
+
+impl fmt::Debug for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, ..] = self.0;
+        write!(f, "Term({a:02x}{b:02x}{c:02x}{d:02x}..)")
+    }
+}
+
+/// Up to two index terms of a row. They are fixed when the row is first put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms([Option<Term>; 2]);
+
+impl Terms {
+    /// No term: the row is not listed.
+    pub const NONE: Self = Self([None; 2]);
+
+    /// One term.
+    pub const fn one(term: Term) -> Self {
+        Self([Some(term), None])
+    }
+
+    /// Two terms; the same one twice counts once.
+    pub fn two(first: Term, second: Term) -> Self {
+        Self([Some(first), (first != second).then_some(second)])
+    }
+
+    /// The terms, in the order they were given.
+    pub fn iter(&self) -> impl Iterator<Item = Term> + '_ {
+        self.0.iter().flatten().copied()
+    }
+
+    /// True without a term.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(Option::is_none)
+    }
+}

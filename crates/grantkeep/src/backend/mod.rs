@@ -1,0 +1,123 @@
+//! What an engine must do: a conditional key-value store with expiry and index terms. It knows
+//! nothing of OAuth.
+
+mod batch;
+pub mod conformance;
+mod key;
+mod row;
+mod stats;
+
+pub use batch::{BATCH_BYTES_MAX, BATCH_STEPS_MAX, Batch, Expect, Step, Write};
+pub use key::{Key, Kind, Term, Terms};
+pub use row::{NewRow, Op, Row, VALUE_BYTES_MAX, Version};
+pub use stats::{KindRows, Stats};
+
+use crate::clock::Timestamp;
+use crate::error::Result;
+use std::future::Future;
+
+/// One page of a listing holds at most this many rows.
+pub const PAGE_ROWS_MAX: usize = 1_000;
+
+/// The outcome of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of it happened, and is durable to the engine's full promise.
+    Applied,
+    /// Nothing of it happened: the expectation on this key, the first that failed, does not hold.
+    Conflict(Key),
+}
+
+/// One page of a listing.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// Rows in the order of their keys; expired ones that are not yet swept are among them.
+    pub rows: Vec<Row>,
+    /// Where the next page starts, or `None` after the last.
+    pub next: Option<Key>,
+}
+
+/// How much a sweep may do before it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Stop after about this many rows.
+    pub rows: u64,
+}
+
+impl Budget {
+    /// At most about `rows` rows.
+    pub const fn rows(rows: u64) -> Self {
+        Self { rows }
+    }
+
+    /// As much as there is.
+    pub const ALL: Self = Self { rows: u64::MAX };
+}
+
+/// What a sweep did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Rows removed.
+    pub rows: u64,
+    /// Windows that were closed by it.
+    pub windows: u64,
+    /// True if dead windows are left, because the budget was used up.
+    pub more: bool,
+}
+
+/// A conditional key-value store with expiry and index terms.
+///
+/// - A batch is atomic, durable to the engine's full promise when it answers
+///   [`Outcome::Applied`], and linearizable with every other. A batch whose future is dropped may
+///   still be applied.
+/// - `get` and `list` answer durable state only, and answer expired rows that are not yet swept:
+///   validity is the caller's to judge, by [`Row::expires_at`] against [`Backend::now`].
+/// - Every batch falsifies one of its own expectations, so sending it again after
+///   [`ErrorKind::Unknown`](crate::ErrorKind::Unknown) is safe, and the [`Op`] stored in the rows
+///   tells whose write won.
+/// - Futures complete on any executor, and with [`Wait`](crate::Wait) on none.
+pub trait Backend: Send + Sync + 'static {
+    /// The time by which validity is judged.
+    fn now(&self) -> Timestamp;
+
+    /// The row under `key`, if there is one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) where the stored bytes are not what was
+    /// written.
+    fn get(&self, key: Key) -> impl Future<Output = Result<Option<Row>>> + Send;
+
+    /// Applies `batch` if all of its expectations hold.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unknown`](crate::ErrorKind::Unknown) if it may have happened; with any other
+    /// kind it did not.
+    ///
+    /// # Durability
+    /// `Applied` and `Conflict` both rest on durable state only.
+    fn commit(&self, batch: Batch) -> impl Future<Output = Result<Outcome>> + Send;
+
+    /// Up to `limit` rows (at most [`PAGE_ROWS_MAX`]) that carry `term`, in the order of their
+    /// keys, after the key `after`.
+    ///
+    /// # Errors
+    /// As [`Backend::get`].
+    fn list(
+        &self,
+        term: Term,
+        after: Option<Key>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Page>> + Send;
+
+    /// Removes rows whose window of death has passed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the engine takes no work.
+    fn sweep(&self, budget: Budget) -> impl Future<Output = Result<Swept>> + Send;
+
+    /// Believes the clock as it is now, after [`ErrorKind::Clock`](crate::ErrorKind::Clock).
+    fn accept_clock(&self);
+
+    /// What the engine holds and does; cheap enough to ask every second.
+    fn stats(&self) -> Stats;
+}

@@ -1,0 +1,23 @@
+//! An embedded, crash-safe store for what an authorization server issues.
+
+pub mod backend;
+mod clock;
+mod digest;
+mod disk;
+mod error;
+mod keyring;
+mod memory;
+mod store;
+mod sync;
+mod timekeeper;
+mod wait;
+
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use digest::Digest;
+pub use disk::{Disk, DiskFile, OpenMode, OsDisk};
+pub use error::{Error, ErrorKind, Result};
+pub use keyring::{KEYRING_FILE, KEYS_MAX, Keyring, RootKey, random};
+pub use memory::Memory;
+pub use store::*;
+pub use timekeeper::{DRIFT_MAX, LEAP_BELIEVED_MIN, LEAP_HOLD};
+pub use wait::Wait;

@@ -1,0 +1,173 @@
+//! The plain-map engine: the model that tests hold other engines against, and a store for a
+//! user's own tests. Nothing is on disk.
+
+use crate::backend::{
+    Backend, Batch, Budget, Expect, Key, KindRows, Outcome, PAGE_ROWS_MAX, Page, Row, Stats, Swept,
+    Term, Version, Write,
+};
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sync::{Arc, Mutex};
+use crate::timekeeper::Timekeeper;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A backend of plain maps.
+#[derive(Debug)]
+pub struct Memory {
+    time: Timekeeper,
+    maps: Mutex<Maps>,
+}
+
+#[derive(Debug, Default)]
+struct Maps {
+    rows: BTreeMap<Key, Row>,
+    deaths: BTreeSet<(Timestamp, Key)>,
+    terms: BTreeSet<(Term, Key)>,
+    commits: u64,
+    swept: u64,
+}
+
+impl Memory {
+    /// An empty backend on the system's clock.
+    pub fn new() -> Self {
+        Self::with_clock(Arc::new(SystemClock::new()))
+    }
+
+    /// An empty backend on `clock`.
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self { time: Timekeeper::new(clock, None), maps: Mutex::new(Maps::default()) }
+    }
+
+    fn apply(&self, batch: &Batch) -> Result<Outcome> {
+        batch.validate()?;
+        let maps = &mut *self.maps.lock();
+        for step in batch.steps() {
+            let stored = maps.rows.get(&step.key);
+            let holds = match step.expect {
+                Expect::Absent => stored.is_none(),
+                Expect::Is(version) => stored.is_some_and(|row| row.version() == version),
+            };
+            if !holds {
+                return Ok(Outcome::Conflict(step.key));
+            }
+            if let (Some(stored), Write::Put(row)) = (stored, &step.write) {
+                check_terms(stored, row.terms)?;
+            }
+            if step.expect == Expect::Absent && matches!(step.write, Write::Put(_)) {
+                self.time.check_believed()?;
+            }
+        }
+        maps.commits += 1;
+        let version = Version(maps.commits);
+        for step in batch.steps() {
+            match &step.write {
+                Write::Keep => {}
+                Write::Delete => maps.remove(&step.key),
+                Write::Put(new) => {
+                    let row = Row::new(step.key, new, version, batch.op())?;
+                    self.time.note_lifetime(row.expires_at().since(self.time.now()));
+                    maps.remove(&step.key);
+                    maps.deaths.insert((row.expires_at(), step.key));
+                    for term in row.terms().iter() {
+                        maps.terms.insert((term, step.key));
+                    }
+                    maps.rows.insert(step.key, row);
+                }
+            }
+        }
+        Ok(Outcome::Applied)
+    }
+}
+
+/// The terms of a row are fixed at its first put, so that an index needs no second look.
+pub(crate) fn check_terms(stored: &Row, terms: crate::backend::Terms) -> Result<()> {
+    if stored.terms() == terms {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Limit,
+        "the index terms of a row are fixed at its first put: delete it and insert another",
+    ))
+}
+
+impl Maps {
+    fn remove(&mut self, key: &Key) {
+        if let Some(row) = self.rows.remove(key) {
+            self.deaths.remove(&(row.expires_at(), *key));
+            for term in row.terms().iter() {
+                self.terms.remove(&(term, *key));
+            }
+        }
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Backend for Memory {
+    fn now(&self) -> Timestamp {
+        self.time.now()
+    }
+
+    async fn get(&self, key: Key) -> Result<Option<Row>> {
+        Ok(self.maps.lock().rows.get(&key).cloned())
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Outcome> {
+        self.apply(&batch)
+    }
+
+    async fn list(&self, term: Term, after: Option<Key>, limit: usize) -> Result<Page> {
+        let limit = limit.clamp(1, PAGE_ROWS_MAX);
+        let maps = self.maps.lock();
+        let keys = maps
+            .terms
+            .range((term, after.unwrap_or(Key::MIN))..)
+            .map_while(|(t, key)| (*t == term).then_some(*key));
+        let mut rows: Vec<Row> = keys
+            .filter(|key| Some(*key) != after)
+            .take(limit + 1)
+            .filter_map(|key| maps.rows.get(&key).cloned())
+            .collect();
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        Ok(Page { next: rows.last().filter(|_| more).map(Row::key), rows })
+    }
+
+    async fn sweep(&self, budget: Budget) -> Result<Swept> {
+        let settled = self.time.settled();
+        let maps = &mut *self.maps.lock();
+        let mut swept = Swept::default();
+        while let Some((death, key)) = maps.deaths.first().copied() {
+            swept.more = death <= settled && swept.rows >= budget.rows;
+            if death > settled || swept.more {
+                break;
+            }
+            maps.remove(&key);
+            swept.rows += 1;
+        }
+        maps.swept += swept.rows;
+        Ok(swept)
+    }
+
+    fn accept_clock(&self) {
+        self.time.accept();
+    }
+
+    fn stats(&self) -> Stats {
+        let maps = self.maps.lock();
+        let mut kinds: BTreeMap<u8, u64> = BTreeMap::new();
+        for key in maps.rows.keys() {
+            *kinds.entry(key.kind.as_byte()).or_default() += 1;
+        }
+        let mut stats = Stats::default();
+        stats.rows = kinds.into_iter().map(|(kind, rows)| KindRows { kind, rows }).collect();
+        stats.commits = maps.commits;
+        stats.swept_rows = maps.swept;
+        stats.live_set_bytes = maps.rows.values().map(|row| row.as_record().len() as u64).sum();
+        stats
+    }
+}

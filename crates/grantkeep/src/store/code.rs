@@ -1,0 +1,86 @@
+//! Codes: what a front channel carries once (RFC 6749 section 4.1, RFC 8628, RFC 9126).
+
+use super::epoch::Epochs;
+use super::family::FamilyId;
+use super::record::{Record, check_optional, check_text};
+use super::seal::Payload;
+use crate::backend::Kind;
+use crate::clock::Timestamp;
+use crate::error::Result;
+use serde::{Deserialize, Serialize};
+
+/// What a code is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Purpose {
+    /// An authorization code, RFC 6749 section 4.1.2.
+    Authorization,
+    /// A device code, RFC 8628 section 3.2.
+    Device,
+    /// A pushed authorization request, RFC 9126 section 2.2.
+    PushedRequest,
+}
+
+/// A PKCE challenge, RFC 7636 section 4.2.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Challenge {
+    /// The SHA-256 of the verifier.
+    S256([u8; 32]),
+    /// The verifier itself; only where a policy allows it.
+    Plain(String),
+}
+
+/// Whether a code was presented already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CodeState {
+    /// Not yet.
+    Fresh,
+    /// It was; nothing undoes that.
+    Spent {
+        /// When.
+        at: Timestamp,
+        /// The family that the redemption opened, to be revoked by a replay.
+        family: Option<FamilyId>,
+    },
+}
+
+/// A single-use code and what it stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Code {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The client it is bound to.
+    pub client: String,
+    /// Who granted it.
+    pub subject: String,
+    /// Granted scopes, separated by spaces.
+    pub scopes: String,
+    /// The redirect URI of the request, to be presented again (RFC 6749 section 4.1.3).
+    pub redirect_uri: Option<String>,
+    /// The PKCE challenge of the request.
+    pub challenge: Option<Challenge>,
+    /// The nonce of an OpenID Connect request, handed back on redemption.
+    pub nonce: Option<String>,
+    /// The epochs it was issued under.
+    pub epochs: Epochs,
+    /// Fresh or spent.
+    pub state: CodeState,
+    /// What the server attached.
+    pub payload: Option<Payload>,
+}
+
+impl Record for Code {
+    const KIND: Kind = Kind::write_once(1);
+    const NAME: &'static str = "code";
+
+    fn check(&self) -> Result<()> {
+        check_text("a client id", &self.client)?;
+        check_text("a subject", &self.subject)?;
+        check_text("a list of scopes", &self.scopes)?;
+        check_optional("a redirect URI", self.redirect_uri.as_ref())?;
+        check_optional("a nonce", self.nonce.as_ref())?;
+        if let Some(Challenge::Plain(verifier)) = &self.challenge {
+            check_text("a code challenge", verifier)?;
+        }
+        self.payload.as_ref().map_or(Ok(()), Payload::check)
+    }
+}

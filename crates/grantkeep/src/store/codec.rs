@@ -1,0 +1,41 @@
+//! Values as bytes: a format version, then bincode. The one place that knows the codec.
+
+use crate::backend::VALUE_BYTES_MAX;
+use crate::error::{Error, ErrorKind, Result};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The format of the values that this version writes.
+const FORMAT: u8 = 1;
+
+const CONFIG: bincode::config::Configuration<
+    bincode::config::LittleEndian,
+    bincode::config::Varint,
+    bincode::config::Limit<VALUE_BYTES_MAX>,
+> = bincode::config::standard().with_limit::<VALUE_BYTES_MAX>();
+
+pub(super) fn encode<T: Serialize>(name: &str, value: &T) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(192);
+    bytes.push(FORMAT);
+    bincode::serde::encode_into_std_write(value, &mut bytes, CONFIG).map_err(|cause| {
+        Error::new(
+            ErrorKind::Limit,
+            format!("a {name} does not fit in {VALUE_BYTES_MAX} bytes: shorten its fields"),
+        )
+        .with_source(cause)
+    })?;
+    Ok(bytes)
+}
+
+pub(super) fn decode<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T> {
+    let damaged = || Error::corrupt(format!("a stored {name} does not decode"));
+    let (format, body) = bytes.split_first().ok_or_else(damaged)?;
+    if *format != FORMAT {
+        return Err(Error::new(
+            ErrorKind::Format,
+            format!("a stored {name} is of format {format}, this version reads {FORMAT}: upgrade"),
+        ));
+    }
+    let (value, used) = bincode::serde::decode_from_slice(body, CONFIG)
+        .map_err(|cause| damaged().with_source(cause))?;
+    if used == body.len() { Ok(value) } else { Err(damaged()) }
+}

@@ -1,0 +1,122 @@
+//! Epochs: everything of a subject or a client is revoked by changing one row.
+
+use super::change::Change;
+use super::record::{Held, Record};
+use super::{Store, as_read};
+use crate::backend::{Backend, Key, Kind, Outcome};
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::keyring::random;
+use serde::{Deserialize, Serialize};
+
+/// Whose epoch it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner<'a> {
+    /// A subject's.
+    Subject(&'a str),
+    /// A client's.
+    Client(&'a str),
+}
+
+impl Owner<'_> {
+    fn id(self) -> Digest {
+        match self {
+            Self::Subject(name) => Digest::of_name("epoch of a subject", name.as_bytes()),
+            Self::Client(name) => Digest::of_name("epoch of a client", name.as_bytes()),
+        }
+    }
+}
+
+/// The epoch that a subject or client is in. A random number rather than a counter: the row may
+/// die, once all that was issued before it has, and must not start again at a number used before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Epoch(u64);
+
+impl Record for Epoch {
+    const KIND: Kind = Kind::revised(6);
+    const NAME: &'static str = "epoch";
+
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The epochs that something was issued under; `None` where its owner had none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Epochs {
+    /// The subject's.
+    pub subject: Option<Epoch>,
+    /// The client's.
+    pub client: Option<Epoch>,
+}
+
+/// The epochs as they stand, with what it takes to hold them still during a commit.
+#[derive(Debug, Clone)]
+pub struct StandingEpochs {
+    subject: (Key, Option<Held<Epoch>>),
+    client: (Key, Option<Held<Epoch>>),
+}
+
+impl StandingEpochs {
+    /// What to record in something issued now.
+    pub fn epochs(&self) -> Epochs {
+        let epoch = |held: &Option<Held<Epoch>>| held.as_ref().map(|held| held.record);
+        Epochs { subject: epoch(&self.subject.1), client: epoch(&self.client.1) }
+    }
+
+    /// True if what was issued under `issued` has not been revoked since.
+    ///
+    /// An owner without an epoch revoked nothing that is still alive: an epoch's row outlives all
+    /// that was issued before it.
+    pub fn admit(&self, issued: &Epochs) -> bool {
+        let now = self.epochs();
+        (now.subject.is_none() || now.subject == issued.subject)
+            && (now.client.is_none() || now.client == issued.client)
+    }
+
+    /// Makes `change` depend on the epochs standing as they were read.
+    pub fn require(&self, change: &mut Change) {
+        for (key, held) in [&self.subject, &self.client] {
+            change.require_key(*key, as_read(held.as_ref()));
+        }
+    }
+}
+
+impl<B: Backend> Store<B> {
+    /// The epochs of a subject and a client as they stand.
+    ///
+    /// # Errors
+    /// As [`Backend::get`].
+    pub async fn epochs(&self, subject: &str, client: &str) -> Result<StandingEpochs> {
+        let (subject, client) = (Owner::Subject(subject).id(), Owner::Client(client).id());
+        Ok(StandingEpochs {
+            subject: (Key::new(Epoch::KIND, subject), self.get(subject).await?),
+            client: (Key::new(Epoch::KIND, client), self.get(client).await?),
+        })
+    }
+
+    /// Begins a new epoch: everything issued to `owner` before is revoked, in one write.
+    ///
+    /// # Errors
+    /// As [`Backend::commit`].
+    ///
+    /// # Durability
+    /// On success the revocation is durable, and no later issue falls before it.
+    pub async fn begin_epoch(&self, owner: Owner<'_>) -> Result<()> {
+        let mut bytes = [0; 8];
+        random(&mut bytes)?;
+        let epoch = Epoch(u64::from_le_bytes(bytes));
+        loop {
+            let held = self.get::<Epoch>(owner.id()).await?;
+            let until = self.now().saturating_add(self.lifetime_max());
+            let mut change = self.change()?;
+            match &held {
+                Some(held) => change.replace(held, &epoch, until)?,
+                None => change.insert(owner.id(), &epoch, until)?,
+            };
+            if self.commit(change).await? == Outcome::Applied {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Refresh families: one row each, however often they rotate.
+
+use super::epoch::Epochs;
+use super::list::{client_term, subject_term};
+use super::record::{Record, check_optional, check_text};
+use super::seal::Payload;
+use crate::backend::{Kind, Terms};
+use crate::clock::Timestamp;
+use crate::digest::Digest;
+use crate::error::Result;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Length of a family id in bytes: 96 random bits, which a refresh token of 32 bytes has room for
+/// beside its generation and its MAC. A collision is refused by the insert, not believed.
+pub const FAMILY_ID_BYTES: usize = 12;
+
+/// The random name of a family.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FamilyId(pub [u8; FAMILY_ID_BYTES]);
+
+impl FamilyId {
+    /// The id its row is filed under.
+    pub fn digest(&self) -> Digest {
+        Digest::of_name("family", &self.0)
+    }
+}
+
+impl fmt::Display for FamilyId {
+    /// 24 hex digits. The id by itself presents nothing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for FamilyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FamilyId({self})")
+    }
+}
+
+/// Why a family was revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum RevocationReason {
+    /// Somebody asked for it (RFC 7009).
+    Requested,
+    /// The code that opened it was presented again (RFC 6749 section 4.1.2).
+    CodeReplayed,
+    /// A spent refresh token was presented (RFC 9700 section 4.14.2).
+    RefreshReused,
+}
+
+/// Whether a family is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FamilyState {
+    /// It is.
+    Active,
+    /// It is not, for good.
+    Revoked {
+        /// Since when.
+        at: Timestamp,
+        /// Why.
+        reason: RevocationReason,
+    },
+}
+
+/// A refresh family: all refresh tokens that descend from one grant.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Family {
+    /// Its name.
+    pub id: FamilyId,
+    /// The client it was granted to.
+    pub client: String,
+    /// Who granted it.
+    pub subject: String,
+    /// Granted scopes, separated by spaces.
+    pub scopes: String,
+    /// The audience of its access tokens, separated by spaces; empty for any.
+    pub audience: String,
+    /// The thumbprint its tokens are bound to, `cnf` of RFC 7800.
+    pub confirmation: Option<String>,
+    /// The generation of the refresh token that is accepted; the first is 1.
+    pub generation: u32,
+    /// What, with the root key, its refresh tokens are made from.
+    pub salt: [u8; 32],
+    /// The root key its refresh tokens are made under.
+    pub key_id: u32,
+    /// When the present generation was issued.
+    pub rotated_at: Timestamp,
+    /// When the grant ends, however often it is refreshed.
+    pub absolute_expires_at: Timestamp,
+    /// The epochs it was opened under.
+    pub epochs: Epochs,
+    /// Active or revoked.
+    pub state: FamilyState,
+    /// What the server attached.
+    pub payload: Option<Payload>,
+}
+
+impl Record for Family {
+    const KIND: Kind = Kind::revised(4);
+    const NAME: &'static str = "family";
+
+    fn terms(&self) -> Terms {
+        Terms::two(subject_term(&self.subject), client_term(&self.client))
+    }
+
+    fn check(&self) -> Result<()> {
+        check_text("a client id", &self.client)?;
+        check_text("a subject", &self.subject)?;
+        check_text("a list of scopes", &self.scopes)?;
+        check_text("an audience", &self.audience)?;
+        check_optional("a confirmation", self.confirmation.as_ref())?;
+        self.payload.as_ref().map_or(Ok(()), Payload::check)
+    }
+}
+
+impl fmt::Debug for Family {
+    /// Without the salt.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Family")
+            .field("id", &self.id)
+            .field("client", &self.client)
+            .field("subject", &self.subject)
+            .field("generation", &self.generation)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,64 @@
+//! Listing what a subject or a client has, page by page.
+
+use super::Store;
+use super::epoch::Owner;
+use super::record::{Held, Record};
+use crate::backend::{Backend, Key, Term};
+use crate::digest::Digest;
+use crate::error::Result;
+
+/// Where the next page of a listing starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor(Key);
+
+/// One page of records.
+#[derive(Debug, Clone)]
+pub struct Listing<R> {
+    /// Records, expired ones that are not yet swept among them.
+    pub records: Vec<Held<R>>,
+    /// Where the next page starts, or `None` after the last.
+    pub next: Option<Cursor>,
+}
+
+pub(super) fn subject_term(subject: &str) -> Term {
+    term("subject", subject)
+}
+
+pub(super) fn client_term(client: &str) -> Term {
+    term("client", client)
+}
+
+fn term(label: &str, name: &str) -> Term {
+    let digest = Digest::of_name(label, name.as_bytes());
+    Term(digest.as_bytes().first_chunk().copied().unwrap_or_default())
+}
+
+impl<B: Backend> Store<B> {
+    /// The records of one type that belong to `owner`, at most `limit` a page (up to
+    /// [`PAGE_ROWS_MAX`](crate::backend::PAGE_ROWS_MAX)).
+    ///
+    /// # Errors
+    /// As [`Backend::get`].
+    pub async fn list<R: Record>(
+        &self,
+        owner: Owner<'_>,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Listing<R>> {
+        let term = match owner {
+            Owner::Subject(name) => subject_term(name),
+            Owner::Client(name) => client_term(name),
+        };
+        let first = Key::new(R::KIND, Digest::from_bytes([0; 32]));
+        let after = after.map_or(first, |cursor| cursor.0);
+        let page = self.backend().list(term, Some(after), limit).await?;
+        let ours = |key: &Key| key.kind == R::KIND;
+        let records = page
+            .rows
+            .iter()
+            .filter(|row| ours(&row.key()))
+            .map(Held::read)
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Listing { records, next: page.next.filter(ours).map(Cursor) })
+    }
+}

@@ -1,0 +1,268 @@
+//! Typed records over any backend: codes, tokens, families, burnt values, and epochs. It knows
+//! what is stored of a grant, and no wire format.
+
+mod change;
+mod code;
+mod codec;
+mod epoch;
+mod family;
+mod list;
+mod once;
+mod record;
+mod seal;
+mod token;
+
+pub use change::Change;
+pub use code::{Challenge, Code, CodeState, Purpose};
+pub use epoch::{Epoch, Epochs, Owner, StandingEpochs};
+pub use family::{FAMILY_ID_BYTES, Family, FamilyId, FamilyState, RevocationReason};
+pub use list::{Cursor, Listing};
+pub use once::Burned;
+pub use record::{Held, Record, TEXT_BYTES_MAX};
+pub use seal::{PAYLOAD_BYTES_MAX, Payload};
+pub use token::{Personal, Token, TokenKind};
+
+use crate::backend::{Backend, Budget, Expect, Key, NewRow, Outcome, Stats, Swept, Terms};
+use crate::clock::{Clock, Timestamp};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::keyring::Keyring;
+use crate::memory::Memory;
+use crate::sync::{Arc, RwLock};
+use crate::wait::Wait as _;
+use std::time::Duration;
+
+/// The shortest token that is looked up, in bytes: less is guessable.
+pub const TOKEN_BYTES_MIN: usize = 16;
+
+/// The longest token that is looked up, in bytes: more is refused, never cut.
+pub const TOKEN_BYTES_MAX: usize = 8_192;
+
+/// The longest lifetime a store may be set to, and the longest any row may have: 100 years.
+pub const LIFETIME_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// The longest lifetime of a row unless the store is set otherwise: 10 years.
+pub const LIFETIME_DEFAULT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// A store of typed records. Clones share one store.
+#[derive(Debug)]
+pub struct Store<B> {
+    inner: Arc<Inner<B>>,
+}
+
+#[derive(Debug)]
+struct Inner<B> {
+    backend: B,
+    keyring: RwLock<Arc<Keyring>>,
+    lifetime_max: Duration,
+}
+
+impl<B> Clone for Store<B> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl Store<Memory> {
+    /// An empty store in memory, for tests, under a random keyring.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] where the system's random generator fails.
+    pub fn in_memory(clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::new(Memory::with_clock(clock), Keyring::generate()?, LIFETIME_DEFAULT_MAX).wait()
+    }
+}
+
+impl<B: Backend> Store<B> {
+    /// A store over `backend`, whose rows live at most `lifetime_max`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Keyring`] if the backend was used with other keys before,
+    /// [`ErrorKind::Lifetime`] for a `lifetime_max` over [`LIFETIME_MAX`].
+    pub async fn new(backend: B, keyring: Keyring, lifetime_max: Duration) -> Result<Self> {
+        if lifetime_max > LIFETIME_MAX || lifetime_max.is_zero() {
+            return Err(Error::new(
+                ErrorKind::Lifetime,
+                format!(
+                    "a longest lifetime of {} s is not within 1 s and {} s",
+                    lifetime_max.as_secs(),
+                    LIFETIME_MAX.as_secs()
+                ),
+            ));
+        }
+        let store = Self {
+            inner: Arc::new(Inner {
+                backend,
+                keyring: RwLock::new(Arc::new(keyring.clone())),
+                lifetime_max,
+            }),
+        };
+        store.note_keys(&keyring).await?;
+        Ok(store)
+    }
+
+    /// The engine below.
+    pub fn backend(&self) -> &B {
+        &self.inner.backend
+    }
+
+    /// The keys in use.
+    pub fn keyring(&self) -> Arc<Keyring> {
+        Arc::clone(&self.inner.keyring.read())
+    }
+
+    /// The time by which validity is judged.
+    pub fn now(&self) -> Timestamp {
+        self.inner.backend.now()
+    }
+
+    /// The longest lifetime a row of this store may have.
+    pub fn lifetime_max(&self) -> Duration {
+        self.inner.lifetime_max
+    }
+
+    /// Believes the clock as it is now, after [`ErrorKind::Clock`].
+    pub fn accept_clock(&self) {
+        self.inner.backend.accept_clock();
+    }
+
+    /// The look-up id of a token that is issued now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] outside [`TOKEN_BYTES_MIN`] and [`TOKEN_BYTES_MAX`].
+    pub fn id(&self, token: &[u8]) -> Result<Digest> {
+        check_token(token)?;
+        let keyring = self.keyring();
+        let key = keyring.active().ok_or_else(no_key)?;
+        Ok(key.lookup(token))
+    }
+
+    /// The record of a presented token, under whichever root key it was issued. Expired records
+    /// are answered until they are swept: validity is the caller's to judge.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] for a token no store can hold; otherwise as [`Backend::get`].
+    pub async fn find<R: Record>(&self, token: &[u8]) -> Result<Option<Held<R>>> {
+        check_token(token)?;
+        let keyring = self.keyring();
+        for key in keyring.newest_first() {
+            if let Some(held) = self.get(key.lookup(token)).await? {
+                return Ok(Some(held));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The record with this id, expired or not.
+    ///
+    /// # Errors
+    /// As [`Backend::get`]; [`ErrorKind::Format`] for a record of a newer version.
+    pub async fn get<R: Record>(&self, id: Digest) -> Result<Option<Held<R>>> {
+        let row = self.inner.backend.get(Key::new(R::KIND, id)).await?;
+        row.map(|row| Held::read(&row)).transpose()
+    }
+
+    /// An empty change, to be filled and committed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] where the system's random generator fails.
+    pub fn change(&self) -> Result<Change> {
+        Change::new(self.now(), self.lifetime_max())
+    }
+
+    /// Makes all of `change` happen, or nothing of it.
+    ///
+    /// # Errors
+    /// As [`Backend::commit`].
+    ///
+    /// # Durability
+    /// `Applied` is durable to the backend's full promise.
+    pub async fn commit(&self, change: Change) -> Result<Outcome> {
+        self.inner.backend.commit(change.into_batch()).await
+    }
+
+    /// Removes what has died; see [`Backend::sweep`]. The embedded engine does so by itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] if the store takes no work.
+    pub async fn sweep(&self, budget: Budget) -> Result<Swept> {
+        self.inner.backend.sweep(budget).await
+    }
+
+    /// What the engine holds and does.
+    pub fn stats(&self) -> Stats {
+        self.inner.backend.stats()
+    }
+
+    /// Compares the keyring with the keys this backend was used with, and notes new ones.
+    async fn note_keys(&self, keyring: &Keyring) -> Result<()> {
+        let backend = &self.inner.backend;
+        let mut known = false;
+        let mut strangers = Vec::new();
+        for key in keyring.newest_first() {
+            let at = Key::new(record::KEY_CHECK, Digest::of_name("key", &key.id().to_le_bytes()));
+            match backend.get(at).await? {
+                None => strangers.push((at, *key.check())),
+                Some(row) if row.value() == key.check() => known = true,
+                Some(_) => return Err(wrong_keyring()),
+            }
+        }
+        let marker = Key::new(record::KEY_CHECK, Digest::of_name("keyring", &[]));
+        let used = backend.get(marker).await?.is_some();
+        if used && !known {
+            return Err(wrong_keyring());
+        }
+        if strangers.is_empty() && used {
+            return Ok(());
+        }
+        let mut batch = crate::backend::Batch::new()?;
+        let forever = Timestamp::from_millis(u64::MAX / 4);
+        let row = |value: Vec<u8>| NewRow { value, expires_at: forever, terms: Terms::NONE };
+        for (at, check) in strangers {
+            batch.insert(at, row(check.to_vec()));
+        }
+        if !used {
+            batch.insert(marker, row(Vec::new()));
+        }
+        match backend.commit(batch).await? {
+            Outcome::Applied => Ok(()),
+            Outcome::Conflict(_) => Err(Error::new(
+                ErrorKind::Unavailable,
+                "another process noted its keyring at the same time: open the store again",
+            )),
+        }
+    }
+}
+
+/// Refuses a token that no store can hold.
+pub(crate) fn check_token(token: &[u8]) -> Result<()> {
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(Error::new(
+            ErrorKind::Limit,
+            format!("token is {} bytes, more than the {TOKEN_BYTES_MAX}-byte limit", token.len()),
+        ));
+    }
+    if token.len() < TOKEN_BYTES_MIN {
+        return Err(Error::new(
+            ErrorKind::Limit,
+            format!("token is {} bytes, less than the {TOKEN_BYTES_MIN} required", token.len()),
+        ));
+    }
+    Ok(())
+}
+
+fn no_key() -> Error {
+    Error::new(ErrorKind::Keyring, "the keyring is empty")
+}
+
+fn wrong_keyring() -> Error {
+    Error::new(
+        ErrorKind::Keyring,
+        "the keyring does not belong to this store: open it with the keys it was created with",
+    )
+}
+
+/// The expectation that stands for what was read of a key.
+pub(crate) fn as_read<R>(held: Option<&Held<R>>) -> Expect {
+    held.map_or(Expect::Absent, |held| Expect::Is(held.version))
+}

@@ -1,0 +1,82 @@
+//! What all records have in common.
+
+use super::codec;
+use crate::backend::{Key, Kind, Row, Terms, Version};
+use crate::clock::Timestamp;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Each text of a record (client, subject, one redirect URI, scopes, ...) has at most this many
+/// bytes.
+pub const TEXT_BYTES_MAX: usize = 4_096;
+
+/// The rows by which a wrong keyring is recognized.
+pub(super) const KEY_CHECK: Kind = Kind::revised(0x7f);
+
+/// Something the store keeps a typed row of.
+pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The kind of its rows.
+    const KIND: Kind;
+
+    /// What a person calls it.
+    const NAME: &'static str;
+
+    /// What it is listed by; fixed when it is first put.
+    fn terms(&self) -> Terms {
+        Terms::NONE
+    }
+
+    /// Checks its fields against their limits.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`](crate::ErrorKind::Limit), naming the field.
+    fn check(&self) -> Result<()>;
+}
+
+/// A record as it was read, with what it takes to change it.
+#[derive(Debug, Clone)]
+pub struct Held<R> {
+    /// The record.
+    pub record: R,
+    /// The id it is filed under.
+    pub id: Digest,
+    /// When it stops being valid.
+    pub expires_at: Timestamp,
+    /// Which write of it this is.
+    pub version: Version,
+}
+
+impl<R: Record> Held<R> {
+    pub(super) fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
+            record: codec::decode(R::NAME, row.value())?,
+            id: row.key().id,
+            expires_at: row.expires_at(),
+            version: row.version(),
+        })
+    }
+
+    /// The key of the row.
+    pub fn key(&self) -> Key {
+        Key::new(R::KIND, self.id)
+    }
+
+    /// True once `now` has reached the record's expiry.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        now >= self.expires_at
+    }
+}
+
+/// Refuses a text over [`TEXT_BYTES_MAX`].
+pub(super) fn check_text(name: &'static str, text: &str) -> Result<()> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(Error::limit(name, text.len(), TEXT_BYTES_MAX, "bytes"));
+    }
+    Ok(())
+}
+
+/// Refuses an optional text over [`TEXT_BYTES_MAX`].
+pub(super) fn check_optional(name: &'static str, text: Option<&String>) -> Result<()> {
+    text.map_or(Ok(()), |text| check_text(name, text))
+}

@@ -16,6 +16,10 @@ pub const LEAP_HOLD: Duration = Duration::from_secs(30);
 /// a store of short tokens may be closed over a long holiday.
 pub const LEAP_BELIEVED_MIN: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// A row that lives longer than this is kept for good: its lifetime says nothing of how long the
+/// store may have been closed, so no leap is believed for it.
+const LIFETIME_BELIEVED_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// Keeps the store's time.
 ///
 /// *Settled* time is what the store will never go back behind: it starts at the stored high-water
@@ -81,6 +85,8 @@ impl Timekeeper {
 
     /// How far the wall clock is ahead of settled time, if further than is believed by itself.
     pub(crate) fn disbelieved(&self) -> Option<Duration> {
+        // A leap is only noted when the time is asked for, and this may be the first to ask.
+        self.now();
         if !self.leaping.load(Ordering::Relaxed) {
             return None;
         }
@@ -120,7 +126,9 @@ impl Timekeeper {
 
     /// Notes that rows of this lifetime are in use.
     pub(crate) fn note_lifetime(&self, lifetime: Duration) {
-        self.lifetime_longest_ms.fetch_max(millis(lifetime), Ordering::Relaxed);
+        if lifetime <= LIFETIME_BELIEVED_MAX {
+            self.lifetime_longest_ms.fetch_max(millis(lifetime), Ordering::Relaxed);
+        }
     }
 
     fn settled_at(&self, monotonic: Duration) -> Timestamp {
@@ -221,6 +229,19 @@ mod tests {
         keeper.accept();
         assert!(keeper.check_believed().is_ok());
         assert!(keeper.settled().since(first) >= 36_500 * DAY);
+    }
+
+    // Goal: a leap is refused by whoever meets it first, and no row kept for good hides it.
+    // Method: note such a lifetime, leap a hundred years and a day, and ask nothing else before.
+    #[test]
+    fn leap_is_refused_before_anyone_asked_for_the_time() {
+        let (clock, keeper) = keeper();
+        keeper.note_lifetime(Duration::from_millis(u64::MAX / 4));
+        assert!(keeper.check_believed().is_ok());
+        clock.step_to(start() + 36_501 * DAY);
+        assert_eq!(keeper.check_believed().map_err(|e| e.kind()), Err(ErrorKind::Clock));
+        clock.step_to(start());
+        assert!(keeper.check_believed().is_ok());
     }
 
     // Goal: a restart revives nothing. Method: open with a high-water mark ahead of the wall.

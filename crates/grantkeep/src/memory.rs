@@ -163,11 +163,26 @@ impl Backend for Memory {
         for key in maps.rows.keys() {
             *kinds.entry(key.kind.as_byte()).or_default() += 1;
         }
-        let mut stats = Stats::default();
-        stats.rows = kinds.into_iter().map(|(kind, rows)| KindRows { kind, rows }).collect();
-        stats.commits = maps.commits;
-        stats.swept_rows = maps.swept;
-        stats.live_set_bytes = maps.rows.values().map(|row| row.as_record().len() as u64).sum();
-        stats
+        Stats {
+            rows: kinds.into_iter().map(|(kind, rows)| KindRows { kind, rows }).collect(),
+            commits: maps.commits,
+            swept_rows: maps.swept,
+            live_set_bytes: maps.rows.values().map(|row| row.as_record().len() as u64).sum(),
+            ..Stats::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::conformance;
+
+    // Goal: the plain-map engine keeps every promise of a backend. Method: the public suite.
+    #[test]
+    fn memory_conforms() {
+        let report = conformance::run(|clock| Memory::with_clock(clock));
+        println!("conformance of the memory engine: {report}");
+        assert!(report.is_clean(), "{report}");
     }
 }

@@ -4,6 +4,7 @@ pub mod backend;
 mod clock;
 mod digest;
 mod disk;
+mod engine;
 mod error;
 mod keyring;
 mod memory;
@@ -15,6 +16,10 @@ mod wait;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use digest::Digest;
 pub use disk::{Disk, DiskFile, OpenMode, OsDisk};
+pub use engine::{
+    Embedded, KeySource, LIVE_SET_BYTES, LOG_BUDGET_BYTES, LOG_BUDGET_BYTES_MIN, Options,
+    RESERVE_BYTES, TABLE_CACHE_BYTES,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use keyring::{KEYRING_FILE, KEYS_MAX, Keyring, RootKey, random};
 pub use memory::Memory;

@@ -40,6 +40,9 @@ impl Memory {
 
     fn apply(&self, batch: &Batch) -> Result<Outcome> {
         batch.validate()?;
+        if batch.issues() {
+            self.time.check_believed()?;
+        }
         let maps = &mut *self.maps.lock();
         for step in batch.steps() {
             let stored = maps.rows.get(&step.key);
@@ -52,9 +55,6 @@ impl Memory {
             }
             if let (Some(stored), Write::Put(row)) = (stored, &step.write) {
                 check_terms(stored, row.terms)?;
-            }
-            if step.expect == Expect::Absent && matches!(step.write, Write::Put(_)) {
-                self.time.check_believed()?;
             }
         }
         maps.commits += 1;

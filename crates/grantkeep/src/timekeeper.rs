@@ -78,11 +78,6 @@ impl Timekeeper {
         self.settled_at(self.clock.monotonic())
     }
 
-    /// The monotonic time of the underlying clock.
-    pub(crate) fn monotonic(&self) -> Duration {
-        self.clock.monotonic()
-    }
-
     /// How far the wall clock is ahead of settled time, if further than is believed by itself.
     pub(crate) fn disbelieved(&self) -> Option<Duration> {
         // A leap is only noted when the time is asked for, and this may be the first to ask.

@@ -1,7 +1,7 @@
 //! Batches: several conditional writes that happen together or not at all.
 
 use super::key::Key;
-use super::row::{NewRow, Op, VALUE_BYTES_MAX, Version};
+use super::record::{NewRow, Op, VALUE_BYTES_MAX, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::random;
 use std::sync::OnceLock;
@@ -53,6 +53,7 @@ pub struct Step {
 pub struct Batch {
     op: Op,
     steps: Vec<Step>,
+    revoking: bool,
 }
 
 impl Batch {
@@ -61,7 +62,7 @@ impl Batch {
     /// # Errors
     /// [`ErrorKind::Io`] where the system's random generator fails.
     pub fn new() -> Result<Self> {
-        Ok(Self { op: fresh_op()?, steps: Vec::new() })
+        Ok(Self { op: fresh_op()?, steps: Vec::new(), revoking: false })
     }
 
     /// Puts a row where there is none.
@@ -82,6 +83,21 @@ impl Batch {
     /// Requires what `expect` says of a key that the batch does not write.
     pub fn require(&mut self, key: Key, expect: Expect) -> &mut Self {
         self.push(key, expect, Write::Keep)
+    }
+
+    /// Says that the batch takes something away: it is applied even where issuing is refused,
+    /// because the disk is full or the clock is not believed.
+    pub fn revoking(&mut self) -> &mut Self {
+        self.revoking = true;
+        self
+    }
+
+    /// True if the batch puts rows where there are none, and is not [`revoking`](Self::revoking):
+    /// engines refuse it while the disk is full or the clock is not believed.
+    pub fn issues(&self) -> bool {
+        let issues =
+            |step: &Step| step.expect == Expect::Absent && matches!(step.write, Write::Put(_));
+        !self.revoking && self.steps.iter().any(issues)
     }
 
     /// The name of this batch, stored in each row that it puts.

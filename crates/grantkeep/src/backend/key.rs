@@ -59,6 +59,9 @@ impl Key {
     /// The first of all keys.
     pub const MIN: Self = Self::new(Kind(0), Digest::from_bytes([0; 32]));
 
+    /// The last of all keys.
+    pub const MAX: Self = Self::new(Kind(u8::MAX), Digest::from_bytes([u8::MAX; 32]));
+
     /// Length of [`Key::to_bytes`].
     pub const BYTES: usize = 33;
 

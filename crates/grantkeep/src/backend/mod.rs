@@ -4,12 +4,12 @@
 mod batch;
 pub mod conformance;
 mod key;
-mod row;
+pub(crate) mod record;
 mod stats;
 
 pub use batch::{BATCH_BYTES_MAX, BATCH_STEPS_MAX, Batch, Expect, Step, Write};
 pub use key::{Key, Kind, Term, Terms};
-pub use row::{NewRow, Op, Row, VALUE_BYTES_MAX, Version};
+pub use record::{NewRow, Op, Row, VALUE_BYTES_MAX, Version};
 pub use stats::{KindRows, Stats};
 
 use crate::clock::Timestamp;

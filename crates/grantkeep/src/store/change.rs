@@ -64,6 +64,12 @@ impl Change {
         self
     }
 
+    /// Says that the change takes something away; see [`Batch::revoking`].
+    pub fn revoking(&mut self) -> &mut Self {
+        self.batch.revoking();
+        self
+    }
+
     /// Requires that the record is still as it was read.
     pub fn require<R: Record>(&mut self, held: &Held<R>) -> &mut Self {
         self.require_key(held.key(), Expect::Is(held.version))

@@ -114,6 +114,7 @@ impl<B: Backend> Store<B> {
                 Some(held) => change.replace(held, &epoch, until)?,
                 None => change.insert(owner.id(), &epoch, until)?,
             };
+            change.revoking();
             if self.commit(change).await? == Outcome::Applied {
                 return Ok(());
             }

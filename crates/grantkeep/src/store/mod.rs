@@ -25,11 +25,13 @@ pub use token::{Personal, Token, TokenKind};
 use crate::backend::{Backend, Budget, Expect, Key, NewRow, Outcome, Stats, Swept, Terms};
 use crate::clock::{Clock, Timestamp};
 use crate::digest::Digest;
+use crate::engine::{Embedded, Options};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::Keyring;
 use crate::memory::Memory;
 use crate::sync::{Arc, RwLock};
 use crate::wait::Wait as _;
+use std::path::Path;
 use std::time::Duration;
 
 /// The shortest token that is looked up, in bytes: less is guessable.
@@ -46,7 +48,7 @@ pub const LIFETIME_DEFAULT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3
 
 /// A store of typed records. Clones share one store.
 #[derive(Debug)]
-pub struct Store<B> {
+pub struct Store<B = Embedded> {
     inner: Arc<Inner<B>>,
 }
 
@@ -60,6 +62,52 @@ struct Inner<B> {
 impl<B> Clone for Store<B> {
     fn clone(&self) -> Self {
         Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl Store<Embedded> {
+    /// Opens the store in a directory, or creates one where the directory is missing or empty,
+    /// with the defaults of [`Options`]. Blocks until the log is replayed.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::options().open(dir)
+    }
+
+    /// Choices to be made before a store is opened: keyring, budgets, clock.
+    pub fn options() -> Options {
+        Options::default()
+    }
+
+    /// Carries every row of the log's full segments that is still needed into the table, now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] if the store takes no work.
+    pub async fn checkpoint(&self) -> Result<()> {
+        self.inner.backend.checkpoint().await
+    }
+
+    /// Closes the store: everything acknowledged is durable, and the next open is a fast one.
+    /// Dropping the last clone does the same, without a way to hear of an error.
+    ///
+    /// # Errors
+    /// Whatever the last writes answered. Later operations answer [`ErrorKind::Unavailable`].
+    pub async fn close(&self) -> Result<()> {
+        self.inner.backend.close()
+    }
+
+    /// Adds a root key, which issues from now on, and writes the keyring file of the store.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Keyring`] if the keyring was given by the caller: rotate it there and reopen.
+    pub async fn rotate_keyring(&self) -> Result<()> {
+        let mut keyring = (*self.keyring()).clone();
+        keyring.rotate()?;
+        self.note_keys(&keyring).await?;
+        self.inner.backend.save_keyring(&keyring)?;
+        *self.inner.keyring.write() = Arc::new(keyring);
+        Ok(())
     }
 }
 

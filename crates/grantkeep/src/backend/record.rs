@@ -14,8 +14,8 @@ pub const VALUE_BYTES_MAX: usize = 32 * 1024;
 
 /// Bytes of a record before its terms and value.
 pub(crate) const RECORD_HEADER_BYTES: usize = 80;
-/// The longest record there can be.
-pub(crate) const RECORD_BYTES_MAX: usize = RECORD_HEADER_BYTES + 2 * 16 + VALUE_BYTES_MAX;
+/// The longest record of a deletion.
+pub(crate) const TOMBSTONE_BYTES_MAX: usize = RECORD_HEADER_BYTES + 2 * 16;
 
 const TOMBSTONE: u8 = 1;
 

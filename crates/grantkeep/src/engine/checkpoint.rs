@@ -1,0 +1,334 @@
+//! Carrying rows from the log's oldest segment into the table, so that the segment can be used
+//! again. Rows that were replaced, deleted, or have died in the log cost nothing.
+
+use super::core::{Core, count};
+use super::log::replay::FrameReader;
+use super::log::segment::{SEGMENT_DATA, Segment};
+use super::place::{Place, Where};
+use super::table::block::BlockBuilder;
+use super::table::{self, BLOCKS, DEATHS, ROWS, TAGS, TERMS, failed};
+use super::window::Window;
+use crate::backend::{Key, Row};
+use crate::error::Result;
+use redb::{ReadableTable as _, WriteTransaction};
+use std::collections::BTreeMap;
+
+/// Frames that one table commit carries at most, in bytes: a longer one would hold up the log's
+/// syncs, a shorter one pays for more of its own.
+const SLICE_BYTES: u32 = 4 << 20;
+
+/// Where the carrying of one segment has come to.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    pub(crate) offset: u32,
+    pub(crate) done: bool,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self { offset: SEGMENT_DATA, done: false }
+    }
+}
+
+/// A row that is still needed, and where it is.
+struct Current {
+    tag: u64,
+    row: Row,
+    from: Place,
+    window: Window,
+}
+
+/// Where a row has gone in the table.
+struct Move {
+    row: Current,
+    to: Place,
+    /// The window that an older version of it was filed under.
+    filed: Option<Window>,
+}
+
+impl Core {
+    /// Carries the next slice of a segment that is not written to any more.
+    ///
+    /// # Durability
+    /// On success the slice's rows are durable in the table, and found there.
+    pub(crate) fn carry_slice(&self, segment: &Segment, progress: &mut Progress) -> Result<()> {
+        let mut reader = FrameReader::new(segment, progress.offset);
+        let mut current = Vec::new();
+        let mut dead = Vec::new();
+        let mut through = None;
+        while reader.offset() - progress.offset < SLICE_BYTES {
+            let Some((offset, frame)) = reader.next()? else {
+                progress.done = true;
+                break;
+            };
+            through = Some(frame.header.sequence);
+            for (at, row) in frame.records {
+                let at = offset.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
+                self.sort_out(segment, at, row, &mut current, &mut dead);
+            }
+        }
+        progress.offset = reader.offset();
+        if current.is_empty() && !progress.done {
+            // What has died costs no table commit; the next slice's says that it was carried.
+            self.settle_moves(Vec::new(), dead)?;
+            return Ok(());
+        }
+        let carried = current.len() as u64;
+        let settled = self.time.settled();
+        let moves = self.table.write(|transaction| {
+            let mut moves = self.write_blocks(transaction, &mut current)?;
+            moves.extend(self.write_filed(transaction, current)?);
+            if let Some(through) = through {
+                table::set_carried(transaction, through)?;
+            }
+            table::set_high_water(transaction, settled)?;
+            Ok(moves)
+        })?;
+        self.settle_moves(moves, dead)?;
+        count(&self.counters.checkpoints, 1);
+        count(&self.counters.carried_rows, carried);
+        Ok(())
+    }
+
+    /// Files a record of the log with what is still needed, with what is dead, or with neither.
+    fn sort_out(
+        &self,
+        segment: &Segment,
+        offset: u32,
+        row: Row,
+        current: &mut Vec<Current>,
+        dead: &mut Vec<(u64, Row, Option<Place>)>,
+    ) {
+        let tag = self.index.tag(&row.key());
+        let same = Place::in_log(0, segment.number, offset).at();
+        let seen = self.index.read(tag, |shard| {
+            let mut places = shard.places(tag).filter(|place| !self.slots.is_dead(place.slot()));
+            (places.next().is_none(), shard.places(tag).find(|place| place.at() == same))
+        });
+        let (unknown, from) = seen.unwrap_or_default();
+        let live = from.filter(|from| !self.slots.is_dead(from.slot()));
+        let window = live.and_then(|from| self.slots.window(from.slot()));
+        match (live, window) {
+            // A deletion of a revised row is carried too: it takes the row out of the table.
+            (Some(from), Some(window)) if window.end() > self.time.settled() => {
+                current.push(Current { tag, row, from, window });
+            }
+            // An older version in the table is filed under a window that ends no later.
+            (Some(from), _) => dead.push((tag, row, Some(from))),
+            (None, _) if unknown => dead.push((tag, row, None)),
+            (None, _) => {}
+        }
+    }
+
+    /// Appends the write-once rows in blocks at the right edge of their windows, and leaves the
+    /// others.
+    fn write_blocks(
+        &self,
+        transaction: &WriteTransaction,
+        current: &mut Vec<Current>,
+    ) -> Result<Vec<Move>> {
+        let mut by_window: BTreeMap<Window, Vec<Current>> = BTreeMap::new();
+        let (filed, blocked) =
+            current.drain(..).partition::<Vec<_>, _>(|row| row.row.key().kind.is_revised());
+        *current = filed;
+        for row in blocked {
+            by_window.entry(row.window).or_default().push(row);
+        }
+        let mut blocks = transaction.open_table(BLOCKS).map_err(failed)?;
+        let mut tags = transaction.open_table(TAGS).map_err(failed)?;
+        let mut moves = Vec::new();
+        for (window, rows) in by_window {
+            let last = table::block_key(window, u64::MAX);
+            let mut range = blocks.range(table::block_key(window, 0)..=last).map_err(failed)?;
+            let newest = range.next_back().transpose().map_err(failed)?;
+            let newest = newest.and_then(|(key, _)| table::read_block_key(&key.value()));
+            let mut number = newest.map_or(0, |(_, number)| number + 1);
+            let mut builder = BlockBuilder::default();
+            let mut waiting = Vec::new();
+            let mut rows = rows.into_iter().peekable();
+            while let Some(row) = rows.next() {
+                builder.push(row.row.clone());
+                waiting.push(row);
+                if rows.peek().is_some_and(|next| !builder.is_full_for(&next.row)) {
+                    continue;
+                }
+                let Some((block, _)) = builder.finish() else { continue };
+                let key = table::block_key(window, number);
+                blocks.insert(key, block.as_slice()).map_err(failed)?;
+                tags.insert(key, tags_of(&waiting).as_slice()).map_err(failed)?;
+                for (at, row) in waiting.drain(..).enumerate() {
+                    let at = Where::Block { block: number, row: u16::try_from(at).unwrap_or(0) };
+                    let place = Place::new(row.from.slot(), at);
+                    moves.push(Move { row, to: place, filed: None });
+                }
+                number += 1;
+            }
+        }
+        Ok(moves)
+    }
+
+    /// Writes the revised rows in place. A row that is filed under a window which has not ended
+    /// stays filed there, even if it dies later now: it is filed anew when that window ends.
+    fn write_filed(
+        &self,
+        transaction: &WriteTransaction,
+        current: Vec<Current>,
+    ) -> Result<Vec<Move>> {
+        let mut rows = transaction.open_table(ROWS).map_err(failed)?;
+        let mut deaths = transaction.open_table(DEATHS).map_err(failed)?;
+        let mut terms = transaction.open_table(TERMS).map_err(failed)?;
+        let mut current = current;
+        current.sort_unstable_by_key(|row| row.row.key());
+        let settled = self.time.settled();
+        let mut moves = Vec::new();
+        for row in current {
+            let key = row.row.key();
+            let id = key.to_bytes();
+            let before = {
+                let before = rows.get(id).map_err(failed)?;
+                before.map(|value| table::read_filed(&key, value.value())).transpose()?
+            };
+            let filed = before.as_ref().map(|(window, _)| *window);
+            if let Some((_, before)) =
+                before.filter(|(_, before)| before.terms() != row.row.terms())
+            {
+                for term in before.terms().iter() {
+                    terms.remove(table::term_key(term, &key)).map_err(failed)?;
+                }
+            }
+            if row.row.is_tombstone() {
+                rows.remove(id).map_err(failed)?;
+                if let Some(filed) = filed {
+                    deaths.remove(table::death_key(filed, &key)).map_err(failed)?;
+                }
+                for term in row.row.terms().iter() {
+                    terms.remove(table::term_key(term, &key)).map_err(failed)?;
+                }
+                let from = row.from;
+                moves.push(Move { row, to: from, filed });
+                continue;
+            }
+            let keep =
+                filed.filter(|filed| filed.end() > settled && filed.end() <= row.window.end());
+            let window = keep.unwrap_or(row.window);
+            if filed != Some(window) {
+                if let Some(filed) = filed {
+                    deaths.remove(table::death_key(filed, &key)).map_err(failed)?;
+                }
+                deaths.insert(table::death_key(window, &key), ()).map_err(failed)?;
+            }
+            let value = table::write_filed(window, &row.row);
+            rows.insert(id, value.as_slice()).map_err(failed)?;
+            for term in row.row.terms().iter() {
+                terms.insert(table::term_key(term, &key), ()).map_err(failed)?;
+            }
+            let slot = self.slot_of(window)?;
+            moves.push(Move { row, to: Place::new(slot, Where::ById), filed });
+        }
+        Ok(moves)
+    }
+
+    fn slot_of(&self, window: Window) -> Result<u16> {
+        self.writer.lock().windows.slot(window)
+    }
+
+    /// Points the index at the table, for rows that nobody has changed meanwhile.
+    fn settle_moves(&self, moves: Vec<Move>, dead: Vec<(u64, Row, Option<Place>)>) -> Result<()> {
+        let mut counts: Vec<(Place, Option<Place>, Key)> = Vec::new();
+        for Move { row, to, filed } in moves {
+            let key = row.row.key();
+            let deleted = row.row.is_tombstone() && key.kind.is_revised();
+            if self.aliases.lock().remove(&row.tag) {
+                self.drop_alias(&row, filed)?;
+            }
+            let moved = self.index.change(row.tag, |shard| {
+                let moved = if deleted {
+                    shard.remove(row.tag, row.from)
+                } else {
+                    shard.replace(row.tag, row.from, to)
+                };
+                match (moved, deleted) {
+                    (true, true) => shard.live.remove(row.tag, &key),
+                    (true, false) => shard.live.move_to(row.tag, &key, to.slot()),
+                    (false, _) => {}
+                }
+                if moved || !deleted {
+                    self.drop_young_terms(&row.row);
+                }
+                moved
+            });
+            let recounted = !row.row.is_tombstone() && to.slot() != row.from.slot();
+            if moved == Some(true) && recounted {
+                counts.push((row.from, Some(to), key));
+            }
+        }
+        for (tag, row, from) in dead {
+            let key = row.key();
+            let removed = self.index.change(tag, |shard| {
+                let removed = from.is_some_and(|from| shard.remove(tag, from));
+                if removed {
+                    shard.live.remove(tag, &key);
+                }
+                // Under the shard's lock: a row just published has its terms noted under it.
+                if shard.places(tag).all(|place| self.slots.is_dead(place.slot())) {
+                    self.drop_young_terms(&row);
+                }
+                removed
+            });
+            if let (Some(true), Some(from), false) = (removed, from, row.is_tombstone()) {
+                counts.push((from, None, key));
+            }
+        }
+        let mut writer = self.writer.lock();
+        for (from, to, key) in counts {
+            writer.windows.remove(from.slot(), key.kind);
+            if let Some(to) = to {
+                writer.windows.add(to.slot(), key.kind);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes away the entry of an older version that the last open found in the table.
+    fn drop_alias(&self, row: &Current, filed: Option<Window>) -> Result<()> {
+        let key = row.row.key();
+        let places: Vec<Place> =
+            self.index.read(row.tag, |shard| shard.places(row.tag).collect()).unwrap_or_default();
+        let alias = if key.kind.is_revised() {
+            let under = |place: &&Place| {
+                place.at() == Where::ById && self.slots.window(place.slot()) == filed
+            };
+            places.iter().filter(|_| filed.is_some()).find(under).copied()
+        } else {
+            let others = places.into_iter().filter(|place| *place != row.from).collect();
+            self.places_of(&key, others)?.first().copied()
+        };
+        let removed = alias.filter(|alias| {
+            self.index.change(row.tag, |shard| shard.remove(row.tag, *alias)) == Some(true)
+        });
+        if let Some(alias) = removed {
+            self.writer.lock().windows.remove(alias.slot(), key.kind);
+        }
+        Ok(())
+    }
+
+    fn drop_young_terms(&self, row: &Row) {
+        let terms = row.terms();
+        if !terms.is_empty() {
+            let mut young = self.young_terms.lock();
+            for term in terms.iter() {
+                young.remove(&(term, row.key()));
+            }
+        }
+    }
+}
+
+/// Nine bytes a row: what an open reads instead of the rows.
+fn tags_of(rows: &[Current]) -> Vec<u8> {
+    let mut tags = Vec::with_capacity(9 * rows.len());
+    for row in rows {
+        tags.extend_from_slice(&row.tag.to_le_bytes());
+        tags.push(row.row.key().kind.as_byte());
+    }
+    tags
+}

@@ -1,0 +1,279 @@
+//! Committing a batch: its expectations are checked and its place in the order is taken under one
+//! short lock; then it waits to be durable.
+
+use super::core::{Core, count};
+use super::keeper::Work;
+use super::log::frame::{FRAME_HEADER_BYTES, padded};
+use super::lookup::Fetched;
+use super::place::{Place, Slot};
+use super::window::Window;
+use super::writer::{Item, Pending, Writer};
+use crate::backend::record::TOMBSTONE_BYTES_MAX;
+use crate::backend::{Batch, Expect, Key, Outcome, Row, Step, Version, Write};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::memory::check_terms;
+use std::time::Instant;
+
+/// A step made ready outside the lock.
+struct Ready<'a> {
+    step: &'a Step,
+    tag: u64,
+    /// The record to be put, without its version.
+    put: Option<Row>,
+}
+
+/// What a batch finds under the lock.
+enum Verdict {
+    /// All expectations hold; what is there now, step by step.
+    Holds(Vec<Stored>),
+    /// The expectation on this key fails, by what is durable once `sequence` is.
+    Fails(Key, u64),
+    /// The row under this key must be fetched first.
+    Fetch(u64, Key),
+}
+
+/// What is stored under a key as a batch finds it.
+struct Stored {
+    /// The row, a tombstone included.
+    row: Option<Row>,
+    /// The slot of the window it is filed under.
+    slot: Option<Slot>,
+}
+
+/// A row of a batch that holds.
+struct ToWrite {
+    tag: u64,
+    row: Row,
+    prior: Stored,
+}
+
+/// What came of one attempt.
+enum Attempt {
+    Appended(u64),
+    Failed(Key, u64),
+    Fetch(u64, Key),
+    NoRoom(u64),
+}
+
+impl Core {
+    /// Applies a batch, and answers once that is durable.
+    pub(crate) async fn commit(&self, batch: Batch) -> Result<Outcome> {
+        batch.validate()?;
+        let asked_at = Instant::now();
+        let times = (self.time.now(), self.time.settled());
+        if batch.issues() {
+            self.time.check_believed()?;
+            self.space.check()?;
+        }
+        let mut ready = self.make_ready(&batch)?;
+        let mut fetched: Vec<Fetched> = Vec::new();
+        loop {
+            match self.attempt(&batch, &mut ready, &fetched, times, asked_at)? {
+                Attempt::Appended(sequence) => {
+                    self.wait_durable(sequence).await?;
+                    return Ok(Outcome::Applied);
+                }
+                Attempt::Failed(key, sequence) => {
+                    self.wait_durable(sequence).await?;
+                    return Ok(Outcome::Conflict(key));
+                }
+                Attempt::Fetch(tag, key) => {
+                    fetched.retain(|held| held.key != key);
+                    fetched.push(self.fetch(tag, &key)?);
+                }
+                Attempt::NoRoom(supplied) => {
+                    count(&self.counters.log_stalls, 1);
+                    self.wait_supplied(supplied).await?;
+                }
+            }
+        }
+    }
+
+    fn make_ready<'a>(&self, batch: &'a Batch) -> Result<Vec<Ready<'a>>> {
+        let steps = batch.steps().iter();
+        let ready = steps.map(|step| {
+            let put = match &step.write {
+                Write::Put(new) => Some(Row::new(step.key, new, Version(0), batch.op())?),
+                Write::Keep | Write::Delete => None,
+            };
+            Ok(Ready { step, tag: self.index.tag(&step.key), put })
+        });
+        ready.collect()
+    }
+
+    fn attempt(
+        &self,
+        batch: &Batch,
+        ready: &mut [Ready<'_>],
+        fetched: &[Fetched],
+        times: (Timestamp, Timestamp),
+        asked_at: Instant,
+    ) -> Result<Attempt> {
+        let mut writer = self.writer.lock();
+        writer.check_open()?;
+        let stored = match self.judge(&writer, ready, fetched) {
+            Verdict::Fails(key, sequence) => return Ok(Attempt::Failed(key, sequence)),
+            Verdict::Fetch(tag, key) => return Ok(Attempt::Fetch(tag, key)),
+            Verdict::Holds(stored) => stored,
+        };
+        if !writer.has_room(frame_bytes_at_most(ready)) {
+            match writer.roll() {
+                Some(segment) => self.segments.push(segment),
+                None => return Ok(Attempt::NoRoom(self.supplied.value())),
+            }
+            // A keeper that has ended leaves the store closed or poisoned; that is told elsewhere.
+            let _ = self.keeper.send(Work::Supply);
+        }
+        let rows = rows_to_write(batch, ready, stored)?;
+        let sequence = self.append(&mut writer, rows, times, asked_at)?;
+        if writer.log_idle {
+            writer.log_idle = false;
+            drop(writer);
+            self.work.notify_one();
+        }
+        Ok(Attempt::Appended(sequence))
+    }
+
+    /// Compares the expectations with what is pending, or else durable.
+    fn judge(&self, writer: &Writer, ready: &[Ready<'_>], fetched: &[Fetched]) -> Verdict {
+        let mut all = Vec::with_capacity(ready.len());
+        for Ready { step, tag, .. } in ready {
+            let (stored, sequence) = match writer.pending(*tag, &step.key) {
+                Some(pending) => {
+                    let (row, slot) = (Some(pending.row.clone()), Some(pending.slot));
+                    (Stored { row, slot }, pending.sequence)
+                }
+                None => match self.durable_row(*tag, &step.key, fetched) {
+                    Some(stored) => (stored, 0),
+                    None => return Verdict::Fetch(*tag, step.key),
+                },
+            };
+            let there = stored.row.as_ref().filter(|row| !row.is_tombstone());
+            let holds = match step.expect {
+                Expect::Absent => there.is_none(),
+                Expect::Is(version) => there.is_some_and(|row| row.version() == version),
+            };
+            if !holds {
+                return Verdict::Fails(step.key, sequence);
+            }
+            all.push(stored);
+        }
+        Verdict::Holds(all)
+    }
+
+    /// What is durable under `key`, tombstones included; `None` if it must be fetched first.
+    fn durable_row(&self, tag: u64, key: &Key, fetched: &[Fetched]) -> Option<Stored> {
+        let seen = self.index.read(tag, |shard| {
+            let live = |slot: &Slot| !self.slots.is_dead(*slot);
+            if let Some((row, slot)) = shard.live.get(tag, key) {
+                let slot = Some(slot).filter(live);
+                return Some(Stored { row: slot.map(|_| row.clone()), slot });
+            }
+            if !shard.places(tag).any(|place| live(&place.slot())) {
+                return Some(Stored { row: None, slot: None });
+            }
+            let same = |held: &&Fetched| held.key == *key && held.changes == shard.changes();
+            let held = fetched.iter().find(same)?;
+            let slot = held.slot.filter(live);
+            Some(Stored { row: held.row.clone().filter(|_| slot.is_some()), slot })
+        });
+        seen.flatten()
+    }
+
+    fn append(
+        &self,
+        writer: &mut Writer,
+        mut rows: Vec<ToWrite>,
+        (now, settled): (Timestamp, Timestamp),
+        asked_at: Instant,
+    ) -> Result<u64> {
+        let mut slots = Vec::with_capacity(rows.len());
+        for ToWrite { row, prior, .. } in &rows {
+            let own = Window::of(row.expires_at(), now);
+            self.time.note_lifetime(own.lifetime());
+            // Never under an earlier window than the version before: that one may be in the
+            // table, and must not outlive what was said of it since (P2).
+            let before = prior.slot.and_then(|slot| self.slots.window(slot));
+            let window = before.filter(|window| window.end() > own.end()).unwrap_or(own);
+            slots.push(writer.windows.slot(window)?);
+        }
+        let version = Version(writer.next_sequence);
+        for write in &mut rows {
+            write.row.set_version(version);
+        }
+        let number = writer.segment.number;
+        let mut offsets = Vec::with_capacity(rows.len());
+        let written = rows.iter().map(|write| &write.row);
+        let sequence = writer.append(settled, false, written, |offset| offsets.push(offset));
+        for ((write, slot), offset) in rows.into_iter().zip(slots).zip(offsets) {
+            let ToWrite { tag, row, prior } = write;
+            let place = Place::in_log(slot, number, offset);
+            writer.windows.pin(slot);
+            prior.slot.iter().for_each(|slot| writer.windows.pin(*slot));
+            writer.note_pending(Pending { tag, sequence, row: row.clone(), slot });
+            writer.group.items.push(Item {
+                tag,
+                row,
+                place,
+                prior: prior.row,
+                prior_slot: prior.slot,
+            });
+        }
+        let end = writer.group.items.len();
+        writer.group.batches.push((end, asked_at));
+        Ok(sequence)
+    }
+
+    /// Goes on in a fresh segment, so that the present one can be carried; false without a spare.
+    pub(crate) fn roll_log(&self) -> Result<bool> {
+        let mut writer = self.writer.lock();
+        writer.check_open()?;
+        if writer.tail <= super::log::segment::SEGMENT_DATA {
+            return Ok(true);
+        }
+        let spare = writer.roll();
+        let rolled = spare.is_some();
+        spare.into_iter().for_each(|segment| self.segments.push(segment));
+        Ok(rolled)
+    }
+}
+
+/// How long the frame of these steps can become.
+fn frame_bytes_at_most(ready: &[Ready<'_>]) -> usize {
+    let record = |ready: &Ready<'_>| match (&ready.put, &ready.step.write) {
+        (Some(row), _) => padded(row.as_record().len()),
+        (None, Write::Keep) => 0,
+        (None, _) => TOMBSTONE_BYTES_MAX,
+    };
+    FRAME_HEADER_BYTES + ready.iter().map(record).sum::<usize>()
+}
+
+/// The rows of a batch that holds, without their version.
+fn rows_to_write(
+    batch: &Batch,
+    ready: &mut [Ready<'_>],
+    stored: Vec<Stored>,
+) -> Result<Vec<ToWrite>> {
+    for (ready, stored) in ready.iter().zip(&stored) {
+        let there = stored.row.as_ref().filter(|row| !row.is_tombstone());
+        if let (Some(new), Some(there)) = (&ready.put, there) {
+            check_terms(there, new.terms())?;
+        }
+    }
+    let mut rows = Vec::with_capacity(ready.len());
+    for (ready, prior) in ready.iter_mut().zip(stored) {
+        let row = match (&ready.step.write, &prior.row) {
+            (Write::Put(_), _) => ready.put.take(),
+            (Write::Delete, Some(there)) => {
+                let (expires_at, terms) = (there.expires_at(), there.terms());
+                Some(Row::tombstone(ready.step.key, expires_at, terms, batch.op())?)
+            }
+            (Write::Keep, _) | (Write::Delete, None) => None,
+        };
+        if let Some(row) = row {
+            rows.push(ToWrite { tag: ready.tag, row, prior });
+        }
+    }
+    Ok(rows)
+}

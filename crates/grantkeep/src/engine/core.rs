@@ -1,0 +1,112 @@
+//! What the parts of the engine share.
+
+use super::index::Index;
+use super::keeper::Work;
+use super::latency::Latencies;
+use super::log::Segments;
+use super::options::Options;
+use super::signal::Signal;
+use super::space::Space;
+use super::table::Table;
+use super::windows::Slots;
+use super::writer::{Mode, Writer};
+use crate::backend::{Key, Term};
+use crate::disk::Disk;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering};
+use crate::timekeeper::Timekeeper;
+use crossbeam::channel::Sender;
+use std::collections::{BTreeSet, HashSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The state of one open store, shared by its handles and its threads.
+///
+/// Locks are taken in this order, and none is held across I/O but the table's own: `writer`, then
+/// a shard of `index`, then `young_terms` or `segments`.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) dir: PathBuf,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) options: Options,
+    pub(crate) store: [u8; 16],
+    pub(crate) time: Timekeeper,
+    pub(crate) space: Arc<Space>,
+    pub(crate) writer: Mutex<Writer>,
+    /// Told when the log thread has work.
+    pub(crate) work: Condvar,
+    /// The last durable and visible sequence number.
+    pub(crate) durable: Signal,
+    /// How many spare segments were supplied so far.
+    pub(crate) supplied: Signal,
+    pub(crate) slots: Arc<Slots>,
+    pub(crate) index: Index,
+    pub(crate) segments: Segments,
+    /// Index terms of rows that are in the log only.
+    pub(crate) young_terms: Mutex<BTreeSet<(Term, Key)>>,
+    /// Tags of rows that the last open found both in the log and in the table, so that carrying
+    /// them tidies up.
+    pub(crate) aliases: Mutex<HashSet<u64>>,
+    pub(crate) table: Table,
+    /// Wakes the keeper.
+    pub(crate) keeper: Sender<Work>,
+    pub(crate) commit_latencies: Latencies,
+    pub(crate) counters: Counters,
+    pub(crate) open_took: Duration,
+}
+
+/// Counts since the store was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) commits: AtomicU64,
+    pub(crate) log_syncs: AtomicU64,
+    pub(crate) checkpoints: AtomicU64,
+    pub(crate) carried_rows: AtomicU64,
+    pub(crate) swept_rows: AtomicU64,
+    pub(crate) log_stalls: AtomicU64,
+    /// Index entries whose window is dead.
+    pub(crate) dead_entries: AtomicU64,
+}
+
+impl Core {
+    /// Poisons the store: nothing more is acknowledged, whoever waits is told.
+    pub(crate) fn poison(&self, why: &str) {
+        let mut writer = self.writer.lock();
+        if matches!(writer.mode, Mode::Open | Mode::Closing) {
+            writer.mode = Mode::Poisoned(why.to_owned());
+        }
+        drop(writer);
+        self.durable.end();
+        self.supplied.end();
+        self.work.notify_all();
+    }
+
+    /// The error for a caller whose change may or may not be durable.
+    pub(crate) fn unknown(&self) -> Error {
+        let why = match &self.writer.lock().mode {
+            Mode::Poisoned(why) => why.clone(),
+            _ => "the store was closed".to_owned(),
+        };
+        Error::new(
+            ErrorKind::Unknown,
+            format!("the change may or may not have happened ({why}): open the store and look"),
+        )
+    }
+
+    /// Waits until everything up to `sequence` is durable and visible.
+    pub(crate) async fn wait_durable(&self, sequence: u64) -> Result<()> {
+        self.durable.reach(sequence).await.map_err(|_| self.unknown())
+    }
+
+    /// Waits until another spare segment than the first `seen` was supplied.
+    pub(crate) async fn wait_supplied(&self, seen: u64) -> Result<()> {
+        let reached = self.supplied.reach(seen + 1).await;
+        reached.map_err(|_| {
+            Error::new(ErrorKind::Unavailable, "the store was closed or poisoned: open it again")
+        })
+    }
+}
+
+pub(crate) fn count(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::Relaxed);
+}

@@ -1,0 +1,262 @@
+//! The keeper: the thread that supplies segments, carries, sweeps, and keeps the reserve. It is
+//! the only one that writes to the table.
+
+use super::checkpoint::Progress;
+use super::core::Core;
+use super::log::segment::Segment;
+use super::logger::PoisonGuard;
+use super::writer::Mode;
+use crate::backend::{Budget, Swept};
+use crate::error::{Error, Result};
+use crate::sync::Arc;
+use crate::wait::Wait as _;
+use crossbeam::channel::{Receiver, RecvTimeoutError};
+use futures_channel::oneshot;
+use std::time::{Duration, Instant};
+
+/// How often the keeper looks around by itself.
+const TICK: Duration = Duration::from_millis(100);
+/// Rows that one tick sweeps at most: it stays off the request path.
+const SWEEP_ROWS: u64 = 20_000;
+/// How often an idle store notes its time in the log.
+const NOTE_TIME_S: u64 = 60;
+/// Segments kept for reuse beyond the one that is ready.
+const RETIRED_MAX: usize = 2;
+
+/// What the keeper is asked for.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Supply a segment.
+    Supply,
+    /// Carry all that is in the log.
+    Checkpoint(oneshot::Sender<Result<()>>),
+    /// Sweep within a budget.
+    Sweep(Budget, oneshot::Sender<Result<Swept>>),
+    /// End.
+    Stop,
+}
+
+/// What the keeper holds.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    pub(crate) core: Arc<Core>,
+    pub(crate) retired: Vec<Arc<Segment>>,
+    pub(crate) next_number: u64,
+    pub(crate) carrying: Option<(Arc<Segment>, Progress)>,
+}
+
+impl Keeper {
+    /// Runs until told to stop, or an error poisons the store.
+    pub(crate) fn run(mut self, work: &Receiver<Work>) {
+        let guard = PoisonGuard::new(&self.core, "keeper");
+        let mut last_tick = Instant::now();
+        loop {
+            let busy = self.must_carry();
+            let patience = if busy { Duration::ZERO } else { TICK };
+            let done = match work.recv_timeout(patience) {
+                Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Work::Supply) | Err(RecvTimeoutError::Timeout) => Ok(()),
+                Ok(Work::Checkpoint(reply)) => self.answer(reply, Self::checkpoint),
+                Ok(Work::Sweep(budget, reply)) => {
+                    self.answer(reply, |keeper| keeper.core.sweep(budget))
+                }
+            };
+            let done = done
+                .and_then(|()| self.supply())
+                .and_then(|()| if busy { self.carry_step() } else { Ok(()) });
+            let ticked = done.and_then(|()| {
+                if last_tick.elapsed() < TICK {
+                    return Ok(());
+                }
+                last_tick = Instant::now();
+                self.tick()
+            });
+            if let Err(cause) = ticked {
+                self.core.poison(&format!("keeping the store failed: {}", chain(&cause)));
+                break;
+            }
+        }
+        guard.disarm();
+    }
+
+    /// Does some work for a caller; its error is the caller's, and poisons the store as well.
+    fn answer<T>(
+        &mut self,
+        reply: oneshot::Sender<Result<T>>,
+        work: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<()> {
+        let done = work(self);
+        let failed = done.as_ref().err().map(|cause| Error::new(cause.kind(), chain(cause)));
+        // A caller that has gone away does not want to know.
+        let _ = reply.send(done);
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn tick(&mut self) -> Result<()> {
+        if self.core.space.is_full() {
+            self.core.space.take().map_err(|cause| {
+                Error::file("take the reserve in", self.core.dir.display(), cause)
+            })?;
+        }
+        self.core.note_time();
+        if self.core.options.by_itself {
+            self.core.sweep(Budget::rows(SWEEP_ROWS))?;
+        }
+        Ok(())
+    }
+
+    /// Carries everything that was committed before the call.
+    fn checkpoint(&mut self) -> Result<()> {
+        self.supply()?;
+        while !self.core.roll_log()? {
+            self.carry_step()?;
+            self.supply()?;
+        }
+        self.supply()?;
+        let until = self.core.writer.lock().segment.number;
+        while self.core.segments.oldest_before(until).is_some() {
+            self.carry_step()?;
+        }
+        self.supply()
+    }
+
+    /// True while the log is over its budget.
+    fn must_carry(&self) -> bool {
+        self.core.segments.bytes() > self.core.options.log_budget_bytes
+    }
+
+    /// Carries the next slice of the oldest segment that is not written to any more.
+    fn carry_step(&mut self) -> Result<()> {
+        if self.carrying.is_none() {
+            let (number, last) = {
+                let writer = self.core.writer.lock();
+                (writer.segment.number, writer.next_sequence - 1)
+            };
+            let Some(oldest) = self.core.segments.oldest_before(number) else { return Ok(()) };
+            // Its last frames may still be on their way.
+            self.core.wait_durable(last).wait()?;
+            self.carrying = Some((oldest, Progress::default()));
+        }
+        let Some((segment, mut progress)) = self.carrying.take() else { return Ok(()) };
+        self.core.carry_slice(&segment, &mut progress)?;
+        if progress.done {
+            if let Some(retired) = self.core.segments.retire(segment.number) {
+                self.retired.push(retired);
+            }
+            return self.supply();
+        }
+        self.carrying = Some((segment, progress));
+        Ok(())
+    }
+
+    /// Makes sure that a segment is ready for when the present one is full.
+    fn supply(&mut self) -> Result<()> {
+        let spares = self.core.writer.lock().spares.len();
+        if spares == 0 {
+            let full = self.core.options.segment_bytes();
+            let reusable = self.retired.iter().position(|segment| segment.bytes == full);
+            let made = match reusable {
+                Some(at) => {
+                    let retired = self.retired.swap_remove(at);
+                    let reused = retired.reuse(&self.core.store, self.next_number);
+                    reused.map(Some).map_err(|cause| {
+                        Error::file("reuse the log segment", retired.path.display(), cause)
+                    })?
+                }
+                None if self.may_grow() => self.create()?,
+                None => None,
+            };
+            if let Some(segment) = made {
+                self.next_number = segment.number + 1;
+                let mut writer = self.core.writer.lock();
+                writer.spares.push_back(Arc::new(segment));
+                drop(writer);
+                self.core.supplied.advance(self.core.supplied.value() + 1);
+            }
+        }
+        self.remove_surplus()
+    }
+
+    fn may_grow(&self) -> bool {
+        let bytes = self.core.segments.bytes();
+        let segment = u64::from(self.core.options.segment_bytes());
+        bytes < self.core.options.log_budget_bytes + 2 * segment && !self.core.space.is_full()
+    }
+
+    fn create(&self) -> Result<Option<Segment>> {
+        let core = &self.core;
+        let bytes = core.options.segment_bytes();
+        let dir = core.dir.join(super::open::LOG_DIR);
+        match Segment::create(&*core.disk, &dir, &core.store, self.next_number, bytes) {
+            Ok(segment) => Ok(Some(segment)),
+            Err(cause) if super::space::is_full(&cause) => {
+                core.space.give_up();
+                Ok(None)
+            }
+            Err(cause) => Err(Error::file("create a log segment in", dir.display(), cause)),
+        }
+    }
+
+    /// Removes retired segments that will not be used again: short ones, and too many.
+    fn remove_surplus(&mut self) -> Result<()> {
+        let full = self.core.options.segment_bytes();
+        let mut kept = Vec::new();
+        let mut removed = false;
+        for segment in std::mem::take(&mut self.retired) {
+            if segment.bytes == full && kept.len() < RETIRED_MAX {
+                kept.push(segment);
+                continue;
+            }
+            self.core.disk.remove(&segment.path).map_err(|cause| {
+                Error::file("remove the log segment", segment.path.display(), cause)
+            })?;
+            removed = true;
+        }
+        self.retired = kept;
+        if removed {
+            let dir = self.core.dir.join(super::open::LOG_DIR);
+            self.core
+                .disk
+                .sync_dir(&dir)
+                .map_err(|cause| Error::file("sync the directory", dir.display(), cause))?;
+        }
+        Ok(())
+    }
+}
+
+impl Core {
+    /// Appends an empty frame once the store comes to rest, and every minute from then on: it
+    /// proves the frames before it, and keeps the high-water mark of time.
+    fn note_time(&self) {
+        let settled = self.time.settled();
+        let mut writer = self.writer.lock();
+        let rested = writer.group.chunks.is_empty() && writer.base == writer.next_sequence - 1;
+        let noted_for = settled.since(writer.noted_at).as_secs();
+        if !matches!(writer.mode, Mode::Open) || !rested || !writer.has_room(FRAME_ROOM) {
+            return;
+        }
+        if writer.noted == writer.base && noted_for < NOTE_TIME_S {
+            return;
+        }
+        let sequence = writer.append(settled, false, [].iter(), |_| {});
+        writer.noted = sequence;
+        writer.noted_at = settled;
+        drop(writer);
+        self.work.notify_one();
+    }
+}
+
+/// An empty frame fits in this many bytes.
+const FRAME_ROOM: usize = 64;
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        line.push_str(": ");
+        line.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    line
+}

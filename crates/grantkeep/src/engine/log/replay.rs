@@ -1,0 +1,138 @@
+//! Reading the log back: every whole frame in order, up to where the last crash tore it.
+
+use super::frame::{self, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, Frame};
+use super::segment::{SEGMENT_DATA, Segment};
+use crate::backend::record::u64_at;
+use crate::engine::place::RECORD_ALIGN;
+use crate::error::{Error, Result};
+use crate::sync::Arc;
+
+const READ_BYTES: usize = 4 << 20;
+
+/// Where the log ends.
+#[derive(Debug)]
+pub(crate) struct LogEnd {
+    /// The last segment that holds a frame, and the offset behind its last one.
+    pub(crate) segment: Option<(Arc<Segment>, u32)>,
+    /// The sequence number of the last frame.
+    pub(crate) sequence: u64,
+    /// True if the last frame is that of an orderly close.
+    pub(crate) closed: bool,
+}
+
+/// Reads frames one after the other.
+pub(crate) struct FrameReader<'a> {
+    segment: &'a Segment,
+    buffer: Vec<u8>,
+    buffer_at: u32,
+    offset: u32,
+}
+
+impl<'a> FrameReader<'a> {
+    pub(crate) fn new(segment: &'a Segment, offset: u32) -> Self {
+        Self { segment, buffer: Vec::new(), buffer_at: 0, offset: offset.max(SEGMENT_DATA) }
+    }
+
+    /// The offset of the next frame.
+    pub(crate) fn offset(&self) -> u32 {
+        self.offset
+    }
+
+    /// The next frame and its offset; `None` where there is no whole one.
+    pub(crate) fn next(&mut self) -> Result<Option<(u32, Frame)>> {
+        let (at, nonce) = (self.offset, self.segment.nonce);
+        let Some(frame) = frame::read(self.bytes_at(at, FRAME_BYTES_MAX)?, nonce) else {
+            return Ok(None);
+        };
+        self.offset = at.saturating_add(u32::try_from(frame.bytes).unwrap_or(u32::MAX));
+        Ok(Some((at, frame)))
+    }
+
+    /// What is read of `len` bytes at `at`; fewer at the segment's end.
+    fn bytes_at(&mut self, at: u32, len: usize) -> Result<&[u8]> {
+        let end = usize::try_from(self.segment.bytes.saturating_sub(at)).unwrap_or(0).min(len);
+        let start = usize::try_from(at.saturating_sub(self.buffer_at)).unwrap_or(usize::MAX);
+        if at < self.buffer_at || self.buffer.get(start..start.saturating_add(end)).is_none() {
+            self.buffer = self.segment.read(at, READ_BYTES.max(len))?;
+            self.buffer_at = at;
+        }
+        let start = usize::try_from(at - self.buffer_at).unwrap_or(usize::MAX);
+        Ok(self.buffer.get(start..).unwrap_or_default())
+    }
+}
+
+/// Reads every frame after `carried` in order and hands it on, then finds the log's end.
+///
+/// Frames end at the first that is not whole. That is where a crash tore the last write, unless
+/// a later frame proves that the missing one was durable: then it is damage, and is refused.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) for damage, or whatever `apply` answers.
+pub(crate) fn replay(
+    segments: &[Arc<Segment>],
+    carried: u64,
+    mut apply: impl FnMut(&Segment, u32, Frame) -> Result<()>,
+) -> Result<LogEnd> {
+    let mut end = LogEnd { segment: None, sequence: carried, closed: false };
+    let mut expected = None;
+    for (at, segment) in segments.iter().enumerate() {
+        let mut reader = FrameReader::new(segment, SEGMENT_DATA);
+        while let Some((offset, frame)) = reader.next()? {
+            let sequence = frame.header.sequence;
+            if sequence != expected.unwrap_or(sequence.min(carried + 1)) {
+                break;
+            }
+            expected = Some(sequence + 1);
+            end.sequence = end.sequence.max(sequence);
+            end.closed = frame.header.closed;
+            let behind = offset.saturating_add(u32::try_from(frame.bytes).unwrap_or(0));
+            end.segment = Some((Arc::clone(segment), behind));
+            if sequence > carried {
+                apply(segment, offset, frame)?;
+            }
+        }
+        let missing = expected.unwrap_or(carried + 1).max(carried + 1);
+        let follows = |next: &Arc<Segment>| -> Result<bool> {
+            let first = FrameReader::new(next, SEGMENT_DATA).next()?;
+            Ok(first.is_some_and(|(_, frame)| frame.header.sequence == missing))
+        };
+        let rest = segments.get(at + 1..).unwrap_or_default();
+        if rest.first().map_or(Ok(false), follows)? {
+            continue;
+        }
+        let tail = end
+            .segment
+            .as_ref()
+            .filter(|(last, _)| last.number == segment.number)
+            .map_or(SEGMENT_DATA, |(_, behind)| *behind);
+        refuse_damage(segment, tail, missing)?;
+    }
+    Ok(end)
+}
+
+/// Looks for a whole frame behind `from` that was written after `missing` had become durable.
+fn refuse_damage(segment: &Segment, from: u32, missing: u64) -> Result<()> {
+    let mut at = from;
+    while at < segment.bytes {
+        let overlap = FRAME_BYTES_MAX;
+        let bytes = segment.read(at, READ_BYTES + overlap)?;
+        let mut offset = 0;
+        while offset < READ_BYTES && offset + FRAME_HEADER_BYTES <= bytes.len() {
+            let candidate = bytes.get(offset..).unwrap_or_default();
+            // Cheap tests first: almost every offset holds zeros or an earlier use's bytes.
+            let later = u64_at(candidate, 16).is_some_and(|sequence| sequence > missing)
+                && u64_at(candidate, 24).is_some_and(|base| base >= missing);
+            if later && let Some(frame) = frame::read(candidate, segment.nonce) {
+                return Err(Error::corrupt(format!(
+                    "the log segment {} is damaged: commit {missing} is missing before {}, which \
+                     was written after it was durable; restore the store from a backup",
+                    segment.path.display(),
+                    frame.header.sequence
+                )));
+            }
+            offset += RECORD_ALIGN;
+        }
+        at = at.saturating_add(u32::try_from(READ_BYTES).unwrap_or(u32::MAX));
+    }
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! Segments: the files of the log.
+//!
+//! A segment is written with zeros once, and used again and again, so that a sync touches no
+//! file-system metadata. Each use has a number and a nonce of its own; frames of an earlier use
+//! fail the check under the new nonce.
+//!
+//! ```text
+//! offset  bytes  field (little-endian)
+//!      0    512  header
+//!   4096    512  the same header again: one of the two survives a torn write
+//!   8192         frames
+//!
+//! header: offset  bytes  field
+//!              0      8  "GKLOG" 0 0 0
+//!              8      4  format
+//!             12      4  length of the segment
+//!             16     16  the store's id
+//!             32      8  number
+//!             40      8  nonce
+//!             48      8  xxh3-64 of the 48 bytes before
+//! ```
+
+use crate::backend::record::{u32_at, u64_at};
+use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::error::{Error, ErrorKind, Result};
+use crate::keyring::random;
+use crate::sync::Arc;
+use std::io;
+use std::path::{Path, PathBuf};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Where the frames begin.
+pub(crate) const SEGMENT_DATA: u32 = 8_192;
+
+const MAGIC: [u8; 8] = *b"GKLOG\0\0\0";
+const FORMAT: u32 = 1;
+const HEADER_BYTES: usize = 56;
+const COPY_AT: [u64; 2] = [0, 4_096];
+const ZEROS_BYTES: u32 = 1 << 20;
+
+/// One use of a log file.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) path: PathBuf,
+    pub(crate) number: u64,
+    pub(crate) nonce: u64,
+    /// The length of the file.
+    pub(crate) bytes: u32,
+}
+
+impl Segment {
+    /// Makes a new file full of zeros.
+    ///
+    /// # Durability
+    /// On success the file, its name, and its header are durable.
+    pub(crate) fn create(
+        disk: &dyn Disk,
+        dir: &Path,
+        store: &[u8; 16],
+        number: u64,
+        bytes: u32,
+    ) -> io::Result<Self> {
+        let path = dir.join(format!("{number:012}.seg"));
+        let fresh = dir.join(format!("{number:012}.new"));
+        let file = disk.open(&fresh, OpenMode::Any)?;
+        let filled = fill(&*file, bytes).and_then(|()| {
+            let segment = Self::write_header(file, path, store, number, bytes)?;
+            disk.rename(&fresh, &segment.path)?;
+            disk.sync_dir(dir)?;
+            Ok(segment)
+        });
+        if filled.is_err() {
+            // What could not be filled must not keep the space it took.
+            let _ = disk.remove(&fresh);
+        }
+        filled
+    }
+
+    /// Begins a new use of a file whose frames are not needed any more.
+    ///
+    /// # Durability
+    /// On success the new header is durable. A crash on the way leaves one of the two.
+    pub(crate) fn reuse(&self, store: &[u8; 16], number: u64) -> io::Result<Self> {
+        let (file, path) = (Arc::clone(&self.file), self.path.clone());
+        Self::write_header(file, path, store, number, self.bytes)
+    }
+
+    fn write_header(
+        file: Arc<dyn DiskFile>,
+        path: PathBuf,
+        store: &[u8; 16],
+        number: u64,
+        bytes: u32,
+    ) -> io::Result<Self> {
+        let mut nonce = [0; 8];
+        random(&mut nonce).map_err(io::Error::other)?;
+        let nonce = u64::from_le_bytes(nonce);
+        let mut header = Vec::with_capacity(HEADER_BYTES);
+        header.extend_from_slice(&MAGIC);
+        header.extend_from_slice(&FORMAT.to_le_bytes());
+        header.extend_from_slice(&bytes.to_le_bytes());
+        header.extend_from_slice(store);
+        header.extend_from_slice(&number.to_le_bytes());
+        header.extend_from_slice(&nonce.to_le_bytes());
+        header.extend_from_slice(&xxh3_64(&header).to_le_bytes());
+        for at in COPY_AT {
+            file.write_at(&header, at)?;
+            file.sync_data()?;
+        }
+        Ok(Self { file, path, number, nonce, bytes })
+    }
+
+    /// Opens a segment by its header.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if neither copy of the header is whole or it is another store's,
+    /// [`ErrorKind::Format`] if it is of a newer format.
+    pub(crate) fn open(disk: &dyn Disk, path: PathBuf, store: &[u8; 16]) -> Result<Self> {
+        let failed = |cause| Error::file("read the log segment", path.display(), cause);
+        let file = disk.open(&path, OpenMode::Existing).map_err(failed)?;
+        let length = file.len().map_err(failed)?;
+        let mut best: Option<(u64, u64, u32)> = None;
+        for at in COPY_AT {
+            let mut header = [0; HEADER_BYTES];
+            if file.read_at(&mut header, at).is_err() {
+                continue;
+            }
+            let Some(read) = read_header(&header) else { continue };
+            if read.format > FORMAT {
+                return Err(Error::new(
+                    ErrorKind::Format,
+                    format!(
+                        "the log segment {} is of format {}, this version reads {FORMAT}: upgrade",
+                        path.display(),
+                        read.format
+                    ),
+                ));
+            }
+            if read.store != *store {
+                return Err(Error::corrupt(format!(
+                    "the log segment {} belongs to another store: put the right file back",
+                    path.display()
+                )));
+            }
+            if best.is_none_or(|(number, ..)| number < read.number) {
+                best = Some((read.number, read.nonce, read.bytes));
+            }
+        }
+        let (number, nonce, bytes) = best.ok_or_else(|| {
+            Error::corrupt(format!("the header of the log segment {} is damaged", path.display()))
+        })?;
+        let bytes = bytes.min(u32::try_from(length).unwrap_or(u32::MAX));
+        Ok(Self { file, path, number, nonce, bytes })
+    }
+
+    /// The bytes from `offset` on, at most `len` and not past the segment's end.
+    pub(crate) fn read(&self, offset: u32, len: usize) -> Result<Vec<u8>> {
+        let left = usize::try_from(self.bytes.saturating_sub(offset)).unwrap_or(0);
+        let mut bytes = vec![0; len.min(left)];
+        self.file
+            .read_at(&mut bytes, u64::from(offset))
+            .map_err(|cause| Error::file("read the log segment", self.path.display(), cause))?;
+        Ok(bytes)
+    }
+}
+
+struct Header {
+    format: u32,
+    bytes: u32,
+    store: [u8; 16],
+    number: u64,
+    nonce: u64,
+}
+
+fn read_header(bytes: &[u8; HEADER_BYTES]) -> Option<Header> {
+    let (covered, _) = bytes.split_at_checked(HEADER_BYTES - 8)?;
+    let whole = covered.starts_with(&MAGIC) && u64_at(bytes, 48)? == xxh3_64(covered);
+    whole.then_some(())?;
+    Some(Header {
+        format: u32_at(bytes, 8)?,
+        bytes: u32_at(bytes, 12)?,
+        store: *bytes.get(16..)?.first_chunk()?,
+        number: u64_at(bytes, 32)?,
+        nonce: u64_at(bytes, 40)?,
+    })
+}
+
+/// Writes zeros, syncing as it goes so that a commit's sync never waits behind all of them.
+fn fill(file: &dyn DiskFile, bytes: u32) -> io::Result<()> {
+    let zeros = vec![0; usize::try_from(ZEROS_BYTES.min(bytes)).map_err(io::Error::other)?];
+    let mut at = 0;
+    while at < bytes {
+        let step = ZEROS_BYTES.min(bytes - at);
+        let part = usize::try_from(step).map_err(io::Error::other)?;
+        file.write_at(zeros.get(..part).unwrap_or_default(), u64::from(at))?;
+        file.sync_data()?;
+        at += step;
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! The log thread: it writes what was gathered, syncs it, lets everybody see it, and wakes whom it
+//! concerns. While one sync runs the next group gathers, so many callers share one.
+
+use super::core::{Core, count};
+use super::index::Shard;
+use super::place::Place;
+use super::writer::{Group, Item, Mode};
+use crate::backend::Row;
+use crate::error::Result;
+use crate::sync::{Arc, RwLockWriteGuard};
+use std::io;
+
+/// What publishing an item took away: the place of the row before.
+type Replaced = Option<Place>;
+
+/// Poisons the store unless it was disarmed: a thread that dies must not die silently.
+pub(crate) struct PoisonGuard {
+    core: Arc<Core>,
+    name: &'static str,
+    armed: bool,
+}
+
+impl PoisonGuard {
+    pub(crate) fn new(core: &Arc<Core>, name: &'static str) -> Self {
+        Self { core: Arc::clone(core), name, armed: true }
+    }
+
+    pub(crate) fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for PoisonGuard {
+    fn drop(&mut self) {
+        if self.armed {
+            self.core.poison(&format!("the {} thread died", self.name));
+        }
+    }
+}
+
+/// Runs the log thread until the store is closed or poisoned.
+pub(crate) fn run(core: &Arc<Core>) {
+    let guard = PoisonGuard::new(core, "log");
+    while let Some(group) = next_group(core) {
+        if let Err(cause) = write(core, &group) {
+            core.poison(&format!("writing the log failed: {cause}"));
+            break;
+        }
+        if let Err(cause) = publish(core, group) {
+            core.poison(&format!("publishing a commit failed: {cause}"));
+            break;
+        }
+    }
+    guard.disarm();
+}
+
+/// Waits for the next group; `None` once the store is closing and nothing is left, or poisoned.
+fn next_group(core: &Core) -> Option<Group> {
+    let mut writer = core.writer.lock();
+    loop {
+        if matches!(writer.mode, Mode::Poisoned(_)) {
+            return None;
+        }
+        if !writer.group.chunks.is_empty() {
+            // Everything gathered from now on is written after this group is durable.
+            writer.base = writer.group.last;
+            return Some(std::mem::take(&mut writer.group));
+        }
+        if matches!(writer.mode, Mode::Closed) {
+            return None;
+        }
+        writer.log_idle = true;
+        core.work.wait(&mut writer);
+        writer.log_idle = false;
+    }
+}
+
+/// Writes and syncs a group; after an error nothing is known of its bytes.
+fn write(core: &Core, group: &Group) -> io::Result<()> {
+    for chunk in &group.chunks {
+        chunk.segment.file.write_at(&chunk.bytes, u64::from(chunk.offset))?;
+    }
+    for chunk in &group.chunks {
+        chunk.segment.file.sync_data()?;
+        count(&core.counters.log_syncs, 1);
+    }
+    Ok(())
+}
+
+/// Lets everybody see a durable group, batch by batch, and answers its callers.
+fn publish(core: &Core, group: Group) -> Result<()> {
+    let mut replaced = Vec::with_capacity(group.items.len());
+    let mut from = 0;
+    for (end, _) in &group.batches {
+        let items = group.items.get(from..*end).unwrap_or_default();
+        publish_batch(core, items, &mut replaced)?;
+        from = *end;
+    }
+    let mut writer = core.writer.lock();
+    for (item, replaced) in group.items.iter().zip(&replaced) {
+        let key = item.row.key();
+        writer.settle(item.tag, &key, group.last);
+        writer.windows.unpin(item.place.slot());
+        item.prior_slot.iter().for_each(|slot| writer.windows.unpin(*slot));
+        if !item.row.is_tombstone() {
+            writer.windows.add(item.place.slot(), key.kind);
+        }
+        let counted = item.prior.as_ref().is_some_and(|prior| !prior.is_tombstone());
+        if let Some(place) = replaced
+            && counted
+        {
+            writer.windows.remove(place.slot(), key.kind);
+        }
+    }
+    drop(writer);
+    count(&core.counters.commits, group.batches.len() as u64);
+    for (_, asked_at) in &group.batches {
+        core.commit_latencies.record(asked_at.elapsed());
+    }
+    core.durable.advance(group.last);
+    Ok(())
+}
+
+/// Makes all rows of one batch visible at once: whoever sees one of them sees the others.
+fn publish_batch(core: &Core, items: &[Item], replaced: &mut Vec<Replaced>) -> Result<()> {
+    let mut numbers: Vec<usize> = items.iter().map(|item| core.index.shard_of(item.tag)).collect();
+    let of_item = numbers.clone();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let mut shards: Vec<(usize, RwLockWriteGuard<'_, Shard>)> = numbers
+        .into_iter()
+        .filter_map(|number| core.index.write(number).map(|shard| (number, shard)))
+        .collect();
+    for (item, number) in items.iter().zip(of_item) {
+        let Some((_, shard)) = shards.iter_mut().find(|(held, _)| *held == number) else {
+            continue;
+        };
+        let before = publish_item(core, shard, item)?;
+        replaced.push(before);
+        // Terms are noted under the shard's lock, where whoever drops them looks first.
+        let fresh = before.is_none() || item.prior.as_ref().is_none_or(Row::is_tombstone);
+        let terms = item.row.terms();
+        if fresh && !item.row.is_tombstone() && !terms.is_empty() {
+            let key = item.row.key();
+            core.young_terms.lock().extend(terms.iter().map(|term| (term, key)));
+        }
+    }
+    Ok(())
+}
+
+fn publish_item(core: &Core, shard: &mut Shard, item: &Item) -> Result<Replaced> {
+    let (tag, key) = (item.tag, item.row.key());
+    shard.live.put(tag, item.row.clone(), item.place.slot());
+    let mut before: Vec<Place> = Vec::new();
+    if item.prior.is_some() {
+        before.extend(shard.places(tag).filter(|place| !core.slots.is_dead(place.slot())));
+    }
+    if before.len() > 1 {
+        before = core.places_of(&key, before)?;
+        core.aliases.lock().remove(&tag);
+    }
+    match before.split_first() {
+        None => shard.insert(tag, item.place),
+        Some((first, others)) => {
+            shard.replace(tag, *first, item.place);
+            for other in others {
+                shard.remove(tag, *other);
+            }
+        }
+    }
+    Ok(before.first().copied())
+}

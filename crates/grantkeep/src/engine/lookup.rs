@@ -1,0 +1,177 @@
+//! Finding rows: in the live set, in the log, in the table.
+
+use super::core::Core;
+use super::place::{Place, Slot, Where};
+use crate::backend::{Key, PAGE_ROWS_MAX, Page, Row, Term};
+use crate::error::{Error, Result};
+
+/// A place that has moved on is looked up again this often before it counts as damage; each move
+/// is a checkpoint's, so more than one in a look-up is rare.
+const TRIES: usize = 64;
+
+/// What a look at the shard of a key tells.
+enum Seen {
+    Row(Row),
+    Nothing,
+    Places(Vec<Place>, u64),
+}
+
+/// A row fetched from where the index says it is.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub(crate) key: Key,
+    /// The row, a tombstone included; `None` if the tag belongs to other keys only.
+    pub(crate) row: Option<Row>,
+    /// The slot of the window that the row is filed under.
+    pub(crate) slot: Option<Slot>,
+    /// The shard's count of changes when the places were read.
+    pub(crate) changes: u64,
+}
+
+impl Core {
+    /// The durable row under `key`.
+    pub(crate) fn find(&self, key: &Key) -> Result<Option<Row>> {
+        let tag = self.index.tag(key);
+        let row = match self.look(tag, key) {
+            Seen::Row(row) => Some(row),
+            Seen::Nothing => None,
+            Seen::Places(..) => self.fetch(tag, key)?.row,
+        };
+        Ok(row.filter(|row| !row.is_tombstone()))
+    }
+
+    /// Fetches the durable row under `key` from log or table, and keeps it in the live set.
+    pub(crate) fn fetch(&self, tag: u64, key: &Key) -> Result<Fetched> {
+        for _ in 0..TRIES {
+            let (places, changes) = match self.look(tag, key) {
+                Seen::Places(places, changes) => (places, changes),
+                // Whoever asked under the lock finds the same there now.
+                Seen::Row(row) => {
+                    let (row, slot, changes) = (Some(row), None, u64::MAX);
+                    return Ok(Fetched { key: *key, row, slot, changes });
+                }
+                Seen::Nothing => {
+                    return Ok(Fetched { key: *key, row: None, slot: None, changes: u64::MAX });
+                }
+            };
+            let mut best: Option<(Row, Place)> = None;
+            let mut moved = false;
+            for place in places {
+                match self.row_at(key, place)? {
+                    None => moved |= !self.slots.is_dead(place.slot()),
+                    Some(row) if row.key() != *key => {}
+                    Some(row) => {
+                        let newer = |(held, _): &(Row, Place)| held.version() < row.version();
+                        if best.as_ref().is_none_or(newer) {
+                            best = Some((row, place));
+                        }
+                    }
+                }
+            }
+            if moved {
+                continue;
+            }
+            if let Some((row, place)) = &best {
+                self.index.change(tag, |shard| {
+                    if shard.changes() == changes {
+                        shard.live.put(tag, row.clone(), place.slot());
+                    }
+                });
+            }
+            let (row, place) = best.unzip();
+            return Ok(Fetched { key: *key, row, slot: place.map(Place::slot), changes });
+        }
+        Err(Error::corrupt(format!("{key:?} is in the index, and not where the index says")))
+    }
+
+    /// The row at a place, whichever key it has; `None` if the place has moved on.
+    pub(crate) fn row_at(&self, key: &Key, place: Place) -> Result<Option<Row>> {
+        match place.at() {
+            Where::Log { segment, offset } => self.segments.row(segment, offset),
+            at => match self.slots.window(place.slot()) {
+                Some(window) => self.table.view()?.row(key, window, at),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Those of `places` that hold a version of `key`: tags meet, and an open finds the table's
+    /// version of a row beside the log's. Of several under the key's own id only one is its own.
+    pub(crate) fn places_of(&self, key: &Key, places: Vec<Place>) -> Result<Vec<Place>> {
+        let (by_id, mut ours): (Vec<_>, Vec<_>) =
+            places.into_iter().partition(|place| place.at() == Where::ById);
+        let mut failed = None;
+        ours.retain(|place| match self.row_at(key, *place) {
+            Ok(row) => row.is_some_and(|row| row.key() == *key),
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if let Some((filed, _)) = self.table.view()?.filed(key)? {
+            let own = |place: &&Place| self.slots.window(place.slot()) == Some(filed);
+            ours.extend(by_id.iter().find(own));
+        }
+        Ok(ours)
+    }
+
+    fn look(&self, tag: u64, key: &Key) -> Seen {
+        let seen = self.index.read(tag, |shard| {
+            if let Some((row, slot)) = shard.live.get(tag, key) {
+                let dead = self.slots.is_dead(slot);
+                return if dead { Seen::Nothing } else { Seen::Row(row.clone()) };
+            }
+            let live = |place: &Place| !self.slots.is_dead(place.slot());
+            let mut places = shard.places(tag).filter(live).peekable();
+            if places.peek().is_none() {
+                return Seen::Nothing;
+            }
+            Seen::Places(places.collect(), shard.changes())
+        });
+        seen.unwrap_or(Seen::Nothing)
+    }
+
+    /// One page of the rows that carry `term`, from log and table together.
+    pub(crate) fn list(&self, term: Term, after: Option<Key>, limit: usize) -> Result<Page> {
+        let limit = limit.clamp(1, PAGE_ROWS_MAX);
+        let mut page = Page::default();
+        let mut after = after;
+        loop {
+            // One more than wanted, so that the last page is known to be the last.
+            let keys = self.keys(term, after, limit + 1)?;
+            let more = keys.len() > limit;
+            for key in keys {
+                if page.rows.len() == limit {
+                    page.next = page.rows.last().map(Row::key);
+                    return Ok(page);
+                }
+                after = Some(key);
+                // A key deleted and inserted anew may carry other terms than before.
+                let row = self.find(&key)?;
+                page.rows.extend(row.filter(|row| row.terms().iter().any(|own| own == term)));
+            }
+            if !more {
+                return Ok(page);
+            }
+        }
+    }
+
+    /// Up to `limit` keys that carry `term`, after `after`, each once and in order.
+    fn keys(&self, term: Term, after: Option<Key>, limit: usize) -> Result<Vec<Key>> {
+        let first = (term, after.unwrap_or(Key::MIN));
+        let mut keys: Vec<Key> = {
+            // The young ones first: a row carried in between is found in the table, not missed.
+            let young = self.young_terms.lock();
+            let range = young.range(first..=(term, Key::MAX)).map(|(_, key)| *key);
+            range.filter(|key| Some(*key) != after).take(limit).collect()
+        };
+        keys.extend(self.table.view()?.keys(term, after, limit)?);
+        keys.sort_unstable();
+        keys.dedup();
+        keys.truncate(limit);
+        Ok(keys)
+    }
+}

@@ -1,0 +1,220 @@
+//! The embedded engine: a log with group commit, an index and a live set in memory, and a table
+//! for what outlives the log.
+
+mod checkpoint;
+mod commit;
+mod core;
+mod index;
+mod keeper;
+mod latency;
+mod live;
+mod lock;
+mod log;
+mod logger;
+mod lookup;
+mod open;
+mod options;
+mod place;
+mod signal;
+mod space;
+mod sweep;
+mod table;
+mod window;
+mod windows;
+mod writer;
+
+pub use options::{
+    KeySource, LIVE_SET_BYTES, LOG_BUDGET_BYTES, LOG_BUDGET_BYTES_MIN, Options, RESERVE_BYTES,
+    TABLE_CACHE_BYTES,
+};
+
+use crate::backend::{Backend, Batch, Budget, Key, Outcome, Page, Row, Stats, Swept, Term};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::keyring::Keyring;
+use crate::sync::{Arc, Mutex, Ordering, thread};
+use crate::wait::Wait as _;
+use core::Core;
+use futures_channel::oneshot;
+use keeper::Work;
+use lock::Lock;
+use writer::Mode;
+
+/// The embedded engine over one store directory. It has two threads of its own: one writes the
+/// log, one carries and sweeps.
+///
+/// # Durability
+/// A batch is acknowledged when its frame in the log is synced; many callers share one sync.
+#[derive(Debug)]
+pub struct Embedded {
+    core: Arc<Core>,
+    running: Mutex<Option<Running>>,
+}
+
+/// What an orderly close ends.
+#[derive(Debug)]
+struct Running {
+    threads: Threads,
+    lock: Lock,
+}
+
+#[derive(Debug)]
+struct Threads {
+    log: thread::JoinHandle<()>,
+    keeper: thread::JoinHandle<()>,
+}
+
+impl Embedded {
+    fn new(core: Arc<Core>, threads: Threads, lock: Lock) -> Self {
+        Self { core, running: Mutex::new(Some(Running { threads, lock })) }
+    }
+
+    /// Carries every row in the log that is still needed into the table, now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] if the store takes no work.
+    ///
+    /// # Durability
+    /// Changes nothing of it: what is acknowledged is durable with or without.
+    pub async fn checkpoint(&self) -> Result<()> {
+        self.ask(Work::Checkpoint).await
+    }
+
+    /// Closes the store in order. What was acknowledged is durable anyway; the next open is
+    /// faster. Blocks the calling thread until the store's threads have ended.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] if the store was poisoned.
+    pub fn close(&self) -> Result<()> {
+        let Some(running) = self.running.lock().take() else { return Ok(()) };
+        let closed = self.end(running.threads);
+        self.core.table.close();
+        closed?;
+        running
+            .lock
+            .mark_closed()
+            .map_err(|cause| Error::file("mark as closed", self.core.dir.display(), cause))
+    }
+
+    /// Writes the keyring file.
+    pub(crate) fn save_keyring(&self, keyring: &Keyring) -> Result<()> {
+        match self.core.options.keys {
+            KeySource::File => keyring.save(&*self.core.disk, &self.core.dir),
+            KeySource::Env(_) | KeySource::Given(_) => Err(Error::new(
+                ErrorKind::Keyring,
+                "the keyring is not kept in the store directory: rotate it where it is kept, then \
+                 open the store again",
+            )),
+        }
+    }
+
+    async fn ask<T>(&self, work: impl FnOnce(oneshot::Sender<Result<T>>) -> Work) -> Result<T> {
+        let ended = || Error::new(ErrorKind::Unavailable, "the store is closed or poisoned");
+        self.core.writer.lock().check_open()?;
+        let (reply, answer) = oneshot::channel();
+        self.core.keeper.send(work(reply)).map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+
+    fn end(&self, threads: Threads) -> Result<()> {
+        let core = &self.core;
+        // The keeper first: it may still need the log thread to answer.
+        let _ = core.keeper.send(Work::Stop);
+        let died = |name| Error::new(ErrorKind::Unavailable, format!("the {name} thread died"));
+        threads.keeper.join().map_err(|_| died("keeper"))?;
+        let last = {
+            let mut writer = core.writer.lock();
+            writer.check_open()?;
+            writer.mode = Mode::Closing;
+            // The frame that says so may need a segment of its own; the keeper left one ready.
+            if !writer.has_room(64)
+                && let Some(segment) = writer.roll()
+            {
+                core.segments.push(segment);
+            }
+            let settled = core.time.settled();
+            writer.append(settled, true, [].iter(), |_| {})
+        };
+        core.work.notify_one();
+        let closed = core.wait_durable(last).wait();
+        {
+            let mut writer = core.writer.lock();
+            if matches!(writer.mode, Mode::Closing) {
+                writer.mode = Mode::Closed;
+            }
+        }
+        core.work.notify_all();
+        core.durable.end();
+        core.supplied.end();
+        threads.log.join().map_err(|_| died("log"))?;
+        closed
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        // Who wants to know calls `close`.
+        let _ = self.close();
+    }
+}
+
+impl Backend for Embedded {
+    fn now(&self) -> Timestamp {
+        self.core.time.now()
+    }
+
+    async fn get(&self, key: Key) -> Result<Option<Row>> {
+        self.core.find(&key)
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Outcome> {
+        self.core.commit(batch).await
+    }
+
+    async fn list(&self, term: Term, after: Option<Key>, limit: usize) -> Result<Page> {
+        self.core.list(term, after, limit)
+    }
+
+    async fn sweep(&self, budget: Budget) -> Result<Swept> {
+        self.ask(|reply| Work::Sweep(budget, reply)).await
+    }
+
+    fn accept_clock(&self) {
+        self.core.time.accept();
+    }
+
+    fn stats(&self) -> Stats {
+        let core = &self.core;
+        let counters = &core.counters;
+        let get = |counter: &crate::sync::AtomicU64| counter.load(Ordering::Relaxed);
+        let (index_bytes, live_set_bytes) = core.index.memory_bytes();
+        let settled = core.time.settled();
+        let writer = core.writer.lock();
+        let (rows, windows) = writer.windows.count();
+        let spares: u64 = writer.spares.iter().map(|segment| u64::from(segment.bytes)).sum();
+        let sweep_lag = writer.windows.lag(settled);
+        let unwritten = u64::from(writer.segment.bytes.saturating_sub(writer.tail));
+        drop(writer);
+        let log_bytes = core.segments.bytes();
+        let mut stats = Stats::default();
+        stats.rows = rows;
+        stats.windows = windows;
+        stats.sweep_lag = sweep_lag;
+        stats.swept_rows = get(&counters.swept_rows);
+        stats.log_bytes = log_bytes + spares;
+        stats.log_backlog_bytes = log_bytes.saturating_sub(unwritten);
+        stats.table_bytes = core.table.bytes();
+        stats.index_bytes = index_bytes;
+        stats.live_set_bytes = live_set_bytes;
+        stats.commits = get(&counters.commits);
+        stats.log_syncs = get(&counters.log_syncs);
+        stats.checkpoints = get(&counters.checkpoints);
+        stats.carried_rows = get(&counters.carried_rows);
+        stats.log_stalls = get(&counters.log_stalls);
+        stats.commit_p50 = core.commit_latencies.quantile(0.5);
+        stats.commit_p99 = core.commit_latencies.quantile(0.99);
+        stats.open_took = core.open_took;
+        stats.full = core.space.is_full();
+        stats
+    }
+}

@@ -1,0 +1,204 @@
+//! Choices made before a store is opened.
+
+use super::Embedded;
+use super::place::SEGMENT_BYTES_MAX;
+use crate::clock::{Clock, SystemClock};
+use crate::disk::{Disk, OsDisk};
+use crate::error::{Error, ErrorKind, Result};
+use crate::keyring::Keyring;
+use crate::store::{LIFETIME_DEFAULT_MAX, Store};
+use crate::sync::Arc;
+use crate::wait::Wait as _;
+use std::path::Path;
+use std::time::Duration;
+
+/// The smallest log budget: 2 MiB.
+pub const LOG_BUDGET_BYTES_MIN: u64 = 2 << 20;
+/// The log budget unless the store is set otherwise: 1 GiB, which replays in about a second.
+pub const LOG_BUDGET_BYTES: u64 = 1 << 30;
+/// The live set's budget unless the store is set otherwise: 256 MiB.
+pub const LIVE_SET_BYTES: usize = 256 << 20;
+/// The table's page cache unless the store is set otherwise: 64 MiB.
+pub const TABLE_CACHE_BYTES: usize = 64 << 20;
+/// The reserve kept for a full disk unless the store is set otherwise: 16 MiB.
+pub const RESERVE_BYTES: u64 = 16 << 20;
+
+/// A segment is an eighth of the log's budget, within these.
+const SEGMENT_BYTES_MIN: u64 = 256 << 10;
+const SEGMENTS_PER_BUDGET: u64 = 8;
+
+/// Where the root keys come from.
+#[derive(Debug, Clone, Default)]
+pub enum KeySource {
+    /// The file `keyring` in the store directory, made with the store.
+    #[default]
+    File,
+    /// An environment variable of this name, in the form of [`Keyring::from_text`].
+    Env(String),
+    /// Given by the caller.
+    Given(Keyring),
+}
+
+/// Choices made before a store is opened.
+///
+/// ```
+/// use grantkeep::Store;
+/// # let dir = tempfile::tempdir().unwrap();
+/// let store = Store::options().log_budget_bytes(64 << 20).open(dir.path().join("tokens"))?;
+/// assert_eq!(store.stats().rows_total(), 2); // what recognizes a wrong keyring
+/// # Ok::<(), grantkeep::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Options {
+    pub(crate) keys: KeySource,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) create: bool,
+    pub(crate) log_budget_bytes: u64,
+    pub(crate) live_set_bytes: usize,
+    pub(crate) table_cache_bytes: usize,
+    pub(crate) reserve_bytes: u64,
+    pub(crate) lifetime_max: Duration,
+    pub(crate) by_itself: bool,
+    pub(crate) tag_bits: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            keys: KeySource::File,
+            clock: Arc::new(SystemClock::new()),
+            disk: Arc::new(OsDisk),
+            create: true,
+            log_budget_bytes: LOG_BUDGET_BYTES,
+            live_set_bytes: LIVE_SET_BYTES,
+            table_cache_bytes: TABLE_CACHE_BYTES,
+            reserve_bytes: RESERVE_BYTES,
+            lifetime_max: LIFETIME_DEFAULT_MAX,
+            by_itself: true,
+            tag_bits: 64,
+        }
+    }
+}
+
+impl Options {
+    /// Where the root keys come from; the store's own file by default.
+    pub fn keys(mut self, keys: KeySource) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// The clock to go by; the system's by default.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The disk to live on; the operating system's by default.
+    pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
+        self.disk = disk;
+        self
+    }
+
+    /// Whether a missing or empty directory becomes a new store; true by default.
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// How long the log may grow before its oldest rows are carried into the table, in bytes: at
+    /// least [`LOG_BUDGET_BYTES_MIN`], by default [`LOG_BUDGET_BYTES`]. Two segments of up to
+    /// 64 MiB come on top. More lets more rows die without ever being carried, and makes an open
+    /// after a crash take longer.
+    pub fn log_budget_bytes(mut self, bytes: u64) -> Self {
+        self.log_budget_bytes = bytes;
+        self
+    }
+
+    /// How much memory the rows kept for reading may take, in bytes; [`LIVE_SET_BYTES`] by
+    /// default.
+    pub fn live_set_bytes(mut self, bytes: usize) -> Self {
+        self.live_set_bytes = bytes;
+        self
+    }
+
+    /// How much memory the table's page cache may take, in bytes; [`TABLE_CACHE_BYTES`] by
+    /// default.
+    pub fn table_cache_bytes(mut self, bytes: usize) -> Self {
+        self.table_cache_bytes = bytes;
+        self
+    }
+
+    /// How much disk is kept back for revoking and sweeping on a full disk, in bytes;
+    /// [`RESERVE_BYTES`] by default.
+    pub fn reserve_bytes(mut self, bytes: u64) -> Self {
+        self.reserve_bytes = bytes;
+        self
+    }
+
+    /// The longest lifetime of any row; [`LIFETIME_DEFAULT_MAX`] by default. The rows of epochs
+    /// live this long.
+    pub fn lifetime_max(mut self, lifetime: Duration) -> Self {
+        self.lifetime_max = lifetime;
+        self
+    }
+
+    /// Whether the store sweeps and carries by itself; true by default. Without, a test decides
+    /// when; a log out of room is still carried.
+    #[doc(hidden)]
+    pub fn by_itself(mut self, by_itself: bool) -> Self {
+        self.by_itself = by_itself;
+        self
+    }
+
+    /// How many bits of a tag are used: few provoke tags that meet, for tests.
+    #[doc(hidden)]
+    pub fn tag_bits(mut self, bits: u32) -> Self {
+        self.tag_bits = bits;
+        self
+    }
+
+    /// Opens the store in a directory, or creates one where the directory is missing or empty.
+    /// Blocks until the log is replayed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`] without the directory or its parent, [`ErrorKind::NotAStore`] for a
+    /// directory of something else, [`ErrorKind::Locked`] if another process has it open,
+    /// [`ErrorKind::Keyring`] for a missing, damaged or wrong keyring, [`ErrorKind::Format`] for a
+    /// store of a newer version, [`ErrorKind::Corrupt`] for damage, [`ErrorKind::Permission`] and
+    /// [`ErrorKind::Full`] as the operating system says, [`ErrorKind::Limit`] and
+    /// [`ErrorKind::Lifetime`] for options outside their limits.
+    ///
+    /// # Durability
+    /// On success all that was acknowledged before is there and durable.
+    pub fn open(self, dir: impl AsRef<Path>) -> Result<Store<Embedded>> {
+        let lifetime_max = self.lifetime_max;
+        let (backend, keyring) = self.open_backend(dir.as_ref())?;
+        Store::new(backend, keyring, lifetime_max).wait()
+    }
+
+    /// Opens the engine alone, without the typed records above it, and the keyring found with it.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn open_backend(self, dir: &Path) -> Result<(Embedded, Keyring)> {
+        if self.log_budget_bytes < LOG_BUDGET_BYTES_MIN {
+            return Err(Error::new(
+                ErrorKind::Limit,
+                format!(
+                    "a log budget of {} bytes is less than the {LOG_BUDGET_BYTES_MIN} required",
+                    self.log_budget_bytes
+                ),
+            ));
+        }
+        super::open::open(self, dir)
+    }
+
+    /// The length of a full segment.
+    pub(crate) fn segment_bytes(&self) -> u32 {
+        let eighth = (self.log_budget_bytes / SEGMENTS_PER_BUDGET).next_power_of_two();
+        let bytes = eighth.clamp(SEGMENT_BYTES_MIN, u64::from(SEGMENT_BYTES_MAX));
+        u32::try_from(bytes).unwrap_or(SEGMENT_BYTES_MAX)
+    }
+}

@@ -1,0 +1,351 @@
+//! The table: what outlives the log, in redb.
+
+pub(crate) mod block;
+pub(crate) mod file;
+
+use super::place::Where;
+use super::window::Window;
+use crate::backend::{Key, Row, Term};
+use crate::clock::Timestamp;
+use crate::disk::DiskFile;
+use crate::engine::space::Space;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sync::{Arc, RwLock};
+use file::TableFile;
+use redb::{Database, ReadOnlyTable, ReadableDatabase as _, TableDefinition, WriteTransaction};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// The table's file in a store directory.
+pub(crate) const TABLE_FILE: &str = "table.redb";
+
+const FORMAT: u64 = 1;
+
+/// A block's key: its window, then its number.
+pub(crate) type BlockKey = [u8; Window::BYTES + 5];
+/// A death's key: a window, then the key of a row that is filed by id.
+pub(crate) type DeathKey = [u8; Window::BYTES + Key::BYTES];
+/// A term's key: the term, then the key of a row that carries it.
+pub(crate) type TermKey = [u8; 16 + Key::BYTES];
+
+pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+/// Blocks of write-once rows.
+pub(crate) const BLOCKS: TableDefinition<BlockKey, &[u8]> = TableDefinition::new("blocks");
+/// For each block the tag and the kind of each row, nine bytes each: what an open reads.
+pub(crate) const TAGS: TableDefinition<BlockKey, &[u8]> = TableDefinition::new("tags");
+/// Revised rows by key: the window they are filed under in `deaths`, then the record.
+pub(crate) const ROWS: TableDefinition<[u8; Key::BYTES], &[u8]> = TableDefinition::new("rows");
+/// The revised rows by the window in which they die, or died before they were extended.
+pub(crate) const DEATHS: TableDefinition<DeathKey, ()> = TableDefinition::new("deaths");
+/// The revised rows by index term.
+pub(crate) const TERMS: TableDefinition<TermKey, ()> = TableDefinition::new("terms");
+
+const META_FORMAT: &str = "format";
+const META_STORE_LOW: &str = "store id, low half";
+const META_STORE_HIGH: &str = "store id, high half";
+const META_CARRIED: &str = "carried through sequence number";
+const META_HIGH_WATER: &str = "high-water mark of time, ms";
+
+/// What the table knows of the store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Meta {
+    /// The store's random id.
+    pub(crate) store: [u8; 16],
+    /// Every commit up to this one is in the table as far as it is still needed.
+    pub(crate) carried: u64,
+    /// The largest settled time that was stored.
+    pub(crate) high_water: Timestamp,
+}
+
+/// The redb database and the view that readers share.
+pub(crate) struct Table {
+    /// `None` once the store is closed.
+    open: RwLock<Option<Opened>>,
+    bytes: Arc<dyn DiskFile>,
+}
+
+struct Opened {
+    database: Database,
+    view: Arc<View>,
+}
+
+/// One read transaction, shared by all readers until the next checkpoint.
+pub(crate) struct View {
+    blocks: ReadOnlyTable<BlockKey, &'static [u8]>,
+    rows: ReadOnlyTable<[u8; Key::BYTES], &'static [u8]>,
+    terms: ReadOnlyTable<TermKey, ()>,
+}
+
+impl Table {
+    /// Opens the table, or makes a new one in an empty file for the store of this id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] where redb does not recognize its file, [`ErrorKind::Format`] for a
+    /// store of a newer format.
+    pub(crate) fn open(
+        file: Arc<dyn DiskFile>,
+        space: Arc<Space>,
+        cache_bytes: usize,
+        new_store: Option<[u8; 16]>,
+    ) -> Result<(Self, Meta)> {
+        let bytes = Arc::clone(&file);
+        let backend = TableFile::new(file, space);
+        // redb may panic on a file that was altered behind its back.
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            let mut builder = Database::builder();
+            builder.set_cache_size(cache_bytes).create_with_backend(backend)
+        }));
+        let database = opened
+            .map_err(|_| Error::corrupt(format!("{TABLE_FILE} is damaged: redb gave it up")))?
+            .map_err(|cause| {
+                Error::corrupt(format!(
+                    "{TABLE_FILE} does not open: restore the store from a backup"
+                ))
+                .with_source(cause)
+            })?;
+        if let Some(store) = new_store {
+            create(&database, store)?;
+        }
+        let meta = read_meta(&database)?;
+        let view = Arc::new(View::new(&database)?);
+        Ok((Self { open: RwLock::new(Some(Opened { database, view })), bytes }, meta))
+    }
+
+    /// The view that readers share at present.
+    pub(crate) fn view(&self) -> Result<Arc<View>> {
+        self.open.read().as_ref().map(|open| Arc::clone(&open.view)).ok_or_else(closed)
+    }
+
+    /// Runs `change` in one transaction, two-phase and with quick repair, and lets readers see it.
+    /// Only one thread writes.
+    ///
+    /// # Durability
+    /// On success the change is durable.
+    pub(crate) fn write<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<T>,
+    ) -> Result<T> {
+        let begun = self.open.read().as_ref().map(|open| open.database.begin_write());
+        let mut transaction = begun.ok_or_else(closed)?.map_err(failed)?;
+        transaction.set_two_phase_commit(true);
+        transaction.set_quick_repair(true);
+        let done = change(&transaction)?;
+        transaction.commit().map_err(failed)?;
+        let mut open = self.open.write();
+        let open = open.as_mut().ok_or_else(closed)?;
+        open.view = Arc::new(View::new(&open.database)?);
+        Ok(done)
+    }
+
+    /// Reads with a transaction of its own.
+    pub(crate) fn read<T>(
+        &self,
+        read: impl FnOnce(&redb::ReadTransaction) -> Result<T>,
+    ) -> Result<T> {
+        let begun = self.open.read().as_ref().map(|open| open.database.begin_read());
+        read(&begun.ok_or_else(closed)?.map_err(failed)?)
+    }
+
+    /// The length of the table's file.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.len().unwrap_or(0)
+    }
+
+    /// Closes redb, so that another process may open the file.
+    pub(crate) fn close(&self) {
+        *self.open.write() = None;
+    }
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Table").finish_non_exhaustive()
+    }
+}
+
+impl View {
+    fn new(database: &Database) -> Result<Self> {
+        let transaction = database.begin_read().map_err(failed)?;
+        Ok(Self {
+            blocks: transaction.open_table(BLOCKS).map_err(failed)?,
+            rows: transaction.open_table(ROWS).map_err(failed)?,
+            terms: transaction.open_table(TERMS).map_err(failed)?,
+        })
+    }
+
+    /// The row at a place in the table, if it is there; its check is verified.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if it is damaged.
+    pub(crate) fn row(&self, key: &Key, window: Window, at: Where) -> Result<Option<Row>> {
+        match at {
+            Where::Log { .. } => Ok(None),
+            Where::ById => Ok(self.filed(key)?.map(|(_, row)| row)),
+            Where::Block { block, row } => {
+                let Some(value) = self.blocks.get(&block_key(window, block)).map_err(failed)?
+                else {
+                    return Ok(None);
+                };
+                let found = block::row(value.value(), row);
+                found.map(Some).ok_or_else(|| {
+                    Error::corrupt(format!("row {row} of block {block} in {TABLE_FILE} is damaged"))
+                })
+            }
+        }
+    }
+
+    /// A revised row and the window it is filed under.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if it is damaged.
+    pub(crate) fn filed(&self, key: &Key) -> Result<Option<(Window, Row)>> {
+        let value = self.rows.get(&key.to_bytes()).map_err(failed)?;
+        value.map(|value| read_filed(key, value.value())).transpose()
+    }
+
+    /// Up to `limit` keys that carry `term`, after `after`.
+    pub(crate) fn keys(&self, term: Term, after: Option<Key>, limit: usize) -> Result<Vec<Key>> {
+        let first = term_key(term, &after.unwrap_or(Key::MIN));
+        let last = term_key(term, &Key::MAX);
+        let range = self.terms.range(first..=last).map_err(failed)?;
+        let mut keys = Vec::new();
+        for entry in range {
+            let (entry, ()) = entry.map(|(key, _)| (key.value(), ())).map_err(failed)?;
+            let key = key_of(&entry)
+                .ok_or_else(|| Error::corrupt(format!("a term in {TABLE_FILE} is damaged")))?;
+            if Some(key) != after {
+                keys.push(key);
+            }
+            if keys.len() >= limit {
+                break;
+            }
+        }
+        Ok(keys)
+    }
+}
+
+/// A revised row as it is stored, and back.
+pub(crate) fn write_filed(window: Window, row: &Row) -> Vec<u8> {
+    let mut value = Vec::with_capacity(Window::BYTES + row.as_record().len());
+    value.extend_from_slice(&window.to_bytes());
+    value.extend_from_slice(row.as_record());
+    value
+}
+
+pub(crate) fn read_filed(key: &Key, value: &[u8]) -> Result<(Window, Row)> {
+    let read = || {
+        let (window, record) = value.split_first_chunk()?;
+        let row = Row::read(record).filter(|row| row.key() == *key)?;
+        Some((Window::from_bytes(*window)?, row))
+    };
+    read().ok_or_else(|| Error::corrupt(format!("the row of {key:?} in {TABLE_FILE} is damaged")))
+}
+
+pub(crate) fn block_key(window: Window, block: u64) -> BlockKey {
+    let [_, _, _, number @ ..] = block.to_be_bytes();
+    join(&window.to_bytes(), &number)
+}
+
+/// The window and the number of a block's key.
+pub(crate) fn read_block_key(key: &BlockKey) -> Option<(Window, u64)> {
+    let (window, number) = key.split_first_chunk()?;
+    let [a, b, c, d, e] = *number.first_chunk()?;
+    Some((Window::from_bytes(*window)?, u64::from_be_bytes([0, 0, 0, a, b, c, d, e])))
+}
+
+pub(crate) fn death_key(window: Window, key: &Key) -> DeathKey {
+    join(&window.to_bytes(), &key.to_bytes())
+}
+
+pub(crate) fn term_key(term: Term, key: &Key) -> TermKey {
+    join(&term.0, &key.to_bytes())
+}
+
+/// The row's key at the end of a death's or a term's key.
+pub(crate) fn key_of(bytes: &[u8]) -> Option<Key> {
+    bytes.last_chunk().map(Key::from_bytes)
+}
+
+/// The window at the start of a death's key.
+pub(crate) fn window_of(key: &DeathKey) -> Option<Window> {
+    key.first_chunk().and_then(|window| Window::from_bytes(*window))
+}
+
+pub(crate) fn set_carried(transaction: &WriteTransaction, carried: u64) -> Result<()> {
+    let mut meta = transaction.open_table(META).map_err(failed)?;
+    meta.insert(META_CARRIED, carried).map_err(failed)?;
+    Ok(())
+}
+
+pub(crate) fn set_high_water(transaction: &WriteTransaction, time: Timestamp) -> Result<()> {
+    let mut meta = transaction.open_table(META).map_err(failed)?;
+    meta.insert(META_HIGH_WATER, time.as_millis()).map_err(failed)?;
+    Ok(())
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Unavailable, "the store is closed: open it again")
+}
+
+/// An error of redb as one of ours.
+pub(crate) fn failed(cause: impl Into<redb::Error>) -> Error {
+    let cause = cause.into();
+    let kind = match &cause {
+        redb::Error::Corrupted(_) => ErrorKind::Corrupt,
+        redb::Error::Io(io) if super::space::is_full(io) => ErrorKind::Full,
+        _ => ErrorKind::Io,
+    };
+    Error::new(kind, format!("{TABLE_FILE} answered an error")).with_source(cause)
+}
+
+fn create(database: &Database, store: [u8; 16]) -> Result<()> {
+    let number = u128::from_le_bytes(store);
+    let half = |shift: u32| u64::try_from(number >> shift & u128::from(u64::MAX)).unwrap_or(0);
+    let transaction = database.begin_write().map_err(failed)?;
+    {
+        let mut meta = transaction.open_table(META).map_err(failed)?;
+        meta.insert(META_FORMAT, FORMAT).map_err(failed)?;
+        meta.insert(META_STORE_LOW, half(0)).map_err(failed)?;
+        meta.insert(META_STORE_HIGH, half(64)).map_err(failed)?;
+        meta.insert(META_CARRIED, 0).map_err(failed)?;
+        meta.insert(META_HIGH_WATER, 0).map_err(failed)?;
+        transaction.open_table(BLOCKS).map_err(failed)?;
+        transaction.open_table(TAGS).map_err(failed)?;
+        transaction.open_table(ROWS).map_err(failed)?;
+        transaction.open_table(DEATHS).map_err(failed)?;
+        transaction.open_table(TERMS).map_err(failed)?;
+    }
+    transaction.commit().map_err(failed)
+}
+
+fn read_meta(database: &Database) -> Result<Meta> {
+    let transaction = database.begin_read().map_err(failed)?;
+    let meta = transaction.open_table(META).map_err(|cause| {
+        Error::corrupt(format!("{TABLE_FILE} holds no store")).with_source(redb::Error::from(cause))
+    })?;
+    let number = |name: &str| -> Result<u64> {
+        let value = meta.get(name).map_err(failed)?;
+        let missing = || Error::corrupt(format!("{TABLE_FILE} lacks its `{name}`"));
+        Ok(value.ok_or_else(missing)?.value())
+    };
+    let format = number(META_FORMAT)?;
+    if format > FORMAT {
+        return Err(Error::new(
+            ErrorKind::Format,
+            format!("the store is of format {format}, this version reads {FORMAT}: upgrade"),
+        ));
+    }
+    let store = u128::from(number(META_STORE_HIGH)?) << 64 | u128::from(number(META_STORE_LOW)?);
+    Ok(Meta {
+        store: store.to_le_bytes(),
+        carried: number(META_CARRIED)?,
+        high_water: Timestamp::from_millis(number(META_HIGH_WATER)?),
+    })
+}
+
+fn join<const N: usize>(first: &[u8], second: &[u8]) -> [u8; N] {
+    let mut bytes = [0; N];
+    for (to, from) in bytes.iter_mut().zip(first.iter().chain(second)) {
+        *to = *from;
+    }
+    bytes
+}

@@ -1,0 +1,194 @@
+//! The windows that hold rows: their slots, how many rows each has, and which are dead.
+
+use super::place::{SLOTS, Slot};
+use super::window::Window;
+use crate::backend::{Kind, KindRows};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The windows of all slots, readable without a lock.
+#[derive(Debug)]
+pub(crate) struct Slots(Box<[SlotState]>);
+
+#[derive(Debug, Default)]
+struct SlotState {
+    window: AtomicU64,
+    dead: AtomicBool,
+}
+
+impl Slots {
+    pub(crate) fn new() -> Self {
+        Self((0..SLOTS).map(|_| SlotState::default()).collect())
+    }
+
+    /// True if the slot's window was swept: rows of it are not there any more.
+    pub(crate) fn is_dead(&self, slot: Slot) -> bool {
+        self.state(slot).is_none_or(|state| state.dead.load(Ordering::Acquire))
+    }
+
+    /// The window that has the slot at present.
+    pub(crate) fn window(&self, slot: Slot) -> Option<Window> {
+        Window::unpack(self.state(slot)?.window.load(Ordering::Acquire))
+    }
+
+    fn set(&self, slot: Slot, window: Option<Window>, dead: bool) {
+        if let Some(state) = self.state(slot) {
+            state.window.store(window.map_or(0, Window::pack), Ordering::Release);
+            state.dead.store(dead, Ordering::Release);
+        }
+    }
+
+    fn state(&self, slot: Slot) -> Option<&SlotState> {
+        self.0.get(usize::from(slot))
+    }
+}
+
+/// The register of windows; guarded by the writer's lock.
+#[derive(Debug)]
+pub(crate) struct Windows {
+    slots: BTreeMap<Window, Slot>,
+    /// The same windows in the order in which they end.
+    ends: BTreeSet<(Timestamp, Window)>,
+    states: Vec<State>,
+    free: Vec<Slot>,
+    shown: Arc<Slots>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct State {
+    /// Rows that are written but not yet published: the slot must not be forgotten before.
+    pins: u32,
+    rows: BTreeMap<u8, u64>,
+    dead: bool,
+}
+
+impl Windows {
+    pub(crate) fn new(shown: Arc<Slots>) -> Self {
+        let free = (0..SLOTS).rev().filter_map(|slot| Slot::try_from(slot).ok()).collect();
+        Self {
+            slots: BTreeMap::new(),
+            ends: BTreeSet::new(),
+            states: vec![State::default(); SLOTS],
+            free,
+            shown,
+        }
+    }
+
+    /// The slot of a window, a fresh one if it has none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] if all slots are taken, because sweeping is far behind.
+    pub(crate) fn slot(&mut self, window: Window) -> Result<Slot> {
+        if let Some(slot) = self.slots.get(&window) {
+            return Ok(*slot);
+        }
+        let slot = self.free.pop().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unavailable,
+                format!("more than {SLOTS} windows hold rows: sweep the store, then try again"),
+            )
+        })?;
+        self.slots.insert(window, slot);
+        self.ends.insert((window.end(), window));
+        if let Some(state) = self.states.get_mut(usize::from(slot)) {
+            *state = State::default();
+        }
+        self.shown.set(slot, Some(window), false);
+        Ok(slot)
+    }
+
+    pub(crate) fn pin(&mut self, slot: Slot) {
+        if let Some(state) = self.states.get_mut(usize::from(slot)) {
+            state.pins += 1;
+        }
+    }
+
+    pub(crate) fn unpin(&mut self, slot: Slot) {
+        if let Some(state) = self.states.get_mut(usize::from(slot)) {
+            state.pins = state.pins.saturating_sub(1);
+        }
+    }
+
+    /// Counts one row more.
+    pub(crate) fn add(&mut self, slot: Slot, kind: Kind) {
+        if let Some(state) = self.states.get_mut(usize::from(slot)) {
+            *state.rows.entry(kind.as_byte()).or_default() += 1;
+        }
+    }
+
+    /// Counts one row less; rows of a dead window are counted off already.
+    pub(crate) fn remove(&mut self, slot: Slot, kind: Kind) {
+        if let Some(rows) = self
+            .states
+            .get_mut(usize::from(slot))
+            .and_then(|state| state.rows.get_mut(&kind.as_byte()))
+        {
+            *rows = rows.saturating_sub(1);
+        }
+    }
+
+    /// The window that has ended, oldest end first, if any has by `time`.
+    pub(crate) fn ended(&self, time: Timestamp) -> Option<(Window, Slot)> {
+        let (end, window) = *self.ends.first()?;
+        if end > time {
+            return None;
+        }
+        self.slots.get(&window).map(|slot| (window, *slot))
+    }
+
+    /// How long the oldest ended window has waited.
+    pub(crate) fn lag(&self, time: Timestamp) -> std::time::Duration {
+        self.ended(time).map_or_else(Default::default, |(window, _)| time.since(window.end()))
+    }
+
+    /// Declares a window dead: its rows are gone at once. Answers how many they were, or `None`
+    /// while rows of it are being written.
+    pub(crate) fn kill(&mut self, window: Window) -> Option<u64> {
+        let slot = *self.slots.get(&window)?;
+        let state = self.states.get_mut(usize::from(slot)).filter(|state| state.pins == 0)?;
+        let rows = std::mem::take(&mut state.rows).into_values().sum();
+        state.dead = true;
+        self.slots.remove(&window);
+        self.ends.remove(&(window.end(), window));
+        self.shown.set(slot, Some(window), true);
+        Some(rows)
+    }
+
+    /// The dead slots that the index still has entries of.
+    pub(crate) fn dead(&self) -> Vec<Slot> {
+        let dead = self.states.iter().enumerate().filter(|(_, state)| state.dead);
+        dead.filter_map(|(slot, _)| Slot::try_from(slot).ok()).collect()
+    }
+
+    /// Makes slots free again that no entry of the index has any more.
+    pub(crate) fn forget(&mut self, slots: &[Slot]) {
+        for slot in slots {
+            if let Some(state) = self.states.get_mut(usize::from(*slot)) {
+                *state = State::default();
+                self.shown.set(*slot, None, false);
+                self.free.push(*slot);
+            }
+        }
+    }
+
+    /// The windows that are not dead.
+    pub(crate) fn live(&self) -> impl Iterator<Item = Window> + '_ {
+        self.slots.keys().copied()
+    }
+
+    /// Rows by kind, and the number of windows that hold any.
+    pub(crate) fn count(&self) -> (Vec<KindRows>, u64) {
+        let mut kinds: BTreeMap<u8, u64> = BTreeMap::new();
+        let mut windows = 0;
+        for state in &self.states {
+            windows += u64::from(state.rows.values().any(|rows| *rows > 0));
+            for (kind, rows) in &state.rows {
+                *kinds.entry(*kind).or_default() += rows;
+            }
+        }
+        let rows = kinds.into_iter().filter(|(_, rows)| *rows > 0);
+        (rows.map(|(kind, rows)| KindRows { kind, rows }).collect(), windows)
+    }
+}

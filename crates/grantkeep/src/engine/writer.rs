@@ -1,0 +1,178 @@
+//! What the writer's lock guards: the order of commits, and what is written but not yet durable.
+
+use super::log::frame::{self, FrameHeader};
+use super::log::segment::{SEGMENT_DATA, Segment};
+use super::place::{Place, Slot};
+use super::windows::Windows;
+use crate::backend::{Key, Row};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sync::Arc;
+use hashbrown::HashTable;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// One row of a batch on its way from the log to the index.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) tag: u64,
+    pub(crate) row: Row,
+    pub(crate) place: Place,
+    /// The row it takes the place of; a tombstone counts.
+    pub(crate) prior: Option<Row>,
+    /// The window that one was filed under: not to be swept before this is published.
+    pub(crate) prior_slot: Option<Slot>,
+}
+
+/// Bytes to be written to one segment.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) offset: u32,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Batches that share one sync.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    pub(crate) chunks: Vec<Chunk>,
+    pub(crate) items: Vec<Item>,
+    /// For each batch: the end of its items, and when it was asked for.
+    pub(crate) batches: Vec<(usize, Instant)>,
+    /// The last batch's sequence number.
+    pub(crate) last: u64,
+}
+
+/// A row that is written but not yet durable.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) tag: u64,
+    pub(crate) sequence: u64,
+    pub(crate) row: Row,
+    pub(crate) slot: Slot,
+}
+
+/// Whether the store takes work.
+#[derive(Debug, Clone)]
+pub(crate) enum Mode {
+    Open,
+    /// An orderly close has begun.
+    Closing,
+    Closed,
+    /// A write or sync failed, or a thread died: reopening is the way back.
+    Poisoned(String),
+}
+
+/// The state behind the writer's lock, which is never held across I/O.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) mode: Mode,
+    pub(crate) next_sequence: u64,
+    /// Everything up to here is durable before what is gathered now is written.
+    pub(crate) base: u64,
+    pub(crate) segment: Arc<Segment>,
+    /// The offset in the segment behind the last frame.
+    pub(crate) tail: u32,
+    /// Segments ready to be written to.
+    pub(crate) spares: VecDeque<Arc<Segment>>,
+    pub(crate) group: Group,
+    pub(crate) pending: HashTable<Pending>,
+    pub(crate) windows: Windows,
+    /// The last frame that only notes the time, and the time it notes.
+    pub(crate) noted: u64,
+    pub(crate) noted_at: Timestamp,
+    /// True while the log thread waits for work.
+    pub(crate) log_idle: bool,
+}
+
+impl Writer {
+    /// Refuses with [`ErrorKind::Unavailable`] unless the store takes work.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        match &self.mode {
+            Mode::Open => Ok(()),
+            Mode::Closing | Mode::Closed => {
+                Err(Error::new(ErrorKind::Unavailable, "the store is closed: open it again"))
+            }
+            Mode::Poisoned(why) => Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("the store takes no more work after a failure ({why}): open it again"),
+            )),
+        }
+    }
+
+    /// The pending row under `key`, the last one written.
+    pub(crate) fn pending(&self, tag: u64, key: &Key) -> Option<&Pending> {
+        self.pending.find(tag, |held| held.tag == tag && held.row.key() == *key)
+    }
+
+    /// Notes that `row` is on its way.
+    pub(crate) fn note_pending(&mut self, noted: Pending) {
+        let (tag, key) = (noted.tag, noted.row.key());
+        let found = self.pending.find_mut(tag, |held| held.tag == tag && held.row.key() == key);
+        match found {
+            Some(held) => *held = noted,
+            None => {
+                self.pending.insert_unique(tag, noted, |held| held.tag);
+            }
+        }
+    }
+
+    /// Forgets a pending row that has become durable, unless a later one took its place.
+    pub(crate) fn settle(&mut self, tag: u64, key: &Key, durable: u64) {
+        let same = |held: &Pending| held.tag == tag && held.row.key() == *key;
+        if let Ok(entry) = self.pending.find_entry(tag, same)
+            && entry.get().sequence <= durable
+        {
+            entry.remove();
+        }
+    }
+
+    /// True if a frame of `bytes` fits in the segment.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        bytes <= usize::try_from(self.segment.bytes.saturating_sub(self.tail)).unwrap_or(0)
+    }
+
+    /// Goes on in the next spare segment, if there is one.
+    pub(crate) fn roll(&mut self) -> Option<Arc<Segment>> {
+        let spare = self.spares.pop_front()?;
+        self.segment = Arc::clone(&spare);
+        self.tail = SEGMENT_DATA;
+        Some(spare)
+    }
+
+    /// Appends a frame to what is gathered; `placed` gets each record's offset in the segment.
+    pub(crate) fn append<'a>(
+        &mut self,
+        settled: Timestamp,
+        closed: bool,
+        rows: impl Iterator<Item = &'a Row> + Clone,
+        mut placed: impl FnMut(u32),
+    ) -> u64 {
+        let sequence = self.next_sequence;
+        let header = FrameHeader { sequence, base: self.base, settled, closed };
+        let continues = self
+            .group
+            .chunks
+            .last()
+            .is_some_and(|chunk| chunk.segment.number == self.segment.number);
+        if !continues {
+            self.group.chunks.push(Chunk {
+                segment: Arc::clone(&self.segment),
+                offset: self.tail,
+                bytes: Vec::with_capacity(16 * 1024),
+            });
+        }
+        if let Some(chunk) = self.group.chunks.last_mut() {
+            let before = chunk.bytes.len();
+            let start = chunk.offset;
+            frame::append(&mut chunk.bytes, self.segment.nonce, &header, rows, |at| {
+                placed(start.saturating_add(u32::try_from(at).unwrap_or(u32::MAX)));
+            });
+            let added = u32::try_from(chunk.bytes.len() - before).unwrap_or(u32::MAX);
+            self.tail = self.tail.saturating_add(added);
+        }
+        self.next_sequence += 1;
+        self.group.last = sequence;
+        sequence
+    }
+}

@@ -1,9 +1,10 @@
 //! Keyed digests: what the store keeps in place of a token.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// The 32-byte keyed BLAKE3 digest under which something is filed. Comparison is constant-time.
-#[derive(Clone, Copy, Eq, Hash)]
+#[derive(Clone, Copy, Eq)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
@@ -29,6 +30,12 @@ impl Digest {
 impl PartialEq for Digest {
     fn eq(&self, other: &Self) -> bool {
         blake3::Hash::from_bytes(self.0) == blake3::Hash::from_bytes(other.0)
+    }
+}
+
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
     }
 }
 

@@ -76,7 +76,7 @@ impl Core {
         let carried = current.len() as u64;
         let settled = self.time.settled();
         let moves = self.table.write(|transaction| {
-            let mut moves = self.write_blocks(transaction, &mut current)?;
+            let mut moves = write_blocks(transaction, &mut current)?;
             moves.extend(self.write_filed(transaction, current)?);
             if let Some(through) = through {
                 table::set_carried(transaction, through)?;
@@ -118,53 +118,6 @@ impl Core {
             (None, _) if unknown => dead.push((tag, row, None)),
             (None, _) => {}
         }
-    }
-
-    /// Appends the write-once rows in blocks at the right edge of their windows, and leaves the
-    /// others.
-    fn write_blocks(
-        &self,
-        transaction: &WriteTransaction,
-        current: &mut Vec<Current>,
-    ) -> Result<Vec<Move>> {
-        let mut by_window: BTreeMap<Window, Vec<Current>> = BTreeMap::new();
-        let (filed, blocked) =
-            current.drain(..).partition::<Vec<_>, _>(|row| row.row.key().kind.is_revised());
-        *current = filed;
-        for row in blocked {
-            by_window.entry(row.window).or_default().push(row);
-        }
-        let mut blocks = transaction.open_table(BLOCKS).map_err(failed)?;
-        let mut tags = transaction.open_table(TAGS).map_err(failed)?;
-        let mut moves = Vec::new();
-        for (window, rows) in by_window {
-            let last = table::block_key(window, u64::MAX);
-            let mut range = blocks.range(table::block_key(window, 0)..=last).map_err(failed)?;
-            let newest = range.next_back().transpose().map_err(failed)?;
-            let newest = newest.and_then(|(key, _)| table::read_block_key(&key.value()));
-            let mut number = newest.map_or(0, |(_, number)| number + 1);
-            let mut builder = BlockBuilder::default();
-            let mut waiting = Vec::new();
-            let mut rows = rows.into_iter().peekable();
-            while let Some(row) = rows.next() {
-                builder.push(row.row.clone());
-                waiting.push(row);
-                if rows.peek().is_some_and(|next| !builder.is_full_for(&next.row)) {
-                    continue;
-                }
-                let Some((block, _)) = builder.finish() else { continue };
-                let key = table::block_key(window, number);
-                blocks.insert(key, block.as_slice()).map_err(failed)?;
-                tags.insert(key, tags_of(&waiting).as_slice()).map_err(failed)?;
-                for (at, row) in waiting.drain(..).enumerate() {
-                    let at = Where::Block { block: number, row: u16::try_from(at).unwrap_or(0) };
-                    let place = Place::new(row.from.slot(), at);
-                    moves.push(Move { row, to: place, filed: None });
-                }
-                number += 1;
-            }
-        }
-        Ok(moves)
     }
 
     /// Writes the revised rows in place. A row that is filed under a window which has not ended
@@ -321,6 +274,49 @@ impl Core {
             }
         }
     }
+}
+
+/// Appends the write-once rows in blocks at the right edge of their windows, and leaves the
+/// others.
+fn write_blocks(transaction: &WriteTransaction, current: &mut Vec<Current>) -> Result<Vec<Move>> {
+    let mut by_window: BTreeMap<Window, Vec<Current>> = BTreeMap::new();
+    let (filed, blocked) =
+        current.drain(..).partition::<Vec<_>, _>(|row| row.row.key().kind.is_revised());
+    *current = filed;
+    for row in blocked {
+        by_window.entry(row.window).or_default().push(row);
+    }
+    let mut blocks = transaction.open_table(BLOCKS).map_err(failed)?;
+    let mut tags = transaction.open_table(TAGS).map_err(failed)?;
+    let mut moves = Vec::new();
+    for (window, rows) in by_window {
+        let last = table::block_key(window, u64::MAX);
+        let mut range = blocks.range(table::block_key(window, 0)..=last).map_err(failed)?;
+        let newest = range.next_back().transpose().map_err(failed)?;
+        let newest = newest.and_then(|(key, _)| table::read_block_key(&key.value()));
+        let mut number = newest.map_or(0, |(_, number)| number + 1);
+        let mut builder = BlockBuilder::default();
+        let mut waiting = Vec::new();
+        let mut rows = rows.into_iter().peekable();
+        while let Some(row) = rows.next() {
+            builder.push(row.row.clone());
+            waiting.push(row);
+            if rows.peek().is_some_and(|next| !builder.is_full_for(&next.row)) {
+                continue;
+            }
+            let Some((block, _)) = builder.finish() else { continue };
+            let key = table::block_key(window, number);
+            blocks.insert(key, block.as_slice()).map_err(failed)?;
+            tags.insert(key, tags_of(&waiting).as_slice()).map_err(failed)?;
+            for (at, row) in waiting.drain(..).enumerate() {
+                let at = Where::Block { block: number, row: u16::try_from(at).unwrap_or(0) };
+                let place = Place::new(row.from.slot(), at);
+                moves.push(Move { row, to: place, filed: None });
+            }
+            number += 1;
+        }
+    }
+    Ok(moves)
 }
 
 /// Nine bytes a row: what an open reads instead of the rows.

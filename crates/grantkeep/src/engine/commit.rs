@@ -234,7 +234,9 @@ impl Core {
         }
         let spare = writer.roll();
         let rolled = spare.is_some();
-        spare.into_iter().for_each(|segment| self.segments.push(segment));
+        if let Some(segment) = spare {
+            self.segments.push(segment);
+        }
         Ok(rolled)
     }
 }

@@ -9,6 +9,7 @@ use super::place::{Place, Slot};
 use crate::backend::Key;
 use crate::sync::{RwLock, RwLockWriteGuard};
 use hashbrown::HashTable;
+use hashbrown::hash_table::OccupiedEntry;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 const SHARDS: usize = 64;
@@ -147,7 +148,7 @@ impl Shard {
     pub(crate) fn remove(&mut self, tag: u64, place: Place) -> bool {
         self.changes += 1;
         let same = |entry: &Entry| entry.tag == tag && entry.place == place;
-        self.entries.find_entry(tag, same).map(|entry| entry.remove()).is_ok()
+        self.entries.find_entry(tag, same).map(OccupiedEntry::remove).is_ok()
     }
 }
 

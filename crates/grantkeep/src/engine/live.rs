@@ -135,7 +135,8 @@ mod tests {
         live.put(0, favorite.clone(), 0);
         for number in 1..=200 {
             assert!(live.get(0, &favorite.key()).is_some(), "evicted before {number}");
-            live.put(u64::from(number) * 0x9e37_79b9_7f4a_7c15, row(number), 0);
+            let tag = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            live.put(tag, row(number), 0);
             assert!(live.bytes() <= 10 * cost(&favorite));
         }
     }

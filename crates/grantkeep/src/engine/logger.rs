@@ -46,7 +46,7 @@ pub(crate) fn run(core: &Arc<Core>) {
             core.poison(&format!("writing the log failed: {cause}"));
             break;
         }
-        if let Err(cause) = publish(core, group) {
+        if let Err(cause) = publish(core, &group) {
             core.poison(&format!("publishing a commit failed: {cause}"));
             break;
         }
@@ -88,7 +88,7 @@ fn write(core: &Core, group: &Group) -> io::Result<()> {
 }
 
 /// Lets everybody see a durable group, batch by batch, and answers its callers.
-fn publish(core: &Core, group: Group) -> Result<()> {
+fn publish(core: &Core, group: &Group) -> Result<()> {
     let mut replaced = Vec::with_capacity(group.items.len());
     let mut from = 0;
     for (end, _) in &group.batches {

@@ -196,25 +196,25 @@ impl Backend for Embedded {
         let unwritten = u64::from(writer.segment.bytes.saturating_sub(writer.tail));
         drop(writer);
         let log_bytes = core.segments.bytes();
-        let mut stats = Stats::default();
-        stats.rows = rows;
-        stats.windows = windows;
-        stats.sweep_lag = sweep_lag;
-        stats.swept_rows = get(&counters.swept_rows);
-        stats.log_bytes = log_bytes + spares;
-        stats.log_backlog_bytes = log_bytes.saturating_sub(unwritten);
-        stats.table_bytes = core.table.bytes();
-        stats.index_bytes = index_bytes;
-        stats.live_set_bytes = live_set_bytes;
-        stats.commits = get(&counters.commits);
-        stats.log_syncs = get(&counters.log_syncs);
-        stats.checkpoints = get(&counters.checkpoints);
-        stats.carried_rows = get(&counters.carried_rows);
-        stats.log_stalls = get(&counters.log_stalls);
-        stats.commit_p50 = core.commit_latencies.quantile(0.5);
-        stats.commit_p99 = core.commit_latencies.quantile(0.99);
-        stats.open_took = core.open_took;
-        stats.full = core.space.is_full();
-        stats
+        Stats {
+            rows,
+            windows,
+            sweep_lag,
+            swept_rows: get(&counters.swept_rows),
+            log_bytes: log_bytes + spares,
+            log_backlog_bytes: log_bytes.saturating_sub(unwritten),
+            table_bytes: core.table.bytes(),
+            index_bytes,
+            live_set_bytes,
+            commits: get(&counters.commits),
+            log_syncs: get(&counters.log_syncs),
+            checkpoints: get(&counters.checkpoints),
+            carried_rows: get(&counters.carried_rows),
+            log_stalls: get(&counters.log_stalls),
+            commit_p50: core.commit_latencies.quantile(0.5),
+            commit_p99: core.commit_latencies.quantile(0.99),
+            open_took: core.open_took,
+            full: core.space.is_full(),
+        }
     }
 }

@@ -67,7 +67,9 @@ pub(crate) fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> 
         log: Segments::default(),
         needed: BTreeSet::new(),
     };
-    segments.iter().for_each(|segment| loading.log.push(Arc::clone(segment)));
+    for segment in &segments {
+        loading.log.push(Arc::clone(segment));
+    }
     loading.read_table(&table)?;
     let end = replay::replay(&segments, meta.carried, |segment, offset, frame| {
         loading.replay(segment, offset, frame)
@@ -169,7 +171,7 @@ fn find(disk: &dyn Disk, dir: &Path, create: bool) -> Result<bool> {
     }
     // The log is made after the table: segments without one mean that the table was lost.
     let log = disk.list(&dir.join(LOG_DIR)).unwrap_or_default();
-    if log.iter().any(|name| name.ends_with(".seg")) {
+    if log.iter().any(|name| is_segment(name)) {
         return Err(Error::corrupt(format!(
             "{} has a log and no {TABLE_FILE}: restore the store from a backup",
             dir.display()
@@ -270,14 +272,22 @@ fn open_segments(disk: &dyn Disk, dir: &Path, meta: &Meta) -> Result<Vec<Arc<Seg
     let mut segments = Vec::new();
     for name in disk.list(&log).map_err(failed)? {
         let path = log.join(&name);
-        if name.ends_with(".new") {
+        if name_ends(&name, "new") {
             disk.remove(&path).map_err(failed)?;
-        } else if name.ends_with(".seg") {
+        } else if is_segment(&name) {
             segments.push(Arc::new(Segment::open(disk, path, &meta.store)?));
         }
     }
     segments.sort_unstable_by_key(|segment| segment.number);
     Ok(segments)
+}
+
+fn is_segment(name: &str) -> bool {
+    name_ends(name, "seg")
+}
+
+fn name_ends(name: &str, extension: &str) -> bool {
+    Path::new(name).extension().is_some_and(|own| own == extension)
 }
 
 /// What an open fills before anybody else sees it.

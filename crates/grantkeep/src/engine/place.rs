@@ -39,7 +39,7 @@ impl Place {
         let (tag, low) = match at {
             Where::Log { segment, offset } => {
                 let segment = u64::from(segment) & segment_mask();
-                (0, segment << OFFSET_BITS | u64::from(offset) / RECORD_ALIGN as u64)
+                (0, (segment << OFFSET_BITS) | (u64::from(offset) / RECORD_ALIGN as u64))
             }
             Where::Block { block, row } => (1, block << ROW_BITS | u64::from(row)),
             Where::ById => (2, 0),

@@ -58,7 +58,7 @@ pub struct Code {
     pub redirect_uri: Option<String>,
     /// The PKCE challenge of the request.
     pub challenge: Option<Challenge>,
-    /// The nonce of an OpenID Connect request, handed back on redemption.
+    /// The nonce of an `OpenID` Connect request, handed back on redemption.
     pub nonce: Option<String>,
     /// The epochs it was issued under.
     pub epochs: Epochs,

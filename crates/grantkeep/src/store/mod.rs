@@ -89,11 +89,12 @@ impl Store<Embedded> {
     }
 
     /// Closes the store: everything acknowledged is durable, and the next open is a fast one.
-    /// Dropping the last clone does the same, without a way to hear of an error.
+    /// Dropping the last clone does the same, without a way to hear of an error. Blocks the calling
+    /// thread until the store's own threads have ended.
     ///
     /// # Errors
     /// Whatever the last writes answered. Later operations answer [`ErrorKind::Unavailable`].
-    pub async fn close(&self) -> Result<()> {
+    pub fn close(&self) -> Result<()> {
         self.inner.backend.close()
     }
 

@@ -139,7 +139,7 @@ mod tests {
         let keyring = Keyring::generate().unwrap();
         let at_limit = Payload::seal(&keyring, b"token", &[0; PAYLOAD_BYTES_MAX]).unwrap();
         assert!(at_limit.check().is_ok());
-        let over = Payload::seal(&keyring, b"token", &[0; PAYLOAD_BYTES_MAX + 1]);
+        let over = Payload::seal(&keyring, b"token", &vec![0; PAYLOAD_BYTES_MAX + 1]);
         assert_eq!(over.unwrap_err().kind(), ErrorKind::Limit);
     }
 }

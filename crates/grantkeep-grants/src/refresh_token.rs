@@ -177,7 +177,10 @@ mod tests {
         let token = derive(root, &[3; 32], FamilyId([9; 12]), 5, &Format::hex());
         let longer = Format::prefixed("gk").chars(64);
         let longer = derive(root, &[3; 32], FamilyId([9; 12]), 5, &longer);
-        assert_eq!(longer.expose(), "gk_rt_28pwpFvXuOCuClQJROzesDkkn7cDPSarKf5ckvJosbzzXaz1Jv774NEFP7");
+        assert_eq!(
+            longer.expose(),
+            "gk_rt_28pwpFvXuOCuClQJROzesDkkn7cDPSarKf5ckvJosbzzXaz1Jv774NEFP7"
+        );
         assert_eq!(&token.expose()[..32], "09090909090909090909090900000005");
         assert_eq!(&token.expose()[32..], "4523322a8461a30ee53bedf36b55681f");
     }

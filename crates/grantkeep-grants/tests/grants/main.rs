@@ -7,6 +7,8 @@
 
 mod binding;
 mod client_credentials;
+mod interleaving;
+mod interposed;
 mod introspection;
 mod payload;
 mod personal;

@@ -238,3 +238,32 @@ impl<B: Backend> Grants<B> {
 fn retired() -> Error {
     Error::new(ErrorKind::Keyring, "the root key of a family was retired while it was refreshed")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::opening::Grant;
+    use crate::policy::Policy;
+    use grantkeep::{Store, SystemClock, Wait as _};
+    use std::sync::Arc;
+
+    // Goal: P4, a generation that was not issued is unknown, though it is derived from the right
+    // keys (as after a restore of an older store). Method: derive the next generation here.
+    #[test]
+    fn a_generation_not_issued_is_unknown() {
+        let store = Store::in_memory(Arc::new(SystemClock::new())).unwrap();
+        let grants = Grants::new(store, Policy::default()).unwrap();
+        let pair = grants.password(Grant::new("client-1", "alice")).wait().unwrap();
+        let held = grants.store.get::<Family>(pair.family.digest()).wait().unwrap().unwrap();
+        let family = held.record;
+        let keyring = grants.store.keyring();
+        let root = keyring.active().unwrap();
+        let format = &grants.policy.refresh_format;
+        let request = RefreshRequest::by("client-1");
+        for (generation, known) in [(2, false), (0, true), (1, true)] {
+            let token = refresh_token::derive(root, &family.salt, family.id, generation, format);
+            let answer = grants.refresh(token.expose(), &request).wait().unwrap();
+            assert_eq!(!matches!(answer, Refreshed::Unknown), known, "generation {generation}");
+        }
+    }
+}

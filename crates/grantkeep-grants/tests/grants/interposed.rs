@@ -10,21 +10,26 @@ use std::sync::{Arc, Mutex};
 type Hook = Box<dyn FnOnce() + Send>;
 
 pub(crate) struct Interposed {
-    inner: Memory,
+    inner: Arc<Memory>,
     before_commit: Mutex<Option<Hook>>,
     lose_answer: AtomicBool,
 }
 
 impl Interposed {
     pub(crate) fn grants(clock: Arc<ManualClock>, policy: Policy) -> Grants<Self> {
+        let memory = Arc::new(Memory::with_clock(clock));
+        let store = Self::store(&memory, Keyring::generate().unwrap()).unwrap();
+        Grants::new(store, policy).unwrap()
+    }
+
+    /// A store over `memory`, which may be that of another store.
+    pub(crate) fn store(memory: &Arc<Memory>, keyring: Keyring) -> Result<Store<Self>> {
         let backend = Self {
-            inner: Memory::with_clock(clock),
+            inner: Arc::clone(memory),
             before_commit: Mutex::new(None),
             lose_answer: AtomicBool::new(false),
         };
-        let keyring = Keyring::generate().unwrap();
-        let store = Store::new(backend, keyring, LIFETIME_DEFAULT_MAX).wait().unwrap();
-        Grants::new(store, policy).unwrap()
+        Store::new(backend, keyring, LIFETIME_DEFAULT_MAX).wait()
     }
 
     /// Runs `hook` once, between the next decision and its commit.

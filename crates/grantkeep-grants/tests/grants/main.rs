@@ -19,4 +19,5 @@ mod redaction;
 mod redemption;
 mod refreshing;
 mod revocation;
+mod rotation_of_keys;
 mod world;

@@ -2,7 +2,6 @@
 //! access.
 
 use crate::grants::Grants;
-use crate::introspect::in_force;
 use crate::scope::Scopes;
 use grantkeep::backend::Backend;
 use grantkeep::{Cursor, Family, FamilyId, Owner, Result};
@@ -76,10 +75,9 @@ impl<B: Backend> Grants<B> {
         let listing = self.store.list::<Family>(owner, cursor, limit).await?;
         let mut items = Vec::with_capacity(listing.records.len());
         for held in listing.records {
+            let in_force = held.standing().in_force(self.store.now());
             let family = held.record;
-            if in_force(&family, held.expires_at, self.store.now())
-                && self.admitted(&family.subject, &family.client, &family.epochs).await?
-            {
+            if in_force && self.admitted(&family.subject, &family.client, &family.epochs).await? {
                 items.push(GrantInForce {
                     family: family.id,
                     client: family.client,

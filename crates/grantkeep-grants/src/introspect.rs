@@ -4,10 +4,7 @@ use crate::grants::{Grants, can_be_held};
 use crate::refresh_token::Claim;
 use crate::scope::Scopes;
 use grantkeep::backend::Backend;
-use grantkeep::{
-    Epochs, Family, FamilyId, FamilyState, Held, Payload, Personal, Result, Timestamp, Token,
-    TokenKind,
-};
+use grantkeep::{Epochs, Family, FamilyId, Held, Payload, Personal, Result, Token, TokenKind};
 use std::fmt;
 use std::time::SystemTime;
 use zeroize::Zeroizing;
@@ -175,10 +172,11 @@ impl<B: Backend> Grants<B> {
     }
 
     async fn refresh_claims(&self, held: Held<Family>) -> Result<Option<Claims>> {
+        if !held.standing().in_force(self.store.now()) {
+            return Ok(None);
+        }
         let family = held.record;
-        if !in_force(&family, held.expires_at, self.store.now())
-            || !self.admitted(&family.subject, &family.client, &family.epochs).await?
-        {
+        if !self.admitted(&family.subject, &family.client, &family.epochs).await? {
             return Ok(None);
         }
         let salt = Zeroizing::new(family.salt);
@@ -209,15 +207,9 @@ impl<B: Backend> Grants<B> {
 
     async fn family_in_force(&self, family: Option<FamilyId>) -> Result<bool> {
         let Some(id) = family else { return Ok(true) };
-        let held = self.store.get::<Family>(id.digest()).await?;
-        let now = self.store.now();
-        Ok(held.is_some_and(|held| in_force(&held.record, held.expires_at, now)))
+        let standing = self.store.family_standing(id).await?;
+        Ok(standing.is_some_and(|standing| standing.in_force(self.store.now())))
     }
-}
-
-/// True for a family that is neither revoked nor at its end.
-pub(crate) fn in_force(family: &Family, expires_at: Timestamp, now: Timestamp) -> bool {
-    family.state == FamilyState::Active && now < expires_at && now < family.absolute_expires_at
 }
 
 fn some(text: String) -> Option<String> {

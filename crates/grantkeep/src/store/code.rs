@@ -54,10 +54,14 @@ pub struct Code {
     pub subject: String,
     /// Granted scopes, separated by spaces.
     pub scopes: String,
+    /// The audience of its access tokens, separated by spaces; empty for any (RFC 8707).
+    pub audience: String,
     /// The redirect URI of the request, to be presented again (RFC 6749 section 4.1.3).
     pub redirect_uri: Option<String>,
     /// The PKCE challenge of the request.
     pub challenge: Option<Challenge>,
+    /// The thumbprint that the redemption must prove, `dpop_jkt` of RFC 9449 section 10.
+    pub confirmation: Option<String>,
     /// The nonce of an `OpenID` Connect request, handed back on redemption.
     pub nonce: Option<String>,
     /// The epochs it was issued under.
@@ -76,7 +80,9 @@ impl Record for Code {
         check_text("a client id", &self.client)?;
         check_text("a subject", &self.subject)?;
         check_text("a list of scopes", &self.scopes)?;
+        check_text("an audience", &self.audience)?;
         check_optional("a redirect URI", self.redirect_uri.as_ref())?;
+        check_optional("a confirmation", self.confirmation.as_ref())?;
         check_optional("a nonce", self.nonce.as_ref())?;
         if let Some(Challenge::Plain(verifier)) = &self.challenge {
             check_text("a code challenge", verifier)?;

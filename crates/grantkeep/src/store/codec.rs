@@ -2,7 +2,7 @@
 
 use crate::backend::VALUE_BYTES_MAX;
 use crate::error::{Error, ErrorKind, Result};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The format of the values that this version writes.
 const FORMAT: u8 = 1;
@@ -27,15 +27,30 @@ pub(super) fn encode<T: Serialize>(name: &str, value: &T) -> Result<Vec<u8>> {
 }
 
 pub(super) fn decode<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T> {
-    let damaged = || Error::corrupt(format!("a stored {name} does not decode"));
-    let (format, body) = bytes.split_first().ok_or_else(damaged)?;
+    let body = body(name, bytes)?;
+    let (value, used) = bincode::serde::decode_from_slice(body, CONFIG)
+        .map_err(|cause| damaged(name).with_source(cause))?;
+    if used == body.len() { Ok(value) } else { Err(damaged(name)) }
+}
+
+/// Reads the first fields of a value, borrowing its texts, and leaves the rest alone.
+pub(super) fn decode_head<'a, T: Deserialize<'a>>(name: &str, bytes: &'a [u8]) -> Result<T> {
+    let (value, _) = bincode::serde::borrow_decode_from_slice(body(name, bytes)?, CONFIG)
+        .map_err(|cause| damaged(name).with_source(cause))?;
+    Ok(value)
+}
+
+fn body<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a [u8]> {
+    let (format, body) = bytes.split_first().ok_or_else(|| damaged(name))?;
     if *format != FORMAT {
         return Err(Error::new(
             ErrorKind::Format,
             format!("a stored {name} is of format {format}, this version reads {FORMAT}: upgrade"),
         ));
     }
-    let (value, used) = bincode::serde::decode_from_slice(body, CONFIG)
-        .map_err(|cause| damaged().with_source(cause))?;
-    if used == body.len() { Ok(value) } else { Err(damaged()) }
+    Ok(body)
+}
+
+fn damaged(name: &str) -> Error {
+    Error::corrupt(format!("a stored {name} does not decode"))
 }

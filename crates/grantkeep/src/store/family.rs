@@ -1,10 +1,12 @@
 //! Refresh families: one row each, however often they rotate.
 
+use super::Store;
+use super::codec;
 use super::epoch::Epochs;
 use super::list::{client_term, subject_term};
-use super::record::{Record, check_optional, check_text};
+use super::record::{Held, Record, check_optional, check_text};
 use super::seal::Payload;
-use crate::backend::{Kind, Terms};
+use crate::backend::{Backend, Key, Kind, Terms};
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::error::Result;
@@ -64,6 +66,41 @@ pub enum FamilyState {
         reason: RevocationReason,
     },
 }
+
+/// Whether a family is in force: all that a look-up of one of its access tokens asks of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FamilyStanding {
+    /// Active or revoked.
+    pub state: FamilyState,
+    /// When it stops being valid, unless it is refreshed.
+    pub expires_at: Timestamp,
+    /// When the grant ends, however often it is refreshed.
+    pub absolute_expires_at: Timestamp,
+}
+
+impl FamilyStanding {
+    /// True if it is neither revoked nor expired.
+    pub fn in_force(&self, now: Timestamp) -> bool {
+        self.state == FamilyState::Active && now < self.expires_at && now < self.absolute_expires_at
+    }
+}
+
+/// The fields of a [`Family`] in their order, up to the last that a standing takes.
+type Head<'a> = (
+    FamilyId,
+    &'a str,
+    &'a str,
+    &'a str,
+    &'a str,
+    Option<&'a str>,
+    u32,
+    [u8; 32],
+    u32,
+    Timestamp,
+    Timestamp,
+    Epochs,
+    FamilyState,
+);
 
 /// A refresh family: all refresh tokens that descend from one grant.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,5 +163,70 @@ impl fmt::Debug for Family {
             .field("generation", &self.generation)
             .field("state", &self.state)
             .finish_non_exhaustive()
+    }
+}
+
+impl Held<Family> {
+    /// How the family stands.
+    pub fn standing(&self) -> FamilyStanding {
+        FamilyStanding {
+            state: self.record.state,
+            expires_at: self.expires_at,
+            absolute_expires_at: self.record.absolute_expires_at,
+        }
+    }
+}
+
+impl<B: Backend> Store<B> {
+    /// How a family stands, without reading its texts and its payload out.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub async fn family_standing(&self, family: FamilyId) -> Result<Option<FamilyStanding>> {
+        let row = self.backend().get(Key::new(Family::KIND, family.digest())).await?;
+        row.map(|row| {
+            let head: Head<'_> = codec::decode_head(Family::NAME, row.value())?;
+            let (_, _, _, _, _, _, _, _, _, _, absolute_expires_at, _, state) = head;
+            Ok(FamilyStanding { state, expires_at: row.expires_at(), absolute_expires_at })
+        })
+        .transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: a standing is that of the family, whatever its other fields hold. Method: encode
+    // families with and without optional fields, active and revoked; read their heads.
+    #[test]
+    fn standing_is_that_of_the_family() {
+        let revoked = FamilyState::Revoked {
+            at: Timestamp::from_millis(1 << 40),
+            reason: RevocationReason::RefreshReused,
+        };
+        for (state, optional) in [(FamilyState::Active, None), (revoked, Some(()))] {
+            let family = Family {
+                id: FamilyId([0xff; 12]),
+                client: "client".to_owned(),
+                subject: "s".repeat(300),
+                scopes: String::new(),
+                audience: "a b".to_owned(),
+                confirmation: optional.map(|()| "key".to_owned()),
+                generation: u32::MAX,
+                salt: [0xfe; 32],
+                key_id: 70_000,
+                rotated_at: Timestamp::from_millis(1 << 41),
+                absolute_expires_at: Timestamp::from_millis(1 << 42),
+                epochs: Epochs::default(),
+                state,
+                payload: optional.map(|()| Payload::Plain(vec![1; 1000])),
+            };
+            let bytes = codec::encode(Family::NAME, &family).unwrap();
+            let head: Head<'_> = codec::decode_head(Family::NAME, &bytes).unwrap();
+            assert_eq!((head.0, head.2), (family.id, family.subject.as_str()));
+            assert_eq!((head.10, head.12), (family.absolute_expires_at, state));
+            assert!(codec::decode_head::<Head<'_>>(Family::NAME, &bytes[..60]).is_err());
+        }
     }
 }

@@ -15,7 +15,9 @@ mod token;
 pub use change::Change;
 pub use code::{Challenge, Code, CodeState, Purpose};
 pub use epoch::{Epoch, Epochs, Owner, StandingEpochs};
-pub use family::{FAMILY_ID_BYTES, Family, FamilyId, FamilyState, RevocationReason};
+pub use family::{
+    FAMILY_ID_BYTES, Family, FamilyId, FamilyStanding, FamilyState, RevocationReason,
+};
 pub use list::{Cursor, Listing};
 pub use once::Burned;
 pub use record::{Held, Record, TEXT_BYTES_MAX};

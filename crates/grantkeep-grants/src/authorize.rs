@@ -1,0 +1,200 @@
+//! Authorization codes, RFC 6749 section 4.1.2.
+
+use crate::attachment::Attachment;
+use crate::format::Tag;
+use crate::grants::{Grants, check_name};
+use crate::pkce;
+use crate::policy::check_lifetime;
+use crate::scope::{Scopes, join};
+use crate::secret::Secret;
+use grantkeep::backend::{Backend, Outcome};
+use grantkeep::{Challenge, Code, CodeState, Epochs, Error, ErrorKind, Purpose, Result};
+use std::fmt;
+use std::time::Duration;
+
+/// What a subject granted a client, to be carried by a code.
+///
+/// The server has already authenticated the subject, asked for consent, and checked the client,
+/// its redirect URI, and the scopes it may have.
+#[derive(Clone)]
+pub struct Authorize<'a> {
+    client: &'a str,
+    subject: &'a str,
+    scopes: String,
+    audience: String,
+    redirect_uri: Option<&'a str>,
+    challenge: Option<Asked<'a>>,
+    confirmation: Option<&'a str>,
+    nonce: Option<&'a str>,
+    payload: Option<(&'a [u8], bool)>,
+    lifetime: Option<Duration>,
+}
+
+#[derive(Clone, Copy)]
+enum Asked<'a> {
+    S256(&'a str),
+    Plain(&'a str),
+}
+
+impl<'a> Authorize<'a> {
+    /// A grant by `subject` to `client`; neither may be empty.
+    pub fn new(client: &'a str, subject: &'a str) -> Self {
+        Self {
+            client,
+            subject,
+            scopes: String::new(),
+            audience: String::new(),
+            redirect_uri: None,
+            challenge: None,
+            confirmation: None,
+            nonce: None,
+            payload: None,
+            lifetime: None,
+        }
+    }
+
+    /// The redirect URI of the request: it must be presented again, exact to the byte (RFC 6749
+    /// section 4.1.3). Leave it out only where the request had none.
+    #[must_use]
+    pub fn redirect_uri(self, uri: &'a str) -> Self {
+        Self { redirect_uri: Some(uri), ..self }
+    }
+
+    /// The granted scopes; one text may name several, separated by spaces.
+    #[must_use]
+    pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
+        Self { scopes: join(scopes), ..self }
+    }
+
+    /// The resource servers that the access tokens are meant for (RFC 8707); any by default.
+    #[must_use]
+    pub fn audience<S: AsRef<str>>(self, audience: impl IntoIterator<Item = S>) -> Self {
+        Self { audience: join(audience), ..self }
+    }
+
+    /// The `code_challenge` of method S256 (RFC 7636 section 4.2): 43 characters of base64url.
+    #[must_use]
+    pub fn pkce_s256(self, challenge: &'a str) -> Self {
+        Self { challenge: Some(Asked::S256(challenge)), ..self }
+    }
+
+    /// The `code_challenge` of method plain: 43 to 128 characters. Refused unless the policy
+    /// allows it.
+    #[must_use]
+    pub fn pkce_plain(self, challenge: &'a str) -> Self {
+        Self { challenge: Some(Asked::Plain(challenge)), ..self }
+    }
+
+    /// The thumbprint that the redemption must prove possession of (`dpop_jkt`, RFC 9449 section
+    /// 10), and that the tokens are bound to.
+    #[must_use]
+    pub fn confirmation(self, thumbprint: &'a str) -> Self {
+        Self { confirmation: Some(thumbprint), ..self }
+    }
+
+    /// The nonce of an OpenID Connect request, handed back on redemption.
+    #[must_use]
+    pub fn nonce(self, nonce: &'a str) -> Self {
+        Self { nonce: Some(nonce), ..self }
+    }
+
+    /// Bytes to go with the grant (claims, a session), at most 16 KiB: handed back on redemption,
+    /// and on introspection where asked for. Kept as they are.
+    #[must_use]
+    pub fn payload(self, bytes: &'a [u8]) -> Self {
+        Self { payload: Some((bytes, false)), ..self }
+    }
+
+    /// As [`Authorize::payload`], but sealed at rest: in the code and in an access token only
+    /// presenting it opens the payload.
+    #[must_use]
+    pub fn sealed_payload(self, bytes: &'a [u8]) -> Self {
+        Self { payload: Some((bytes, true)), ..self }
+    }
+
+    /// How long the code lives: whole seconds up to the policy's `code_lifetime_max`.
+    #[must_use]
+    pub fn lifetime(self, lifetime: Duration) -> Self {
+        Self { lifetime: Some(lifetime), ..self }
+    }
+}
+
+impl fmt::Debug for Authorize<'_> {
+    /// Without the challenge, which is a secret where it is plain.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorize")
+            .field("client", &self.client)
+            .field("subject", &self.subject)
+            .field("scopes", &self.scopes)
+            .field("redirect_uri", &self.redirect_uri)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B: Backend> Grants<B> {
+    /// Issues a code for what was granted.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] for an empty client or subject, a field over its limit, a malformed
+    /// scope or challenge, or a plain challenge that the policy does not allow;
+    /// [`ErrorKind::Lifetime`] for a lifetime over the policy's; otherwise as
+    /// [`Backend::commit`].
+    ///
+    /// # Durability
+    /// The code is durable when it is answered.
+    pub async fn authorize(&self, request: Authorize<'_>) -> Result<Secret> {
+        check_name("a client id", request.client)?;
+        check_name("a subject", request.subject)?;
+        let lifetime = request.lifetime.unwrap_or(self.policy.code_lifetime);
+        check_lifetime("a code's lifetime", lifetime, self.policy.code_lifetime_max)?;
+        let code = self.mint(Tag::Code)?;
+        let mut record = self.code(&request)?;
+        if let Some((bytes, sealed)) = request.payload {
+            let secret = code.expose().as_bytes();
+            let attachment = Attachment::new(bytes, sealed);
+            record.payload = Some(attachment.close(&self.store.keyring(), secret)?);
+        }
+        let id = self.store.id(code.expose().as_bytes())?;
+        loop {
+            let (standing, now) = self.standing(request.subject, request.client).await?;
+            record.epochs = standing.epochs();
+            let mut change = self.store.change()?;
+            change.insert(id, &record, now.saturating_add(lifetime))?;
+            standing.require(&mut change);
+            if self.store.commit(change).await? == Outcome::Applied {
+                return Ok(code);
+            }
+        }
+    }
+
+    fn code(&self, request: &Authorize<'_>) -> Result<Code> {
+        Ok(Code {
+            purpose: Purpose::Authorization,
+            client: request.client.to_owned(),
+            subject: request.subject.to_owned(),
+            scopes: Scopes::read(&request.scopes)?.into_text(),
+            audience: request.audience.clone(),
+            redirect_uri: request.redirect_uri.map(str::to_owned),
+            challenge: self.challenge(request.challenge)?,
+            confirmation: request.confirmation.map(str::to_owned),
+            nonce: request.nonce.map(str::to_owned),
+            epochs: Epochs::default(),
+            state: CodeState::Fresh,
+            payload: None,
+        })
+    }
+
+    fn challenge(&self, asked: Option<Asked<'_>>) -> Result<Option<Challenge>> {
+        match asked {
+            None => Ok(None),
+            Some(Asked::S256(challenge)) => pkce::s256(challenge).map(Some),
+            Some(Asked::Plain(challenge)) if self.policy.allow_plain_pkce => {
+                pkce::plain(challenge).map(Some)
+            }
+            Some(Asked::Plain(_)) => Err(Error::new(
+                ErrorKind::Limit,
+                "the policy does not allow a plain code challenge: use S256",
+            )),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The client credentials grant, RFC 6749 section 4.4.
+
+use crate::grants::{Grants, check_name};
+use crate::opening::expires_in;
+use crate::scope::{Scopes, join};
+use crate::secret::Secret;
+use grantkeep::backend::{Backend, Outcome};
+use grantkeep::{Result, Token, TokenKind};
+use std::time::Duration;
+
+/// A token that a client asks for itself. The server has already authenticated it and checked
+/// which scopes it may have.
+#[derive(Debug, Clone)]
+pub struct ClientCredentials<'a> {
+    client: &'a str,
+    scopes: String,
+    audience: String,
+    confirmation: Option<&'a str>,
+}
+
+impl<'a> ClientCredentials<'a> {
+    /// A token for `client`, which may not be empty.
+    pub fn new(client: &'a str) -> Self {
+        Self { client, scopes: String::new(), audience: String::new(), confirmation: None }
+    }
+
+    /// The granted scopes; one text may name several, separated by spaces.
+    #[must_use]
+    pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
+        Self { scopes: join(scopes), ..self }
+    }
+
+    /// The resource servers that the token is meant for (RFC 8707); any by default.
+    #[must_use]
+    pub fn audience<S: AsRef<str>>(self, audience: impl IntoIterator<Item = S>) -> Self {
+        Self { audience: join(audience), ..self }
+    }
+
+    /// The thumbprint that the token is bound to.
+    #[must_use]
+    pub fn confirmation(self, thumbprint: &'a str) -> Self {
+        Self { confirmation: Some(thumbprint), ..self }
+    }
+}
+
+/// An access token that cannot be refreshed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Issued {
+    /// The access token.
+    pub access: Secret,
+    /// How long it lives, whole seconds.
+    pub expires_in: Duration,
+    /// Its scopes.
+    pub scopes: Scopes,
+}
+
+impl<B: Backend> Grants<B> {
+    /// Issues an access token to a client for itself. Any number live at once, and there is no
+    /// refresh token (RFC 6749 section 4.4.3).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for an empty client, a field over its
+    /// limit, or a malformed scope; otherwise as [`Backend::commit`].
+    ///
+    /// # Durability
+    /// The token is durable when it is answered.
+    pub async fn client_credentials(&self, request: ClientCredentials<'_>) -> Result<Issued> {
+        check_name("a client id", request.client)?;
+        let scopes = Scopes::read(&request.scopes)?;
+        loop {
+            let (standing, now) = self.standing("", request.client).await?;
+            let until = now.saturating_add(self.policy.client_credentials_lifetime);
+            let token = Token {
+                kind: TokenKind::ClientCredential,
+                client: request.client.to_owned(),
+                subject: String::new(),
+                scopes: scopes.as_str().to_owned(),
+                audience: request.audience.clone(),
+                confirmation: request.confirmation.map(str::to_owned),
+                family: None,
+                issued_at: now,
+                epochs: standing.epochs(),
+                revoked_at: None,
+                payload: None,
+            };
+            let mut change = self.store.change()?;
+            let access = self.add_token(&mut change, token, until, None)?;
+            standing.require(&mut change);
+            if self.store.commit(change).await? == Outcome::Applied {
+                return Ok(Issued { access, expires_in: expires_in(now, until), scopes });
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Listing the grants of a subject: the page on which a person sees which applications have
+//! access.
+
+use crate::grants::Grants;
+use crate::scope::Scopes;
+use grantkeep::backend::Backend;
+use grantkeep::{Cursor, Family, FamilyId, Owner, Result};
+use std::time::SystemTime;
+
+/// A grant in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GrantInForce {
+    /// Its family, to be revoked by.
+    pub family: FamilyId,
+    /// The client it was granted to.
+    pub client: String,
+    /// Who granted it.
+    pub subject: String,
+    /// What was granted.
+    pub scopes: Scopes,
+    /// When it was last refreshed, or granted.
+    pub refreshed_at: SystemTime,
+    /// When it ends if it is not refreshed.
+    pub expires_at: SystemTime,
+    /// When it ends at the latest.
+    pub ends_at: SystemTime,
+}
+
+/// A page of a listing: only what is in force, so it may hold fewer than were asked for, or none,
+/// while there is a next page.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Listed<T> {
+    /// What is in force.
+    pub items: Vec<T>,
+    /// Where the next page starts, or `None` after the last.
+    pub next: Option<Cursor>,
+}
+
+impl<B: Backend> Grants<B> {
+    /// The grants of `subject` that are in force, looked for among its next `limit` families
+    /// after `cursor` (at most [`PAGE_ROWS_MAX`](grantkeep::backend::PAGE_ROWS_MAX)).
+    ///
+    /// # Errors
+    /// As [`Backend::list`].
+    pub async fn families_of(
+        &self,
+        subject: &str,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Listed<GrantInForce>> {
+        self.families(Owner::Subject(subject), cursor, limit).await
+    }
+
+    /// The grants to `client` that are in force; otherwise as [`Grants::families_of`].
+    ///
+    /// # Errors
+    /// As [`Backend::list`].
+    pub async fn families_of_client(
+        &self,
+        client: &str,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Listed<GrantInForce>> {
+        self.families(Owner::Client(client), cursor, limit).await
+    }
+
+    async fn families(
+        &self,
+        owner: Owner<'_>,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Listed<GrantInForce>> {
+        let listing = self.store.list::<Family>(owner, cursor, limit).await?;
+        let mut items = Vec::with_capacity(listing.records.len());
+        for held in listing.records {
+            let in_force = held.standing().in_force(self.store.now());
+            let family = held.record;
+            if in_force && self.admitted(&family.subject, &family.client, &family.epochs).await? {
+                items.push(GrantInForce {
+                    family: family.id,
+                    client: family.client,
+                    subject: family.subject,
+                    scopes: Scopes::stored(family.scopes),
+                    refreshed_at: family.rotated_at.into(),
+                    expires_at: held.expires_at.into(),
+                    ends_at: family.absolute_expires_at.into(),
+                });
+            }
+        }
+        Ok(Listed { items, next: listing.next })
+    }
+}

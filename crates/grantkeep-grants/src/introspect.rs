@@ -1,0 +1,217 @@
+//! Introspection, RFC 7662: what a presented token is worth now.
+
+use crate::grants::{Grants, can_be_held};
+use crate::refresh_token::Claim;
+use crate::scope::Scopes;
+use grantkeep::backend::Backend;
+use grantkeep::{Epochs, Family, FamilyId, Held, Payload, Personal, Result, Token, TokenKind};
+use std::fmt;
+use std::time::SystemTime;
+use zeroize::Zeroizing;
+
+/// The answer to a presented token.
+#[derive(Debug)]
+pub enum Introspection {
+    /// It is in force.
+    Active(Box<Claims>),
+    /// It is not: unknown, expired, revoked, or never a token. Nothing more is said (RFC 7662
+    /// section 2.2).
+    Inactive,
+}
+
+/// What a token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClaimsKind {
+    /// An access token on behalf of a subject.
+    Access,
+    /// An access token for the client itself.
+    ClientCredential,
+    /// A personal access token.
+    Personal,
+    /// A refresh token: not to be accepted by a resource server.
+    Refresh,
+}
+
+/// What a token in force stands for; the fields of RFC 7662 section 2.2.
+#[non_exhaustive]
+pub struct Claims {
+    /// What it is.
+    pub kind: ClaimsKind,
+    /// `client_id`; `None` for a personal token made without a client.
+    pub client: Option<String>,
+    /// `sub`; `None` for a client credential.
+    pub subject: Option<String>,
+    /// `scope`.
+    pub scopes: Scopes,
+    /// `aud`, separated by spaces; `None` for any.
+    pub audience: Option<String>,
+    /// The thumbprint it is bound to (`cnf`, RFC 7800): to be compared with the proven key.
+    pub confirmation: Option<String>,
+    /// `token_type` of RFC 6749 section 5.1: `Bearer`, or `None` for a refresh token. A server
+    /// that binds them by proof of possession answers `DPoP` where there is a `confirmation`.
+    pub token_type: Option<&'static str>,
+    /// `iat`; for a refresh token, when its generation was issued.
+    pub issued_at: SystemTime,
+    /// `exp`.
+    pub expires_at: SystemTime,
+    /// The family it belongs to.
+    pub family: Option<FamilyId>,
+    attached: Option<Attached>,
+}
+
+/// A payload that is not opened yet, and what opens it if that is not the token.
+struct Attached {
+    payload: Payload,
+    salt: Option<Zeroizing<[u8; 32]>>,
+}
+
+impl fmt::Debug for Claims {
+    /// Without the payload.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claims")
+            .field("kind", &self.kind)
+            .field("client", &self.client)
+            .field("subject", &self.subject)
+            .field("scopes", &self.scopes)
+            .field("expires_at", &self.expires_at)
+            .field("family", &self.family)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B: Backend> Grants<B> {
+    /// What `token` is worth now: an access token, a personal one, or a refresh token.
+    ///
+    /// It is active if its own row is neither expired nor revoked, its family is in force, and
+    /// neither its subject nor its client was revoked since it was issued. Of refresh tokens only
+    /// the present generation is. A text that no store can hold is inactive.
+    ///
+    /// # Errors
+    /// As [`Backend::get`].
+    pub async fn introspect(&self, token: &str) -> Result<Introspection> {
+        if !can_be_held(token) {
+            return Ok(Introspection::Inactive);
+        }
+        let claims = if let Some(held) = self.store.find::<Token>(token.as_bytes()).await? {
+            self.access_claims(held).await?
+        } else if let Some(held) = self.store.find::<Personal>(token.as_bytes()).await? {
+            self.personal_claims(held).await?
+        } else if let Some(claim) = Claim::read(token)
+            && let Some(held) = self.family_of(&claim, token).await?
+            && claim.generation == held.record.generation
+        {
+            self.refresh_claims(held).await?
+        } else {
+            None
+        };
+        Ok(claims.map_or(Introspection::Inactive, |c| Introspection::Active(Box::new(c))))
+    }
+
+    /// The payload of an introspected token, opened: `token` is the text it was introspected by.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`](grantkeep::ErrorKind::Corrupt) for another token's text,
+    /// [`ErrorKind::Keyring`](grantkeep::ErrorKind::Keyring) if the root key was retired.
+    pub fn payload(&self, claims: &Claims, token: &str) -> Result<Option<Vec<u8>>> {
+        let Some(Attached { payload, salt }) = &claims.attached else {
+            return Ok(None);
+        };
+        let secret = salt.as_ref().map_or(token.as_bytes(), |salt| &salt[..]);
+        payload.open(&self.store.keyring(), secret).map(Some)
+    }
+
+    async fn access_claims(&self, held: Held<Token>) -> Result<Option<Claims>> {
+        let token = held.record;
+        if self.store.now() >= held.expires_at
+            || token.revoked_at.is_some()
+            || !self.admitted(&token.subject, &token.client, &token.epochs).await?
+            || !self.family_in_force(token.family).await?
+        {
+            return Ok(None);
+        }
+        Ok(Some(Claims {
+            kind: match token.kind {
+                TokenKind::Access => ClaimsKind::Access,
+                TokenKind::ClientCredential => ClaimsKind::ClientCredential,
+            },
+            client: some(token.client),
+            subject: some(token.subject),
+            scopes: Scopes::stored(token.scopes),
+            audience: some(token.audience),
+            confirmation: token.confirmation,
+            token_type: Some("Bearer"),
+            issued_at: token.issued_at.into(),
+            expires_at: held.expires_at.into(),
+            family: token.family,
+            attached: token.payload.map(|payload| Attached { payload, salt: None }),
+        }))
+    }
+
+    async fn personal_claims(&self, held: Held<Personal>) -> Result<Option<Claims>> {
+        let token = held.record;
+        if self.store.now() >= held.expires_at
+            || token.revoked_at.is_some()
+            || !self.admitted(&token.subject, &token.client, &token.epochs).await?
+        {
+            return Ok(None);
+        }
+        Ok(Some(Claims {
+            kind: ClaimsKind::Personal,
+            client: some(token.client),
+            subject: some(token.subject),
+            scopes: Scopes::stored(token.scopes),
+            audience: None,
+            confirmation: None,
+            token_type: Some("Bearer"),
+            issued_at: token.issued_at.into(),
+            expires_at: held.expires_at.into(),
+            family: None,
+            attached: token.payload.map(|payload| Attached { payload, salt: None }),
+        }))
+    }
+
+    async fn refresh_claims(&self, held: Held<Family>) -> Result<Option<Claims>> {
+        if !held.standing().in_force(self.store.now()) {
+            return Ok(None);
+        }
+        let family = held.record;
+        if !self.admitted(&family.subject, &family.client, &family.epochs).await? {
+            return Ok(None);
+        }
+        let salt = Zeroizing::new(family.salt);
+        Ok(Some(Claims {
+            kind: ClaimsKind::Refresh,
+            client: some(family.client),
+            subject: some(family.subject),
+            scopes: Scopes::stored(family.scopes),
+            audience: some(family.audience),
+            confirmation: family.confirmation,
+            token_type: None,
+            issued_at: family.rotated_at.into(),
+            expires_at: held.expires_at.into(),
+            family: Some(family.id),
+            attached: family.payload.map(|payload| Attached { payload, salt: Some(salt) }),
+        }))
+    }
+
+    /// True unless the subject or the client was revoked since `issued`.
+    pub(crate) async fn admitted(
+        &self,
+        subject: &str,
+        client: &str,
+        issued: &Epochs,
+    ) -> Result<bool> {
+        Ok(self.store.epochs(subject, client).await?.admit(issued))
+    }
+
+    async fn family_in_force(&self, family: Option<FamilyId>) -> Result<bool> {
+        let Some(id) = family else { return Ok(true) };
+        let standing = self.store.family_standing(id).await?;
+        Ok(standing.is_some_and(|standing| standing.in_force(self.store.now())))
+    }
+}
+
+fn some(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}

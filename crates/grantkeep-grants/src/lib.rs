@@ -1,0 +1,95 @@
+//! OAuth grants over a [Grantkeep](grantkeep) store: authorize, redeem, refresh, introspect,
+//! revoke.
+//!
+//! The crate decides what a code or a token is worth; each decision is one read and one
+//! conditional, durable batch of the store. It is *not* an authorization server: it authenticates
+//! no client and no subject, asks nobody for consent, speaks no HTTP, and knows no registered
+//! redirect URIs. What the server must have checked before is said at each item.
+//!
+//! Futures complete on any executor, and with [`Wait`](grantkeep::Wait) on none:
+//!
+//! ```
+//! use grantkeep::{Store, SystemClock, Wait};
+//! use grantkeep_grants::{Authorize, Grants, Introspection, Policy, Presented, Redeemed};
+//! use grantkeep_grants::{RefreshRequest, Refreshed};
+//! use std::sync::Arc;
+//!
+//! # fn main() -> grantkeep::Result<()> {
+//! let store = Store::in_memory(Arc::new(SystemClock::new()))?;
+//! let grants = Grants::new(store, Policy::default())?;
+//!
+//! // The subject consented: a code for the redirect. The challenge came with the request.
+//! let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+//! let code = grants
+//!     .authorize(
+//!         Authorize::new("client-1", "alice")
+//!             .redirect_uri("https://app.example/cb")
+//!             .scopes(["read"])
+//!             .pkce_s256(challenge),
+//!     )
+//!     .wait()?;
+//!
+//! // The client, authenticated by the server, presents the code.
+//! let presented = Presented::by("client-1")
+//!     .redirect_uri("https://app.example/cb")
+//!     .verifier("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+//! let Redeemed::Granted(pair) = grants.redeem(code.expose(), &presented).wait()? else {
+//!     panic!("a fresh code with the right verifier is granted");
+//! };
+//!
+//! let Some(refresh) = &pair.refresh else { panic!("this policy issues refresh tokens") };
+//! let request = RefreshRequest::by("client-1");
+//! let Refreshed::Rotated(next) = grants.refresh(refresh.expose(), &request).wait()? else {
+//!     panic!("the present generation rotates");
+//! };
+//! let Introspection::Active(claims) = grants.introspect(next.access.expose()).wait()? else {
+//!     panic!("a new access token is active");
+//! };
+//! assert_eq!(claims.subject.as_deref(), Some("alice"));
+//!
+//! // The code again: the family that it opened ends.
+//! let replay = grants.redeem(code.expose(), &presented).wait()?;
+//! assert!(matches!(replay, Redeemed::Replayed { .. }));
+//! let answer = grants.introspect(next.access.expose()).wait()?;
+//! assert!(matches!(answer, Introspection::Inactive));
+//! # Ok(())
+//! # }
+//! ```
+
+mod attachment;
+mod authorize;
+mod base62;
+mod client_credentials;
+mod families;
+mod format;
+mod grants;
+mod introspect;
+mod oauth_error;
+mod opening;
+mod personal;
+mod pkce;
+mod policy;
+mod profile;
+mod redeem;
+mod refresh;
+mod refresh_token;
+mod revoke;
+mod scope;
+mod secret;
+
+pub use authorize::Authorize;
+pub use client_credentials::{ClientCredentials, Issued};
+pub use families::{GrantInForce, Listed};
+pub use format::{APP_CHARS_MAX, Format, Style, Tag};
+pub use grants::Grants;
+pub use introspect::{Claims, ClaimsKind, Introspection};
+pub use oauth_error::OAuthError;
+pub use opening::{Grant, Pair};
+pub use personal::{NewPersonal, PersonalId, PersonalInForce, PersonalIssued};
+pub use pkce::{VERIFIER_CHARS_MAX, VERIFIER_CHARS_MIN};
+pub use policy::{CODE_LIFETIME_MAX, GRACE_MAX, Policy, Refreshing};
+pub use profile::Profile;
+pub use redeem::{Mismatch, Presented, Redeemed};
+pub use refresh::{RefreshRequest, Refreshed};
+pub use scope::Scopes;
+pub use secret::Secret;

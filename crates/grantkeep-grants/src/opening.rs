@@ -1,0 +1,288 @@
+//! Opening a family: what a redeemed code and a verified password have in common.
+
+use crate::attachment::Attachment;
+use crate::format::Tag;
+use crate::grants::{Grants, check_name};
+use crate::policy::Refreshing;
+use crate::refresh_token;
+use crate::scope::{Scopes, join};
+use crate::secret::Secret;
+use grantkeep::backend::{Backend, Outcome};
+use grantkeep::{
+    Change, Error, ErrorKind, Family, FamilyId, FamilyState, Result, StandingEpochs, Timestamp,
+    Token, TokenKind, random,
+};
+use std::fmt;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// What a client is handed: an access token, and the refresh token of its family.
+#[non_exhaustive]
+pub struct Pair {
+    /// The access token.
+    pub access: Secret,
+    /// The refresh token; `None` where the policy issues none.
+    pub refresh: Option<Secret>,
+    /// How long the access token lives, whole seconds (`expires_in`, RFC 6749 section 5.1).
+    pub expires_in: Duration,
+    /// The scopes of the access token.
+    pub scopes: Scopes,
+    /// Who granted it.
+    pub subject: String,
+    /// The nonce of the authorization request; only when a code is redeemed.
+    pub nonce: Option<String>,
+    /// What the server attached to the grant.
+    pub payload: Option<Vec<u8>>,
+    /// The family, to be listed and revoked by.
+    pub family: FamilyId,
+}
+
+impl fmt::Debug for Pair {
+    /// Without the payload.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pair")
+            .field("access", &self.access)
+            .field("refresh", &self.refresh)
+            .field("expires_in", &self.expires_in)
+            .field("scopes", &self.scopes)
+            .field("subject", &self.subject)
+            .field("family", &self.family)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A grant without a code: the server verified the subject itself, as with the password grant of
+/// RFC 6749 section 4.3 (which RFC 9700 section 2.4 advises against for new systems).
+#[derive(Clone)]
+pub struct Grant<'a> {
+    client: &'a str,
+    subject: &'a str,
+    scopes: String,
+    audience: String,
+    confirmation: Option<&'a str>,
+    payload: Option<(&'a [u8], bool)>,
+}
+
+impl<'a> Grant<'a> {
+    /// A grant by `subject` to `client`; neither may be empty.
+    pub fn new(client: &'a str, subject: &'a str) -> Self {
+        Self {
+            client,
+            subject,
+            scopes: String::new(),
+            audience: String::new(),
+            confirmation: None,
+            payload: None,
+        }
+    }
+
+    /// The granted scopes; one text may name several, separated by spaces.
+    #[must_use]
+    pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
+        Self { scopes: join(scopes), ..self }
+    }
+
+    /// The resource servers that the access tokens are meant for (RFC 8707); any by default.
+    #[must_use]
+    pub fn audience<S: AsRef<str>>(self, audience: impl IntoIterator<Item = S>) -> Self {
+        Self { audience: join(audience), ..self }
+    }
+
+    /// The thumbprint that the tokens are bound to.
+    #[must_use]
+    pub fn confirmation(self, thumbprint: &'a str) -> Self {
+        Self { confirmation: Some(thumbprint), ..self }
+    }
+
+    /// Bytes to go with the grant, at most 16 KiB, kept as they are.
+    #[must_use]
+    pub fn payload(self, bytes: &'a [u8]) -> Self {
+        Self { payload: Some((bytes, false)), ..self }
+    }
+
+    /// Bytes to go with the grant, at most 16 KiB, sealed at rest.
+    #[must_use]
+    pub fn sealed_payload(self, bytes: &'a [u8]) -> Self {
+        Self { payload: Some((bytes, true)), ..self }
+    }
+}
+
+impl fmt::Debug for Grant<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant")
+            .field("client", &self.client)
+            .field("subject", &self.subject)
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a family is opened for.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) client: String,
+    pub(crate) subject: String,
+    pub(crate) scopes: String,
+    pub(crate) audience: String,
+    pub(crate) confirmation: Option<String>,
+    pub(crate) attachment: Option<Attachment>,
+}
+
+/// A family that is not yet committed.
+#[derive(Debug)]
+struct Opened {
+    family: Family,
+    expires_at: Timestamp,
+    refresh: Option<Secret>,
+}
+
+impl<B: Backend> Grants<B> {
+    /// Opens a family for a subject whose password the server has verified, and issues its first
+    /// pair.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] for an empty client or subject, a field over its limit, or a malformed
+    /// scope; otherwise as [`Backend::commit`].
+    ///
+    /// # Durability
+    /// The family and the pair are durable when they are answered.
+    pub async fn password(&self, grant: Grant<'_>) -> Result<Pair> {
+        check_name("a client id", grant.client)?;
+        check_name("a subject", grant.subject)?;
+        let opening = Opening {
+            client: grant.client.to_owned(),
+            subject: grant.subject.to_owned(),
+            scopes: Scopes::read(&grant.scopes)?.into_text(),
+            audience: grant.audience,
+            confirmation: grant.confirmation.map(str::to_owned),
+            attachment: grant.payload.map(|(bytes, sealed)| Attachment::new(bytes, sealed)),
+        };
+        loop {
+            let (standing, now) = self.standing(grant.subject, grant.client).await?;
+            let mut change = self.store.change()?;
+            let pair = self.open(&mut change, &standing, now, &opening)?;
+            standing.require(&mut change);
+            if self.store.commit(change).await? == Outcome::Applied {
+                return Ok(pair);
+            }
+        }
+    }
+
+    /// Adds a new family and its first access token to `change`.
+    pub(crate) fn open(
+        &self,
+        change: &mut Change,
+        standing: &StandingEpochs,
+        now: Timestamp,
+        opening: &Opening,
+    ) -> Result<Pair> {
+        let Opened { family, expires_at, refresh } = self.new_family(standing, now, opening)?;
+        change.insert(family.id.digest(), &family, expires_at)?;
+        let access_until = now.saturating_add(self.policy.access_lifetime).min(expires_at);
+        let attachment = opening.attachment.as_ref();
+        let token = family_token(&family, standing, now, family.scopes.clone());
+        let access = self.add_token(change, token, access_until, attachment)?;
+        Ok(Pair {
+            access,
+            refresh,
+            expires_in: expires_in(now, access_until),
+            scopes: Scopes::stored(family.scopes),
+            subject: family.subject,
+            nonce: None,
+            payload: attachment.map(Attachment::bytes),
+            family: family.id,
+        })
+    }
+
+    fn new_family(
+        &self,
+        standing: &StandingEpochs,
+        now: Timestamp,
+        opening: &Opening,
+    ) -> Result<Opened> {
+        let mut id = FamilyId([0; grantkeep::FAMILY_ID_BYTES]);
+        let mut salt = Zeroizing::new([0; 32]);
+        random(&mut id.0)?;
+        random(&mut salt[..])?;
+        let keyring = self.store.keyring();
+        let root = keyring
+            .active()
+            .ok_or_else(|| Error::new(ErrorKind::Keyring, "the keyring is empty"))?;
+        let (idle, absolute, refresh) = match self.policy.refreshing {
+            Refreshing::Rotating | Refreshing::Fixed => {
+                let format = &self.policy.refresh_format;
+                let refresh = refresh_token::derive(root, &salt, id, FIRST, format);
+                (self.policy.refresh_idle, self.policy.refresh_absolute, Some(refresh))
+            }
+            // The family lives as long as the one access token that it is there to revoke.
+            Refreshing::Off => (self.policy.access_lifetime, self.policy.access_lifetime, None),
+        };
+        let absolute_expires_at = now.saturating_add(absolute);
+        let expires_at = now.saturating_add(idle).min(absolute_expires_at);
+        let payload = opening.attachment.as_ref().map(|each| each.close(&keyring, &salt[..]));
+        let family = Family {
+            id,
+            client: opening.client.clone(),
+            subject: opening.subject.clone(),
+            scopes: opening.scopes.clone(),
+            audience: opening.audience.clone(),
+            confirmation: opening.confirmation.clone(),
+            generation: FIRST,
+            salt: *salt,
+            key_id: root.id(),
+            rotated_at: now,
+            absolute_expires_at,
+            epochs: standing.epochs(),
+            state: FamilyState::Active,
+            payload: payload.transpose()?,
+        };
+        Ok(Opened { family, expires_at, refresh })
+    }
+
+    /// Mints an access token and adds its row to `change`.
+    pub(crate) fn add_token(
+        &self,
+        change: &mut Change,
+        mut token: Token,
+        expires_at: Timestamp,
+        attachment: Option<&Attachment>,
+    ) -> Result<Secret> {
+        let access = self.mint(Tag::Access)?;
+        let secret = access.expose().as_bytes();
+        if let Some(attachment) = attachment {
+            token.payload = Some(attachment.close(&self.store.keyring(), secret)?);
+        }
+        change.insert(self.store.id(secret)?, &token, expires_at)?;
+        Ok(access)
+    }
+}
+
+/// The generation of a family's first refresh token.
+const FIRST: u32 = 1;
+
+/// An access token of `family`.
+pub(crate) fn family_token(
+    family: &Family,
+    standing: &StandingEpochs,
+    now: Timestamp,
+    scopes: String,
+) -> Token {
+    Token {
+        kind: TokenKind::Access,
+        client: family.client.clone(),
+        subject: family.subject.clone(),
+        scopes,
+        audience: family.audience.clone(),
+        confirmation: family.confirmation.clone(),
+        family: Some(family.id),
+        issued_at: now,
+        epochs: standing.epochs(),
+        revoked_at: None,
+        payload: None,
+    }
+}
+
+/// The whole seconds that are left.
+pub(crate) fn expires_in(now: Timestamp, until: Timestamp) -> Duration {
+    Duration::from_secs(until.since(now).as_secs())
+}

@@ -1,0 +1,226 @@
+//! Personal access tokens: made by a person, named, shown once, listed, revoked by hand.
+
+use crate::attachment::Attachment;
+use crate::families::Listed;
+use crate::format::Tag;
+use crate::grants::{Grants, check_name};
+use crate::policy::check_lifetime;
+use crate::scope::{Scopes, join};
+use crate::secret::Secret;
+use data_encoding::HEXLOWER;
+use grantkeep::backend::{Backend, Outcome};
+use grantkeep::{Cursor, Digest, Epochs, Error, ErrorKind, Owner, Personal, Result};
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+/// A personal access token to be made.
+#[derive(Clone)]
+pub struct NewPersonal<'a> {
+    subject: &'a str,
+    name: &'a str,
+    client: &'a str,
+    scopes: String,
+    payload: Option<(&'a [u8], bool)>,
+    lifetime: Option<Duration>,
+}
+
+impl<'a> NewPersonal<'a> {
+    /// A token of `subject`, which may not be empty, under a name that its owner knows it by.
+    pub fn new(subject: &'a str, name: &'a str) -> Self {
+        Self { subject, name, client: "", scopes: String::new(), payload: None, lifetime: None }
+    }
+
+    /// The client it is made through: revoking that client takes it along.
+    #[must_use]
+    pub fn client(self, client: &'a str) -> Self {
+        Self { client, ..self }
+    }
+
+    /// Its scopes; one text may name several, separated by spaces.
+    #[must_use]
+    pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
+        Self { scopes: join(scopes), ..self }
+    }
+
+    /// Bytes to go with it, at most 16 KiB, kept as they are.
+    #[must_use]
+    pub fn payload(self, bytes: &'a [u8]) -> Self {
+        Self { payload: Some((bytes, false)), ..self }
+    }
+
+    /// Bytes to go with it, at most 16 KiB, sealed so that only presenting the token opens them.
+    #[must_use]
+    pub fn sealed_payload(self, bytes: &'a [u8]) -> Self {
+        Self { payload: Some((bytes, true)), ..self }
+    }
+
+    /// How long it lives: whole seconds up to the policy's `personal_lifetime`.
+    #[must_use]
+    pub fn lifetime(self, lifetime: Duration) -> Self {
+        Self { lifetime: Some(lifetime), ..self }
+    }
+}
+
+impl fmt::Debug for NewPersonal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewPersonal")
+            .field("subject", &self.subject)
+            .field("name", &self.name)
+            .field("client", &self.client)
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// By what a personal access token is listed and revoked; it presents nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PersonalId(Digest);
+
+impl fmt::Display for PersonalId {
+    /// 64 hex digits, for a form or an address; [`FromStr`] reads them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(self.0.as_bytes()))
+    }
+}
+
+impl FromStr for PersonalId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut bytes = [0; 32];
+        if text.len() == 64 && HEXLOWER.decode_mut(text.as_bytes(), &mut bytes).is_ok() {
+            return Ok(Self(Digest::from_bytes(bytes)));
+        }
+        Err(Error::new(ErrorKind::Limit, "the id of a personal access token is 64 hex digits"))
+    }
+}
+
+/// A personal access token that was just made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct PersonalIssued {
+    /// By what it is listed and revoked.
+    pub id: PersonalId,
+    /// The token, to be shown to its owner once.
+    pub token: Secret,
+    /// When it expires.
+    pub expires_at: SystemTime,
+}
+
+/// A personal access token in force, as its owner sees it in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PersonalInForce {
+    /// By what it is revoked.
+    pub id: PersonalId,
+    /// What its owner calls it.
+    pub name: String,
+    /// The client it was made through; empty for none.
+    pub client: String,
+    /// Its scopes.
+    pub scopes: Scopes,
+    /// When it was made.
+    pub issued_at: SystemTime,
+    /// When it expires.
+    pub expires_at: SystemTime,
+}
+
+impl<B: Backend> Grants<B> {
+    /// Makes a personal access token. Its text is answered here and never again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] for an empty subject, a field over its limit, or a malformed scope;
+    /// [`ErrorKind::Lifetime`] for a lifetime over the policy's; otherwise as
+    /// [`Backend::commit`].
+    ///
+    /// # Durability
+    /// The token is durable when it is answered.
+    pub async fn create_personal(&self, new: NewPersonal<'_>) -> Result<PersonalIssued> {
+        check_name("a subject", new.subject)?;
+        let lifetime = new.lifetime.unwrap_or(self.policy.personal_lifetime);
+        check_lifetime("a personal token's lifetime", lifetime, self.policy.personal_lifetime)?;
+        let token = self.mint(Tag::Personal)?;
+        let secret = token.expose().as_bytes();
+        let id = self.store.id(secret)?;
+        let close =
+            |(bytes, sealed)| Attachment::new(bytes, sealed).close(&self.store.keyring(), secret);
+        let mut record = Personal {
+            name: new.name.to_owned(),
+            subject: new.subject.to_owned(),
+            client: new.client.to_owned(),
+            scopes: Scopes::read(&new.scopes)?.into_text(),
+            issued_at: self.store.now(),
+            last_used_at: None,
+            epochs: Epochs::default(),
+            revoked_at: None,
+            payload: new.payload.map(close).transpose()?,
+        };
+        loop {
+            let (standing, now) = self.standing(new.subject, new.client).await?;
+            record.issued_at = now;
+            record.epochs = standing.epochs();
+            let expires_at = now.saturating_add(lifetime);
+            let mut change = self.store.change()?;
+            change.insert(id, &record, expires_at)?;
+            standing.require(&mut change);
+            if self.store.commit(change).await? == Outcome::Applied {
+                let (id, expires_at) = (PersonalId(id), expires_at.into());
+                return Ok(PersonalIssued { id, token, expires_at });
+            }
+        }
+    }
+
+    /// The personal access tokens of `subject` that are in force, looked for among its next
+    /// `limit` after `cursor` (at most [`PAGE_ROWS_MAX`](grantkeep::backend::PAGE_ROWS_MAX)).
+    ///
+    /// # Errors
+    /// As [`Backend::list`].
+    pub async fn personal_of(
+        &self,
+        subject: &str,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Listed<PersonalInForce>> {
+        let listing = self.store.list::<Personal>(Owner::Subject(subject), cursor, limit).await?;
+        let mut items = Vec::with_capacity(listing.records.len());
+        for held in listing.records {
+            let token = held.record;
+            if self.store.now() < held.expires_at
+                && token.revoked_at.is_none()
+                && self.admitted(&token.subject, &token.client, &token.epochs).await?
+            {
+                items.push(PersonalInForce {
+                    id: PersonalId(held.id),
+                    name: token.name,
+                    client: token.client,
+                    scopes: Scopes::stored(token.scopes),
+                    issued_at: token.issued_at.into(),
+                    expires_at: held.expires_at.into(),
+                });
+            }
+        }
+        Ok(Listed { items, next: listing.next })
+    }
+
+    /// Revokes a personal access token of `subject`. One that is not there, or is somebody else's,
+    /// is left alone and is success: an id may come from a form.
+    ///
+    /// # Errors
+    /// As [`Backend::commit`].
+    ///
+    /// # Durability
+    /// The revocation is durable when this returns.
+    pub async fn revoke_personal(&self, subject: &str, id: PersonalId) -> Result<()> {
+        loop {
+            match self.store.get::<Personal>(id.0).await? {
+                Some(held) if held.record.subject == subject => {
+                    if self.revoke_held(held).await? {
+                        return Ok(());
+                    }
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+}

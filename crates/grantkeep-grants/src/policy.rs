@@ -1,0 +1,163 @@
+//! Policies: lifetimes, formats, and choices, as data.
+
+use crate::format::Format;
+use grantkeep::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// No code lives longer: 10 minutes, the maximum that RFC 6749 section 4.1.2 recommends.
+pub const CODE_LIFETIME_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// No grace period is longer: 5 minutes. While it lasts, the predecessor of a refresh token is a
+/// second one.
+pub const GRACE_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// What becomes of a refresh token when it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refreshing {
+    /// Each use answers a new one and spends the old one: reuse is noticed (RFC 9700 section
+    /// 4.14.2). For public clients this or sender-constrained tokens are required.
+    Rotating,
+    /// It stays the same until it expires or is revoked.
+    Fixed,
+    /// None is issued, and none is accepted.
+    Off,
+}
+
+/// How grants are made. All lifetimes are whole seconds, at least 1 s, at most the store's
+/// longest lifetime; they are written in seconds where a policy is serialized.
+///
+/// A policy may change between two runs: what was issued keeps the lifetime it was issued with,
+/// and refresh tokens of an earlier format keep working.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// How long a code lives unless it is asked for otherwise. 60 s by default.
+    #[serde(with = "seconds")]
+    pub code_lifetime: Duration,
+    /// How long a code may be asked to live. [`CODE_LIFETIME_MAX`] by default and at most.
+    #[serde(with = "seconds")]
+    pub code_lifetime_max: Duration,
+    /// How long an access token on behalf of a subject lives. 15 minutes by default.
+    #[serde(with = "seconds")]
+    pub access_lifetime: Duration,
+    /// How long an access token for the client itself lives. 15 minutes by default.
+    #[serde(with = "seconds")]
+    pub client_credentials_lifetime: Duration,
+    /// How long a personal access token lives at most, and unless asked for otherwise. 1 year by
+    /// default.
+    #[serde(with = "seconds")]
+    pub personal_lifetime: Duration,
+    /// How long a refresh token lives unused. 30 days by default; at least `access_lifetime`, so
+    /// that no access token outlives its family.
+    #[serde(with = "seconds")]
+    pub refresh_idle: Duration,
+    /// How long a grant lives, however often it is refreshed. 90 days by default; at least
+    /// `refresh_idle`.
+    #[serde(with = "seconds")]
+    pub refresh_absolute: Duration,
+    /// How long after a rotation the predecessor, presented again, is answered the same successor:
+    /// what a client does whose response was lost. 30 s by default, 0 for never, at most
+    /// [`GRACE_MAX`].
+    #[serde(with = "seconds")]
+    pub refresh_grace: Duration,
+    /// What becomes of a refresh token when it is used. Rotating by default.
+    pub refreshing: Refreshing,
+    /// Whether a mismatch spends the code. False by default: who stole a code and guesses the rest
+    /// could otherwise take it from its owner.
+    pub burn_on_mismatch: bool,
+    /// Whether a code challenge may be the verifier itself. False by default: RFC 9700 section
+    /// 2.1.1 asks for S256.
+    pub allow_plain_pkce: bool,
+    /// The form of codes.
+    pub code_format: Format,
+    /// The form of access tokens.
+    pub access_format: Format,
+    /// The form of refresh tokens.
+    pub refresh_format: Format,
+    /// The form of personal access tokens.
+    pub personal_format: Format,
+}
+
+const MINUTE_S: u64 = 60;
+const DAY_S: u64 = 24 * 3600;
+
+impl Default for Policy {
+    fn default() -> Self {
+        let format = Format::prefixed("gk");
+        Self {
+            code_lifetime: Duration::from_secs(MINUTE_S),
+            code_lifetime_max: CODE_LIFETIME_MAX,
+            access_lifetime: Duration::from_secs(15 * MINUTE_S),
+            client_credentials_lifetime: Duration::from_secs(15 * MINUTE_S),
+            personal_lifetime: Duration::from_secs(365 * DAY_S),
+            refresh_idle: Duration::from_secs(30 * DAY_S),
+            refresh_absolute: Duration::from_secs(90 * DAY_S),
+            refresh_grace: Duration::from_secs(30),
+            refreshing: Refreshing::Rotating,
+            burn_on_mismatch: false,
+            allow_plain_pkce: false,
+            code_format: format.clone(),
+            access_format: format.clone(),
+            refresh_format: format.clone(),
+            personal_format: format,
+        }
+    }
+}
+
+impl Policy {
+    /// Checks the policy against its bounds and those of a store whose rows live at most
+    /// `lifetime_max`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lifetime`] or [`ErrorKind::Limit`], naming the field.
+    pub fn check(&self, lifetime_max: Duration) -> Result<()> {
+        for (name, lifetime, max) in [
+            ("code_lifetime_max", self.code_lifetime_max, CODE_LIFETIME_MAX.min(lifetime_max)),
+            ("code_lifetime", self.code_lifetime, self.code_lifetime_max),
+            ("client_credentials_lifetime", self.client_credentials_lifetime, lifetime_max),
+            ("personal_lifetime", self.personal_lifetime, lifetime_max),
+            ("refresh_absolute", self.refresh_absolute, lifetime_max),
+            ("refresh_idle", self.refresh_idle, self.refresh_absolute),
+            ("access_lifetime", self.access_lifetime, self.refresh_idle),
+        ] {
+            check_lifetime(name, lifetime, max)?;
+        }
+        if !self.refresh_grace.is_zero() {
+            check_lifetime("refresh_grace", self.refresh_grace, GRACE_MAX)?;
+        }
+        self.code_format.check("code_format")?;
+        self.access_format.check("access_format")?;
+        self.refresh_format.check("refresh_format")?;
+        self.personal_format.check("personal_format")
+    }
+}
+
+/// Refuses a lifetime that is not whole seconds from 1 s to `max`.
+pub(crate) fn check_lifetime(name: &str, lifetime: Duration, max: Duration) -> Result<()> {
+    if lifetime.is_zero() || lifetime.subsec_nanos() != 0 || lifetime > max {
+        return Err(Error::new(
+            ErrorKind::Lifetime,
+            format!(
+                "{name} is {lifetime:?}: set it to whole seconds from 1 s to {} s",
+                max.as_secs()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Durations as whole seconds.
+mod seconds {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use std::time::Duration;
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(time.as_secs())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_secs)
+    }
+}

@@ -1,0 +1,146 @@
+//! Revocation, RFC 7009: of a token, a family, a subject, a client.
+
+use crate::grants::{Grants, can_be_held, check_name};
+use crate::refresh_token::Claim;
+use grantkeep::backend::{Backend, Outcome};
+use grantkeep::{
+    Family, FamilyId, FamilyState, Held, Owner, Personal, Record, Result, RevocationReason,
+    Timestamp, Token,
+};
+
+impl<B: Backend> Grants<B> {
+    /// Revokes whatever `token` is: an access or personal token by itself, a refresh token of any
+    /// generation with its family and all of that family's access tokens.
+    ///
+    /// A token that is not there is success (RFC 7009 section 2.2), and so is a text that no store
+    /// can hold. The server has already checked that the client may revoke it (section 2.1);
+    /// [`Grants::introspect`] tells whose it is.
+    ///
+    /// # Errors
+    /// As [`Backend::commit`].
+    ///
+    /// # Durability
+    /// The revocation is durable when this returns.
+    pub async fn revoke(&self, token: &str) -> Result<()> {
+        if !can_be_held(token) {
+            return Ok(());
+        }
+        if self.revoke_row::<Token>(token).await? || self.revoke_row::<Personal>(token).await? {
+            return Ok(());
+        }
+        if let Some(claim) = Claim::read(token)
+            && let Some(held) = self.family_of(&claim, token).await?
+        {
+            return self.revoke_family(held.record.id).await;
+        }
+        Ok(())
+    }
+
+    /// Revokes a family: its refresh tokens, and the access tokens issued from it. One that is not
+    /// there is success.
+    ///
+    /// # Errors
+    /// As [`Backend::commit`].
+    ///
+    /// # Durability
+    /// The revocation is durable when this returns.
+    pub async fn revoke_family(&self, family: FamilyId) -> Result<()> {
+        self.revoke_family_for(family, RevocationReason::Requested).await
+    }
+
+    /// Revokes everything that was issued to `subject` until now, codes included, in one write.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for an empty name; otherwise as
+    /// [`Backend::commit`].
+    ///
+    /// # Durability
+    /// The revocation is durable when this returns, and no issue that is answered later falls
+    /// before it.
+    pub async fn revoke_subject(&self, subject: &str) -> Result<()> {
+        check_name("a subject", subject)?;
+        self.store.begin_epoch(Owner::Subject(subject)).await
+    }
+
+    /// Revokes everything that was issued to `client` until now, codes included, in one write.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for an empty name; otherwise as
+    /// [`Backend::commit`].
+    ///
+    /// # Durability
+    /// The revocation is durable when this returns, and no issue that is answered later falls
+    /// before it.
+    pub async fn revoke_client(&self, client: &str) -> Result<()> {
+        check_name("a client id", client)?;
+        self.store.begin_epoch(Owner::Client(client)).await
+    }
+
+    /// Revokes a family and notes why; the first reason stands.
+    pub(crate) async fn revoke_family_for(
+        &self,
+        family: FamilyId,
+        reason: RevocationReason,
+    ) -> Result<()> {
+        loop {
+            let Some(mut held) = self.store.get::<Family>(family.digest()).await? else {
+                return Ok(());
+            };
+            if held.record.state != FamilyState::Active {
+                return Ok(());
+            }
+            held.record.state = FamilyState::Revoked { at: self.store.now(), reason };
+            if self.rewrite(&held).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// True if `token` is of this type, and is revoked now.
+    async fn revoke_row<R: Revocable>(&self, token: &str) -> Result<bool> {
+        loop {
+            let Some(held) = self.store.find::<R>(token.as_bytes()).await? else {
+                return Ok(false);
+            };
+            if self.revoke_held(held).await? {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Revokes a record by itself; false if it changed since it was read.
+    pub(crate) async fn revoke_held<R: Revocable>(&self, mut held: Held<R>) -> Result<bool> {
+        let revoked_at = held.record.revoked_at_mut();
+        if revoked_at.is_some() {
+            return Ok(true);
+        }
+        *revoked_at = Some(self.store.now());
+        self.rewrite(&held).await
+    }
+
+    /// Puts a changed record in place of itself, with its expiry; a store whose longest lifetime
+    /// was shortened meanwhile must not refuse a revocation.
+    async fn rewrite<R: Record>(&self, held: &Held<R>) -> Result<bool> {
+        let latest = self.store.now().saturating_add(self.store.lifetime_max());
+        let mut change = self.store.change()?;
+        change.replace(held, &held.record, held.expires_at.min(latest))?;
+        Ok(self.store.commit(change).await? == Outcome::Applied)
+    }
+}
+
+/// A record that can be revoked by itself.
+pub(crate) trait Revocable: Record {
+    fn revoked_at_mut(&mut self) -> &mut Option<Timestamp>;
+}
+
+impl Revocable for Token {
+    fn revoked_at_mut(&mut self) -> &mut Option<Timestamp> {
+        &mut self.revoked_at
+    }
+}
+
+impl Revocable for Personal {
+    fn revoked_at_mut(&mut self) -> &mut Option<Timestamp> {
+        &mut self.revoked_at
+    }
+}

@@ -1,0 +1,82 @@
+//! A memory engine that does something else just before a commit, or loses its answer.
+
+use grantkeep::backend::{Backend, Batch, Budget, Key, Outcome, Page, Row, Stats, Swept, Term};
+use grantkeep::{Error, ErrorKind, Keyring, LIFETIME_DEFAULT_MAX, ManualClock, Memory};
+use grantkeep::{Result, Store, Timestamp, Wait};
+use grantkeep_grants::{Grants, Policy};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+pub(crate) struct Interposed {
+    inner: Arc<Memory>,
+    before_commit: Mutex<Option<Hook>>,
+    lose_answer: AtomicBool,
+}
+
+impl Interposed {
+    pub(crate) fn grants(clock: Arc<ManualClock>, policy: Policy) -> Grants<Self> {
+        let memory = Arc::new(Memory::with_clock(clock));
+        let store = Self::store(&memory, Keyring::generate().unwrap()).unwrap();
+        Grants::new(store, policy).unwrap()
+    }
+
+    /// A store over `memory`, which may be that of another store.
+    pub(crate) fn store(memory: &Arc<Memory>, keyring: Keyring) -> Result<Store<Self>> {
+        let backend = Self {
+            inner: Arc::clone(memory),
+            before_commit: Mutex::new(None),
+            lose_answer: AtomicBool::new(false),
+        };
+        Store::new(backend, keyring, LIFETIME_DEFAULT_MAX).wait()
+    }
+
+    /// Runs `hook` once, between the next decision and its commit.
+    pub(crate) fn before_commit(&self, hook: impl FnOnce() + Send + 'static) {
+        *self.before_commit.lock().unwrap() = Some(Box::new(hook));
+    }
+
+    /// Applies the next batch, and answers that its outcome is not known.
+    pub(crate) fn lose_answer(&self) {
+        self.lose_answer.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Backend for Interposed {
+    fn now(&self) -> Timestamp {
+        self.inner.now()
+    }
+
+    async fn get(&self, key: Key) -> Result<Option<Row>> {
+        self.inner.get(key).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Outcome> {
+        let hook = self.before_commit.lock().unwrap().take();
+        if let Some(hook) = hook {
+            hook();
+        }
+        let outcome = self.inner.commit(batch).await?;
+        if self.lose_answer.swap(false, Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Unknown, "the answer was lost"));
+        }
+        Ok(outcome)
+    }
+
+    async fn list(&self, term: Term, after: Option<Key>, limit: usize) -> Result<Page> {
+        self.inner.list(term, after, limit).await
+    }
+
+    async fn sweep(&self, budget: Budget) -> Result<Swept> {
+        self.inner.sweep(budget).await
+    }
+
+    fn accept_clock(&self) {
+        self.inner.accept_clock();
+    }
+
+    fn stats(&self) -> Stats {
+        self.inner.stats()
+    }
+}

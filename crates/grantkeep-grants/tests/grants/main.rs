@@ -1,0 +1,23 @@
+//! The grants over the memory engine: each outcome, each race, each profile.
+
+// Helpers of tests are outside test functions, where clippy does not look for tests.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+// A duration that underflows is a test that fails.
+#![allow(clippy::unchecked_time_subtraction)]
+
+mod binding;
+mod client_credentials;
+mod interleaving;
+mod interposed;
+mod introspection;
+mod payload;
+mod personal;
+mod policy;
+mod profiles;
+mod races;
+mod redaction;
+mod redemption;
+mod refreshing;
+mod revocation;
+mod rotation_of_keys;
+mod world;

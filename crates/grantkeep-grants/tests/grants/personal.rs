@@ -1,0 +1,93 @@
+//! Personal access tokens.
+
+use crate::world::*;
+use grantkeep::{ErrorKind, Wait};
+use grantkeep_grants::{ClaimsKind, NewPersonal, PersonalId, Tag};
+
+// Goal: a personal token is made, listed by name, introspected, and revoked by its owner only.
+// Method: two of one owner; revoke one by id as a stranger and as the owner, one by its text.
+#[test]
+fn made_listed_and_revoked() {
+    let world = World::new();
+    let make = |name: &'static str| {
+        let new = NewPersonal::new(SUBJECT, name).scopes(["read"]).sealed_payload(b"note");
+        world.grants.create_personal(new).wait().unwrap()
+    };
+    let (laptop, server) = (make("laptop"), make("server"));
+    assert_eq!(grantkeep_grants::Format::classify(laptop.token.expose()), Some(Tag::Personal));
+    let claims = world.claims(laptop.token.expose()).unwrap();
+    assert_eq!((claims.kind, claims.subject.as_deref()), (ClaimsKind::Personal, Some(SUBJECT)));
+    assert_eq!((claims.client.as_deref(), claims.scopes.as_str()), (None, "read"));
+    let opened = world.grants.payload(&claims, laptop.token.expose()).unwrap();
+    assert_eq!(opened.as_deref(), Some(&b"note"[..]));
+
+    let names = || {
+        let listed = world.grants.personal_of(SUBJECT, None, 10).wait().unwrap();
+        let mut names: Vec<_> = listed.items.into_iter().map(|item| item.name).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(), ["laptop", "server"]);
+    let id: PersonalId = laptop.id.to_string().parse().unwrap();
+    assert_eq!(id, laptop.id);
+    world.grants.revoke_personal("mallory", id).wait().unwrap();
+    assert!(world.is_active(laptop.token.expose()));
+    world.grants.revoke_personal(SUBJECT, id).wait().unwrap();
+    assert!(!world.is_active(laptop.token.expose()));
+    assert_eq!(names(), ["server"]);
+    world.grants.revoke(server.token.expose()).wait().unwrap();
+    assert!(!world.is_active(server.token.expose()));
+    assert!(names().is_empty());
+}
+
+// Goal: many tokens of one owner are listed page by page, each once, and die with their owner or
+// their client. Method: 25 in pages of 10; then revoke the client of some, then the owner.
+#[test]
+fn many_are_listed_in_pages() {
+    let world = World::new();
+    let names: Vec<String> = (0..25).map(|n| format!("token {n}")).collect();
+    for (n, name) in names.iter().enumerate() {
+        let client = if n < 5 { CLIENT } else { "" };
+        let new = NewPersonal::new(SUBJECT, name).client(client);
+        world.grants.create_personal(new).wait().unwrap();
+    }
+    let count = || {
+        let (mut cursor, mut seen) = (None, Vec::new());
+        loop {
+            let page = world.grants.personal_of(SUBJECT, cursor, 10).wait().unwrap();
+            seen.extend(page.items.into_iter().map(|item| item.name));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        seen.sort();
+        seen.dedup();
+        seen.len()
+    };
+    assert_eq!(count(), 25);
+    world.grants.revoke_client(CLIENT).wait().unwrap();
+    assert_eq!(count(), 20);
+    world.grants.revoke_subject(SUBJECT).wait().unwrap();
+    assert_eq!(count(), 0);
+}
+
+// Goal: lifetimes are bounded by the policy and exact. Method: the maximum, a second more, and the
+// last millisecond of a short one.
+#[test]
+fn lifetimes_are_bounded() {
+    let world = World::new();
+    let make = |lifetime| {
+        world.grants.create_personal(NewPersonal::new(SUBJECT, "x").lifetime(lifetime)).wait()
+    };
+    assert!(make(s(365 * DAY_S)).is_ok());
+    assert_eq!(make(s(365 * DAY_S + 1)).unwrap_err().kind(), ErrorKind::Lifetime);
+    let short = make(s(60)).unwrap();
+    world.clock.advance(s(60) - MS);
+    assert!(world.is_active(short.token.expose()));
+    world.clock.advance(MS);
+    assert!(!world.is_active(short.token.expose()));
+    assert!("abc".parse::<PersonalId>().is_err());
+    let nobody = world.grants.create_personal(NewPersonal::new("", "x")).wait();
+    assert_eq!(nobody.unwrap_err().kind(), ErrorKind::Limit);
+}

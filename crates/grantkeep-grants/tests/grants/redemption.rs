@@ -1,0 +1,193 @@
+//! Codes: granted once, replayed, expired, revoked, unknown.
+
+use crate::world::*;
+use grantkeep::backend::Budget;
+use grantkeep::{ErrorKind, RevocationReason, Wait};
+use grantkeep_grants::{OAuthError, Policy, Presented, Redeemed};
+
+// Goal: a code is granted with all it stands for. Method: authorize, redeem, compare the pair and
+// both introspections.
+#[test]
+fn a_code_is_granted_with_what_it_stands_for() {
+    let world = World::new();
+    let pair = world.pair();
+    assert_eq!(pair.expires_in, s(900));
+    assert_eq!(pair.scopes.as_str(), "read write");
+    assert_eq!((pair.subject.as_str(), pair.nonce.as_deref()), (SUBJECT, Some("nonce-1")));
+    let claims = world.claims(pair.access.expose()).unwrap();
+    assert_eq!(claims.family, Some(pair.family));
+    assert_eq!(claims.client.as_deref(), Some(CLIENT));
+    assert_eq!((claims.issued_at, claims.expires_at), (world.now(), world.now() + s(900)));
+    assert!(world.is_active(refresh_of(&pair)));
+}
+
+// Goal: P3, a code is accepted once; its replay ends everything the first redemption produced,
+// also after rotations. Method: redeem, rotate twice, redeem again, look at all tokens.
+#[test]
+fn a_replay_revokes_the_family_also_after_rotations() {
+    let world = World::new();
+    let code = world.code();
+    let first = granted(world.redeem(&code));
+    let second = rotated(world.refresh(refresh_of(&first)));
+    let third = rotated(world.refresh(refresh_of(&second)));
+    let answer = world.redeem(&code);
+    assert!(matches!(answer, Redeemed::Replayed { family } if family == Some(first.family)));
+    assert_eq!(answer.oauth_error().map(OAuthError::as_str), Some("invalid_grant"));
+    for pair in [&first, &second, &third] {
+        assert!(!world.is_active(pair.access.expose()));
+        assert!(!world.is_active(refresh_of(pair)));
+    }
+    let family = world.grants.store().get::<grantkeep::Family>(first.family.digest());
+    let state = family.wait().unwrap().unwrap().record.state;
+    let reason = RevocationReason::CodeReplayed;
+    assert!(matches!(state, grantkeep::FamilyState::Revoked { reason: r, .. } if r == reason));
+    assert!(matches!(world.redeem(&code), Redeemed::Replayed { .. }));
+}
+
+// Goal: who stole a code cannot log its owner out without being the client. Method: replay as
+// another client, then look at the family; replay as the client with nothing else right.
+#[test]
+fn a_replay_by_another_client_changes_nothing() {
+    let world = World::new();
+    let code = world.code();
+    let pair = granted(world.redeem(&code));
+    let other = Presented::by("client-2").redirect_uri(REDIRECT).verifier(VERIFIER);
+    let answer = world.grants.redeem(code.expose(), &other).wait().unwrap();
+    assert!(matches!(answer, Redeemed::Mismatch(_)));
+    assert!(world.is_active(pair.access.expose()));
+    let bare = world.grants.redeem(code.expose(), &Presented::by(CLIENT)).wait().unwrap();
+    assert!(matches!(bare, Redeemed::Replayed { .. }));
+    assert!(!world.is_active(pair.access.expose()));
+}
+
+// Goal: P5, the lifetime of a code is exact, and a spent code is a replay whatever its age.
+// Method: redeem a millisecond before and at the end, fresh and spent.
+#[test]
+fn code_lifetime_is_exact() {
+    let world = World::new();
+    let (early, late) = (world.code(), world.code());
+    world.clock.advance(s(60) - MS);
+    granted(world.redeem(&early));
+    world.clock.advance(MS);
+    assert!(matches!(world.redeem(&late), Redeemed::Expired));
+    assert!(matches!(world.redeem(&early), Redeemed::Replayed { .. }));
+    world.clock.advance(s(3600));
+    world.grants.store().sweep(Budget::ALL).wait().unwrap();
+    assert!(matches!(world.redeem(&late), Redeemed::Unknown));
+}
+
+// Goal: the lifetime asked for is kept to, and bounded. Method: the policy's maximum, a second
+// more, zero, and a fraction.
+#[test]
+fn asked_code_lifetime_is_bounded() {
+    let world = World::new();
+    let ask = |lifetime| world.grants.authorize(authorize().lifetime(lifetime)).wait();
+    let code = ask(s(600)).unwrap();
+    for lifetime in [s(601), s(0), s(1) + MS] {
+        assert_eq!(ask(lifetime).unwrap_err().kind(), ErrorKind::Lifetime);
+    }
+    world.clock.advance(s(599));
+    granted(world.redeem(&code));
+}
+
+// Goal: a code that nobody issued is unknown, whatever its length; only one over the limit is an
+// error. Method: texts around both token limits.
+#[test]
+fn unknown_codes() {
+    let world = World::new();
+    for len in [0, 1, 15, 16, 55, 8_192] {
+        let answer = world.grants.redeem(&"x".repeat(len), &presented()).wait().unwrap();
+        assert!(matches!(answer, Redeemed::Unknown), "{len}");
+    }
+    let over = world.grants.redeem(&"x".repeat(8_193), &presented()).wait().unwrap_err();
+    assert_eq!(over.kind(), ErrorKind::Limit);
+    assert_eq!(OAuthError::from(&over).as_str(), "invalid_request");
+    let code = world.code();
+    let cut = &code.expose()[..code.expose().len() - 1];
+    assert!(matches!(world.grants.redeem(cut, &presented()).wait().unwrap(), Redeemed::Unknown));
+}
+
+// Goal: P6, a code issued before its subject or client was revoked is worth nothing; one issued
+// after is. Method: revoke each, redeem the code from before and one from after.
+#[test]
+fn a_code_from_before_a_revocation_is_revoked() {
+    let world = World::new();
+    let code = world.code();
+    world.grants.revoke_subject(SUBJECT).wait().unwrap();
+    assert!(matches!(world.redeem(&code), Redeemed::Revoked));
+    let code = world.code();
+    world.grants.revoke_client("client-2").wait().unwrap();
+    granted(world.redeem(&code));
+    let code = world.code();
+    world.grants.revoke_client(CLIENT).wait().unwrap();
+    assert!(matches!(world.redeem(&code), Redeemed::Revoked));
+    world.pair();
+}
+
+// Goal: input outside its limits is refused with the field's name, and issues nothing. Method:
+// an empty name, a bad scope, long texts, malformed challenges.
+#[test]
+fn malformed_grants_are_refused() {
+    let world = World::new();
+    let (long, large) = ("x".repeat(4_097), vec![0; 16 * 1024 + 1]);
+    let bad = [
+        grantkeep_grants::Authorize::new("", SUBJECT),
+        grantkeep_grants::Authorize::new(CLIENT, ""),
+        grantkeep_grants::Authorize::new(CLIENT, &long),
+        authorize().scopes(["a\"b"]),
+        authorize().redirect_uri(&long),
+        authorize().audience([&long]),
+        authorize().nonce(&long),
+        authorize().pkce_s256("short"),
+        authorize().pkce_plain(VERIFIER),
+        authorize().payload(&large),
+        authorize().sealed_payload(&large),
+    ];
+    let rows = world.grants.store().stats().rows_total();
+    for request in bad {
+        let error = world.grants.authorize(request).wait().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Limit);
+    }
+    assert_eq!(world.grants.store().stats().rows_total(), rows);
+}
+
+// Goal: without refresh tokens the pair has none, and the replay still ends its access token.
+// Method: a policy that issues none; redeem twice; present a refresh token of another policy.
+#[test]
+fn a_policy_without_refresh_tokens() {
+    use grantkeep_grants::Refreshing;
+    let world = World::new();
+    let before = world.pair();
+    let grants = world.with(Policy { refreshing: Refreshing::Off, ..Policy::default() });
+    let code = grants.authorize(authorize()).wait().unwrap();
+    let pair = granted(grants.redeem(code.expose(), &presented()).wait().unwrap());
+    assert!(pair.refresh.is_none());
+    assert_eq!(pair.expires_in, s(900));
+    assert!(world.is_active(pair.access.expose()));
+    grants.redeem(code.expose(), &presented()).wait().unwrap();
+    assert!(!world.is_active(pair.access.expose()));
+    let request = grantkeep_grants::RefreshRequest::by(CLIENT);
+    let answer = grants.refresh(refresh_of(&before), &request).wait().unwrap();
+    assert!(matches!(answer, grantkeep_grants::Refreshed::Unknown));
+}
+
+// Goal: a server on a multi-threaded executor can spawn every call. Method: the compiler, over
+// the future of each.
+#[test]
+fn futures_are_send() {
+    fn assert_send<T: Send>(_: &T) {}
+    let world = World::new();
+    let grants = &world.grants;
+    let (presented, request) = (presented(), grantkeep_grants::RefreshRequest::by(CLIENT));
+    assert_send(&grants.authorize(authorize()));
+    assert_send(&grants.redeem("", &presented));
+    assert_send(&grants.refresh("", &request));
+    assert_send(&grants.password(grantkeep_grants::Grant::new(CLIENT, SUBJECT)));
+    assert_send(&grants.client_credentials(grantkeep_grants::ClientCredentials::new(CLIENT)));
+    assert_send(&grants.create_personal(grantkeep_grants::NewPersonal::new(SUBJECT, "laptop")));
+    assert_send(&grants.personal_of(SUBJECT, None, 10));
+    assert_send(&grants.families_of(SUBJECT, None, 10));
+    assert_send(&grants.introspect(""));
+    assert_send(&grants.revoke(""));
+    assert_send(&grants.revoke_subject(SUBJECT));
+}

@@ -119,3 +119,16 @@ fn nothing_issued_before_a_revocation_survives_it() {
         }
     }
 }
+
+// Goal: a fixed refresh token serves any number at once. Method: 16 threads on one token.
+#[test]
+fn racers_on_a_fixed_token_all_refresh() {
+    use grantkeep_grants::Refreshing;
+    let world = World::under(Policy { refreshing: Refreshing::Fixed, ..Policy::default() });
+    let first = world.pair();
+    for answer in race(|| world.refresh(refresh_of(&first))) {
+        let pair = rotated(answer);
+        assert_eq!(refresh_of(&pair), refresh_of(&first));
+        assert!(world.is_active(pair.access.expose()));
+    }
+}

@@ -6,7 +6,7 @@ use super::log::replay::FrameReader;
 use super::log::segment::{SEGMENT_DATA, Segment};
 use super::place::{Place, Where};
 use super::table::block::BlockBuilder;
-use super::table::{self, BLOCKS, DEATHS, ROWS, TAGS, TERMS, failed};
+use super::table::{self, BLOCKS, BlockKey, DEATHS, ROWS, TAGS, TERMS, failed};
 use super::window::Window;
 use crate::backend::{Key, Row};
 use crate::error::Result;
@@ -290,11 +290,7 @@ fn write_blocks(transaction: &WriteTransaction, current: &mut Vec<Current>) -> R
     let mut tags = transaction.open_table(TAGS).map_err(failed)?;
     let mut moves = Vec::new();
     for (window, rows) in by_window {
-        let last = table::block_key(window, u64::MAX);
-        let mut range = blocks.range(table::block_key(window, 0)..=last).map_err(failed)?;
-        let newest = range.next_back().transpose().map_err(failed)?;
-        let newest = newest.and_then(|(key, _)| table::read_block_key(&key.value()));
-        let mut number = newest.map_or(0, |(_, number)| number + 1);
+        let mut number = next_block(&tags, window)?;
         let mut builder = BlockBuilder::default();
         let mut waiting = Vec::new();
         let mut rows = rows.into_iter().peekable();
@@ -304,7 +300,7 @@ fn write_blocks(transaction: &WriteTransaction, current: &mut Vec<Current>) -> R
             if rows.peek().is_some_and(|next| !builder.is_full_for(&next.row)) {
                 continue;
             }
-            let Some((block, _)) = builder.finish() else { continue };
+            let Some(block) = builder.finish() else { continue };
             let key = table::block_key(window, number);
             blocks.insert(key, block.as_slice()).map_err(failed)?;
             tags.insert(key, tags_of(&waiting).as_slice()).map_err(failed)?;
@@ -317,6 +313,15 @@ fn write_blocks(transaction: &WriteTransaction, current: &mut Vec<Current>) -> R
         }
     }
     Ok(moves)
+}
+
+/// The number of a window's next block. No guard outlives it: redb panics where a page that is
+/// still looked at is changed.
+fn next_block(tags: &redb::Table<'_, BlockKey, &[u8]>, window: Window) -> Result<u64> {
+    let keys = table::block_key(window, 0)..=table::block_key(window, u64::MAX);
+    let newest = tags.range(keys).map_err(failed)?.next_back().transpose().map_err(failed)?;
+    let newest = newest.and_then(|(key, _)| table::read_block_key(&key.value()));
+    Ok(newest.map_or(0, |(_, number)| number + 1))
 }
 
 /// Nine bytes a row: what an open reads instead of the rows.

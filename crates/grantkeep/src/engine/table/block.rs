@@ -35,8 +35,8 @@ impl BlockBuilder {
         self.rows.push(row);
     }
 
-    /// The block, and the rows in it; `None` without rows. The builder is empty afterwards.
-    pub(crate) fn finish(&mut self) -> Option<(Vec<u8>, Vec<Row>)> {
+    /// The block; `None` without rows. The builder is empty afterwards.
+    pub(crate) fn finish(&mut self) -> Option<Vec<u8>> {
         let rows = std::mem::take(&mut self.rows);
         self.bytes = 0;
         let count = u16::try_from(rows.len()).ok().filter(|count| *count > 0)?;
@@ -51,7 +51,7 @@ impl BlockBuilder {
         for row in &rows {
             block.extend_from_slice(row.as_record());
         }
-        Some((block, rows))
+        Some(block)
     }
 }
 
@@ -89,8 +89,7 @@ mod tests {
         for number in 0..3 {
             builder.push(sample(number, 20));
         }
-        let (block, kept) = builder.finish().unwrap();
-        assert_eq!(kept.len(), 3);
+        let block = builder.finish().unwrap();
         let good: Vec<_> = (0..3).map(|n| row(&block, n).unwrap().key()).collect();
         assert!(row(&block, 3).is_none());
         for bit in 32..block.len() * 8 {
@@ -110,7 +109,7 @@ mod tests {
             builder.push(sample(1, 300));
         }
         assert!(builder.is_full_for(&sample(2, 32_768)));
-        let (block, _) = builder.finish().unwrap();
+        let block = builder.finish().unwrap();
         assert!(block.len() <= 8_192 - 100 && block.len() > 7_000, "{}", block.len());
         assert!(!builder.is_full_for(&sample(2, 32_768)));
     }

@@ -1,0 +1,125 @@
+//! A process killed while it works, and the count of what is found again.
+
+use super::Stop;
+use super::tally::Tally;
+use super::victim::CLIENT;
+use crate::clock::MovedClock;
+use grantkeep::{Store, Wait as _};
+use grantkeep_grants::{Grants, Introspection, Presented, Profile, Redeemed};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const KILLS: u64 = 3;
+/// How long the victim works before it is killed.
+const WORKS: Duration = Duration::from_millis(700);
+
+/// What the victim said was acknowledged.
+#[derive(Debug, Default)]
+struct Ledger {
+    spent: Vec<String>,
+    issued: BTreeSet<String>,
+    /// Asked to be revoked, whether or not that was acknowledged.
+    revoking: BTreeSet<String>,
+    revoked: BTreeSet<String>,
+}
+
+/// Kills a process at work on the store a few times, and opens the store after the last.
+pub(crate) fn play(dir: &Path, clock: &Arc<MovedClock>, tally: &mut Tally) -> Result<Store, Stop> {
+    println!("\nA process is killed (SIGKILL) while 8 callers work, {KILLS} times");
+    let mut ledger = Ledger::default();
+    let mut slowest = Duration::ZERO;
+    for kill in 1..=KILLS {
+        work_and_kill(dir, clock, &mut ledger)?;
+        let started = Instant::now();
+        let store = super::options(clock).create(false).open(dir)?;
+        slowest = slowest.max(started.elapsed());
+        if kill < KILLS {
+            store.close()?;
+            continue;
+        }
+        let acknowledged = ledger.spent.len() + ledger.issued.len() + ledger.revoked.len();
+        let lost = check(&store, &ledger)?;
+        tally.fact("killed while at work", format!("{KILLS} times"));
+        tally.fact("acknowledged before a kill", acknowledged.to_string());
+        tally.fact("lost", lost.to_string());
+        tally.fact("reopen after a kill, slowest", format!("{slowest:.1?}"));
+        let found = format!("{acknowledged} acknowledged, {lost} lost");
+        tally.promise(found, lost == 0 && acknowledged > 0);
+        return Ok(store);
+    }
+    Err("no kill was made".into())
+}
+
+/// Starts the victim, reads its ledger, and kills it.
+fn work_and_kill(dir: &Path, clock: &MovedClock, ledger: &mut Ledger) -> Result<(), Stop> {
+    let mut victim: Child = Command::new(std::env::current_exe()?)
+        .arg("victim")
+        .arg(dir)
+        .arg(clock.ahead_ms().to_string())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let out = victim.stdout.take().ok_or("the victim has no standard output")?;
+    let reader = std::thread::spawn(move || {
+        BufReader::new(out).lines().map_while(Result::ok).collect::<Vec<_>>()
+    });
+    std::thread::sleep(WORKS);
+    let died_before = victim.try_wait()?;
+    victim.kill()?;
+    victim.wait()?;
+    if let Some(status) = died_before {
+        return Err(format!("the victim ended by itself: {status}").into());
+    }
+    let lines = reader.join().map_err(|_| "the ledger could not be read")?;
+    // The kill may have cut the last line.
+    for line in lines.iter().take(lines.len().saturating_sub(1)) {
+        match line.split_once(' ') {
+            Some(("spent", code)) => ledger.spent.push(code.to_owned()),
+            Some(("issued" | "rotated", token)) => {
+                ledger.issued.insert(token.to_owned());
+            }
+            Some(("revoking", token)) => {
+                ledger.revoking.insert(token.to_owned());
+            }
+            Some(("revoked", token)) => {
+                ledger.revoked.insert(token.to_owned());
+            }
+            _ => return Err("the ledger holds a line that is not one".into()),
+        }
+    }
+    Ok(())
+}
+
+/// Looks for everything acknowledged; answers how much of it is lost.
+fn check(store: &Store, ledger: &Ledger) -> Result<usize, Stop> {
+    let grants = Grants::new(store.clone(), Profile::rest_api_v1())?;
+    let all = ledger.issued.len() + ledger.revoked.len() + ledger.spent.len();
+    let bar = ProgressBar::new(u64::try_from(all)?).with_style(ProgressStyle::with_template(
+        "  {msg:<12} [{bar:32}] {pos:>7}/{len} {per_sec:>12} {eta:>4}",
+    )?);
+    bar.set_message("checking");
+    let mut lost = 0;
+    for token in &ledger.issued {
+        let answer = grants.introspect(token).wait()?;
+        let must_be_active = !ledger.revoking.contains(token);
+        lost += usize::from(must_be_active && matches!(answer, Introspection::Inactive));
+        bar.inc(1);
+    }
+    for token in &ledger.revoked {
+        let answer = grants.introspect(token).wait()?;
+        lost += usize::from(matches!(answer, Introspection::Active(_)));
+        bar.inc(1);
+    }
+    // Last, since a replay revokes.
+    for code in &ledger.spent {
+        let answer = grants.redeem(code, &Presented::by(CLIENT)).wait()?;
+        lost += usize::from(!matches!(answer, Redeemed::Replayed { .. }));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(lost)
+}

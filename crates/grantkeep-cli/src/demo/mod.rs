@@ -1,0 +1,65 @@
+//! The demonstration: the main job on real input, from the first code to the last window cut.
+
+mod aging;
+mod flows;
+mod killing;
+mod rules;
+mod table;
+mod tally;
+pub(crate) mod victim;
+
+use crate::clock::MovedClock;
+use grantkeep::{Options, Store};
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use tally::Tally;
+
+/// What stops the demonstration: an error, or a promise that does not hold.
+pub(crate) type Stop = Box<dyn Error>;
+
+/// The same from a worker's thread.
+type Wrong = Box<dyn Error + Send + Sync>;
+
+/// The log's budget: short, so that rows are carried and segments reused while one looks on.
+const LOG_BUDGET_BYTES: u64 = 64 << 20;
+
+/// Plays everything on a store in `dir`, or in a temporary directory.
+pub(crate) fn run(dir: Option<&Path>, count: u64, tasks: u64) -> Result<(), Stop> {
+    let temporary = match dir {
+        Some(_) => None,
+        None => Some(tempfile::tempdir()?),
+    };
+    let kept = dir.is_some();
+    let dir = match (&temporary, dir) {
+        (Some(temporary), _) => temporary.path().join("store"),
+        (None, dir) => dir.map(Path::to_path_buf).unwrap_or_default(),
+    };
+    let clock = Arc::new(MovedClock::new(0));
+    println!(
+        "Grantkeep: four systems, {count} flows each, {tasks} at a time, every answer durable"
+    );
+    let store = options(&clock).open(&dir)?;
+    let mut tally = Tally::default();
+    flows::play(&store, count, tasks, &mut tally)?;
+    rules::play(&store, &mut tally)?;
+    table::measure_store(&store, &dir, &mut tally);
+    store.close()?;
+    drop(store);
+    let store = killing::play(&dir, &clock, &mut tally)?;
+    aging::play(&store, &clock, &mut tally)?;
+    store.close()?;
+    println!("\n{}", table::draw(&tally));
+    if kept {
+        println!("The store is kept in {}", dir.display());
+    }
+    match tally.broken() {
+        [] => Ok(()),
+        broken => Err(format!("{} promises did not hold: {}", broken.len(), broken.join("; ")))?,
+    }
+}
+
+/// How the demonstration opens its store, and its victim too.
+fn options(clock: &Arc<MovedClock>) -> Options {
+    Store::options().clock(clock.clone()).log_budget_bytes(LOG_BUDGET_BYTES)
+}

@@ -1,0 +1,70 @@
+//! The command line of Grantkeep.
+
+mod clock;
+mod demo;
+mod stats;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(name = "grantkeep", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Plays the flows of four real systems on a store on disk, kills a process that is at work,
+    /// and shows that nothing acknowledged is lost
+    Demo(DemoArguments),
+    /// Prints what a store holds
+    Stats {
+        /// The store's directory; it must not be open in another process
+        dir: PathBuf,
+    },
+    /// The process that the demonstration kills
+    #[command(hide = true)]
+    Victim {
+        dir: PathBuf,
+        /// Milliseconds that the clock is ahead of the system's
+        ahead_ms: u64,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct DemoArguments {
+    /// The store's directory, kept afterwards; a temporary one by default
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Flows of each system
+    #[arg(long, default_value_t = 25_000, value_parser = clap::value_parser!(u64).range(10..=10_000_000))]
+    count: u64,
+    /// Flows at work at the same time
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4_096))]
+    tasks: u64,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Demo(arguments) => {
+            demo::run(arguments.dir.as_deref(), arguments.count, arguments.tasks)
+        }
+        Command::Stats { dir } => stats::print(&dir).map_err(Into::into),
+        Command::Victim { dir, ahead_ms } => demo::victim::run(&dir, ahead_ms).map_err(Into::into),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut cause = error.source();
+            while let Some(inner) = cause {
+                eprintln!("  because: {inner}");
+                cause = inner.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

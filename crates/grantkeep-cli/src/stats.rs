@@ -1,0 +1,34 @@
+//! What a store holds, in plain lines.
+
+use grantkeep::backend::Stats;
+use grantkeep::{Record, Result, Store};
+use std::path::Path;
+
+/// Opens the store in `dir` and prints what it says of itself.
+pub(crate) fn print(dir: &Path) -> Result<()> {
+    let store = Store::options().create(false).open(dir)?;
+    let stats = store.stats();
+    for (name, value) in lines(&stats) {
+        println!("{name:<24}{value:>16}");
+    }
+    store.close()
+}
+
+fn lines(stats: &Stats) -> Vec<(&'static str, String)> {
+    let rows = |name, kind| (name, stats.rows_of(kind).to_string());
+    vec![
+        rows("codes", grantkeep::Code::KIND),
+        rows("tokens", grantkeep::Token::KIND),
+        rows("personal tokens", grantkeep::Personal::KIND),
+        rows("families", grantkeep::Family::KIND),
+        rows("epochs", grantkeep::Epoch::KIND),
+        ("rows of all kinds", stats.rows_total().to_string()),
+        ("windows", stats.windows.to_string()),
+        ("sweep lag", format!("{:?}", stats.sweep_lag)),
+        ("log bytes", stats.log_bytes.to_string()),
+        ("log backlog bytes", stats.log_backlog_bytes.to_string()),
+        ("table bytes", stats.table_bytes.to_string()),
+        ("index bytes", stats.index_bytes.to_string()),
+        ("open took", format!("{:.1?}", stats.open_took)),
+    ]
+}

@@ -33,3 +33,14 @@ pub fn backend(
         .expect("a fresh store opens");
     (backend, dir)
 }
+
+/// The documents' examples are tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/start.md")]
+    struct Start;
+    #[doc = include_str!("../../docs/operating.md")]
+    struct Operating;
+}

@@ -3,6 +3,7 @@
 
 use super::checkpoint::Progress;
 use super::core::Core;
+use super::log::frame::FRAME_HEADER_BYTES;
 use super::log::segment::Segment;
 use super::logger::PoisonGuard;
 use super::writer::Mode;
@@ -98,8 +99,8 @@ impl Keeper {
                 Error::file("take the reserve in", self.core.dir.display(), cause)
             })?;
         }
-        self.core.note_time();
         if self.core.options.by_itself {
+            self.core.note_time();
             self.core.sweep(Budget::rows(SWEEP_ROWS))?;
         }
         Ok(())
@@ -108,11 +109,19 @@ impl Keeper {
     /// Carries everything that was committed before the call.
     fn checkpoint(&mut self) -> Result<()> {
         self.supply()?;
-        while !self.core.roll_log()? {
-            self.carry_step()?;
-            self.supply()?;
+        if !self.core.roll_log()? {
+            // What is carried makes room for the segment that is missing.
+            self.carry_all()?;
+            if !self.core.roll_log()? {
+                return self.core.space.check();
+            }
         }
         self.supply()?;
+        self.carry_all()
+    }
+
+    /// Carries all segments but the one that is written to.
+    fn carry_all(&mut self) -> Result<()> {
         let until = self.core.writer.lock().segment.number;
         while self.core.segments.oldest_before(until).is_some() {
             self.carry_step()?;
@@ -120,9 +129,13 @@ impl Keeper {
         self.supply()
     }
 
-    /// True while the log is over its budget.
+    /// True while the log is over its budget, and something of it can be carried.
     fn must_carry(&self) -> bool {
-        self.core.segments.bytes() > self.core.options.log_budget_bytes
+        if self.core.segments.bytes() <= self.core.options.log_budget_bytes {
+            return false;
+        }
+        let active = self.core.writer.lock().segment.number;
+        self.core.segments.oldest_before(active).is_some()
     }
 
     /// Carries the next slice of the oldest segment that is not written to any more.
@@ -232,7 +245,7 @@ impl Core {
         let mut writer = self.writer.lock();
         let rested = writer.group.chunks.is_empty() && writer.base == writer.next_sequence - 1;
         let noted_for = settled.since(writer.noted_at).as_secs();
-        if !matches!(writer.mode, Mode::Open) || !rested || !writer.has_room(FRAME_ROOM) {
+        if !matches!(writer.mode, Mode::Open) || !rested || !writer.has_room(FRAME_HEADER_BYTES) {
             return;
         }
         if writer.noted == writer.base && noted_for < NOTE_TIME_S {
@@ -245,9 +258,6 @@ impl Core {
         self.work.notify_one();
     }
 }
-
-/// An empty frame fits in this many bytes.
-const FRAME_ROOM: usize = 64;
 
 /// An error and its causes in one line.
 pub(crate) fn chain(error: &Error) -> String {

@@ -38,6 +38,7 @@ use core::Core;
 use futures_channel::oneshot;
 use keeper::Work;
 use lock::Lock;
+use log::frame::FRAME_HEADER_BYTES;
 use writer::Mode;
 
 /// The embedded engine over one store directory. It has two threads of its own: one writes the
@@ -86,13 +87,14 @@ impl Embedded {
     /// # Errors
     /// [`ErrorKind::Unavailable`] if the store was poisoned.
     pub fn close(&self) -> Result<()> {
-        let Some(running) = self.running.lock().take() else { return Ok(()) };
-        let closed = self.end(running.threads);
+        let Some(Running { threads, lock }) = self.running.lock().take() else { return Ok(()) };
+        let said = self.end(threads);
         self.core.table.close();
-        closed?;
-        running
-            .lock
-            .mark_closed()
+        if !said? {
+            // Without room for the last frame the next open goes on as after a crash.
+            return Ok(());
+        }
+        lock.mark_closed()
             .map_err(|cause| Error::file("mark as closed", self.core.dir.display(), cause))
     }
 
@@ -116,38 +118,44 @@ impl Embedded {
         answer.await.map_err(|_| ended())?
     }
 
-    fn end(&self, threads: Threads) -> Result<()> {
+    /// Ends the threads, the keeper first: it may still need the log thread. Answers whether the
+    /// log says that it was closed.
+    fn end(&self, threads: Threads) -> Result<bool> {
         let core = &self.core;
-        // The keeper first: it may still need the log thread to answer.
         let _ = core.keeper.send(Work::Stop);
-        let died = |name| Error::new(ErrorKind::Unavailable, format!("the {name} thread died"));
-        threads.keeper.join().map_err(|_| died("keeper"))?;
-        let last = {
-            let mut writer = core.writer.lock();
-            writer.check_open()?;
-            writer.mode = Mode::Closing;
-            // The frame that says so may need a segment of its own; the keeper left one ready.
-            if !writer.has_room(64)
-                && let Some(segment) = writer.roll()
-            {
-                core.segments.push(segment);
-            }
-            let settled = core.time.settled();
-            writer.append(settled, true, [].iter(), |_| {})
-        };
-        core.work.notify_one();
-        let closed = core.wait_durable(last).wait();
+        let keeper = threads.keeper.join();
+        let said = self.say_closed();
         {
             let mut writer = core.writer.lock();
-            if matches!(writer.mode, Mode::Closing) {
+            if matches!(writer.mode, Mode::Open | Mode::Closing) {
                 writer.mode = Mode::Closed;
             }
         }
         core.work.notify_all();
+        let log = threads.log.join();
         core.durable.end();
         core.supplied.end();
-        threads.log.join().map_err(|_| died("log"))?;
-        closed
+        let died = |_| Error::new(ErrorKind::Unavailable, "a thread of the store died");
+        keeper.map_err(died)?;
+        log.map_err(died)?;
+        said
+    }
+
+    /// Appends the frame of an orderly close and waits for it; false if there is no room for it.
+    fn say_closed(&self) -> Result<bool> {
+        let core = &self.core;
+        let last = {
+            let mut writer = core.writer.lock();
+            writer.check_open()?;
+            writer.mode = Mode::Closing;
+            if !writer.has_room(FRAME_HEADER_BYTES) {
+                let Some(segment) = writer.roll() else { return Ok(false) };
+                core.segments.push(segment);
+            }
+            writer.append(core.time.settled(), true, [].iter(), |_| {})
+        };
+        core.work.notify_one();
+        core.wait_durable(last).wait().map(|()| true)
     }
 }
 

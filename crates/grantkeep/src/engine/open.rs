@@ -66,6 +66,7 @@ pub(crate) fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> 
         slots: Arc::clone(&slots),
         log: Segments::default(),
         needed: BTreeSet::new(),
+        in_table: BTreeSet::new(),
     };
     for segment in &segments {
         loading.log.push(Arc::clone(segment));
@@ -301,6 +302,8 @@ struct Loading {
     log: Segments,
     /// The numbers of the segments with frames that are not carried.
     needed: BTreeSet<u64>,
+    /// The windows that the table holds something of.
+    in_table: BTreeSet<Window>,
 }
 
 impl Loading {
@@ -313,6 +316,7 @@ impl Loading {
                 let (key, value) = entry.map_err(failed)?;
                 let (window, block) = table::read_block_key(&key.value()).ok_or_else(damaged)?;
                 let slot = self.windows.slot(window)?;
+                self.in_table.insert(window);
                 for (at, row) in value.value().chunks(9).enumerate() {
                     let row: &[u8; 9] = row.try_into().map_err(|_| damaged())?;
                     let [a, b, c, d, e, f, g, h, kind] = *row;
@@ -327,7 +331,9 @@ impl Loading {
                 let (death, _) = entry.map_err(failed)?;
                 let death = death.value();
                 let key = table::key_of(&death).ok_or_else(damaged)?;
-                let slot = self.windows.slot(table::window_of(&death).ok_or_else(damaged)?)?;
+                let window = table::window_of(&death).ok_or_else(damaged)?;
+                let slot = self.windows.slot(window)?;
+                self.in_table.insert(window);
                 self.add(self.index.tag(&key), Place::new(slot, Where::ById), key.kind);
             }
             Ok(())
@@ -353,6 +359,9 @@ impl Loading {
             let windows = before.iter().filter_map(|place| self.slots.window(place.slot()));
             let own = Window::of(row.expires_at(), frame.header.settled);
             let window = windows.chain([own]).max_by_key(|window| window.end()).unwrap_or(own);
+            if self.windows.is_crowded_for(window) {
+                self.forget_ended(frame.header.settled);
+            }
             let slot = self.windows.slot(window)?;
             let at = offset.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
             self.supersede(tag, &key, before)?;
@@ -364,6 +373,23 @@ impl Loading {
             }
         }
         Ok(())
+    }
+
+    /// Forgets the windows that had ended by `settled`: a long log of short lifetimes has more
+    /// windows than live at any one time. What the table holds of a window is still to be cut, so
+    /// those stay.
+    fn forget_ended(&mut self, settled: Timestamp) {
+        let ended: Vec<Window> = self
+            .windows
+            .live()
+            .filter(|window| window.end() <= settled && !self.in_table.contains(window))
+            .collect();
+        for window in ended {
+            self.windows.kill(window);
+        }
+        let dead = self.windows.dead();
+        self.index.forget(|slot| dead.binary_search(&slot).is_ok());
+        self.windows.forget(&dead);
     }
 
     /// Takes away the entry of an older version in the log. One in the table is left until the

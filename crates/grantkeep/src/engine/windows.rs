@@ -173,6 +173,11 @@ impl Windows {
         }
     }
 
+    /// True if `window` needs a slot, and half of all are taken.
+    pub(crate) fn is_crowded_for(&self, window: Window) -> bool {
+        self.free.len() < SLOTS / 2 && !self.slots.contains_key(&window)
+    }
+
     /// The windows that are not dead.
     pub(crate) fn live(&self) -> impl Iterator<Item = Window> + '_ {
         self.slots.keys().copied()

@@ -1,0 +1,32 @@
+//! Texts from outside: keyrings, scopes, the forms of minted tokens, and whatever is presented.
+
+#![no_main]
+
+use grantkeep::{Keyring, Store, SystemClock, Wait};
+use grantkeep_grants::{Format, Grants, Introspection, Policy, Presented, Redeemed, Scopes};
+use grantkeep_grants::{RefreshRequest, Refreshed};
+use libfuzzer_sys::fuzz_target;
+use std::sync::{Arc, LazyLock};
+
+static GRANTS: LazyLock<Grants<grantkeep::Memory>> = LazyLock::new(|| {
+    let store = Store::in_memory(Arc::new(SystemClock::new())).expect("a store in memory");
+    Grants::new(store, Policy::default()).expect("the default policy fits")
+});
+
+fuzz_target!(|text: &str| {
+    if let Ok(keyring) = Keyring::from_text(text) {
+        let again = Keyring::from_text(&keyring.to_text()).expect("what was written is read");
+        assert_eq!(*again.to_text(), *keyring.to_text());
+    }
+    if let Ok(scopes) = Scopes::read(text) {
+        assert!(scopes.is_subset(&scopes));
+    }
+    let _ = Format::classify(text);
+    // Nothing was issued, so nothing is in force, whatever it looks like.
+    assert!(matches!(GRANTS.introspect(text).wait(), Ok(Introspection::Inactive)));
+    let redeemed = GRANTS.redeem(text, &Presented::by("client")).wait();
+    assert!(matches!(redeemed, Ok(Redeemed::Unknown) | Err(_)));
+    let refreshed = GRANTS.refresh(text, &RefreshRequest::by("client")).wait();
+    assert!(matches!(refreshed, Ok(Refreshed::Unknown) | Err(_)));
+    assert!(GRANTS.revoke(text).wait().is_ok() || text.len() > grantkeep::TOKEN_BYTES_MAX);
+});

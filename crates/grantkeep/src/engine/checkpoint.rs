@@ -290,11 +290,14 @@ fn write_blocks(transaction: &WriteTransaction, current: &mut Vec<Current>) -> R
     let mut tags = transaction.open_table(TAGS).map_err(failed)?;
     let mut moves = Vec::new();
     for (window, rows) in by_window {
-        let last = table::block_key(window, u64::MAX);
-        let mut range = blocks.range(table::block_key(window, 0)..=last).map_err(failed)?;
-        let newest = range.next_back().transpose().map_err(failed)?;
-        let newest = newest.and_then(|(key, _)| table::read_block_key(&key.value()));
-        let mut number = newest.map_or(0, |(_, number)| number + 1);
+        let mut number = {
+            // Dropped before the inserts: redb refuses to write to a page that a range holds.
+            let last = table::block_key(window, u64::MAX);
+            let mut range = blocks.range(table::block_key(window, 0)..=last).map_err(failed)?;
+            let newest = range.next_back().transpose().map_err(failed)?;
+            let newest = newest.and_then(|(key, _)| table::read_block_key(&key.value()));
+            newest.map_or(0, |(_, number)| number + 1)
+        };
         let mut builder = BlockBuilder::default();
         let mut waiting = Vec::new();
         let mut rows = rows.into_iter().peekable();

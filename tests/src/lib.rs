@@ -1,6 +1,8 @@
 //! What the suites share: stores in temporary directories, on clocks that a test moves.
 
 pub mod files;
+pub mod ledger;
+pub mod pseudorandom;
 pub mod samples;
 
 use grantkeep::{Embedded, Keyring, ManualClock, Options, Store};

@@ -263,7 +263,7 @@ impl Worker<'_> {
 /// Every other row of a raw batch is of the other layout.
 fn row_name(base: &str, row: u64) -> String {
     let (_, rest) = base.split_once(':').unwrap();
-    format!("{}:{rest}.{row}", if row % 2 == 0 { "raw" } else { "rev" })
+    format!("{}:{rest}.{row}", if row.is_multiple_of(2) { "raw" } else { "rev" })
 }
 
 fn state(state: &str, expires_at: Timestamp) -> String {

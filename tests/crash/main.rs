@@ -121,8 +121,8 @@ impl Crashing {
         for effects in noted.acknowledged {
             self.model.extend(effects);
         }
-        let dir = if round % 2 == 0 { self.path("store") } else { self.path("copy") };
-        if round % 2 != 0 {
+        let dir = if round.is_multiple_of(2) { self.path("store") } else { self.path("copy") };
+        if !round.is_multiple_of(2) {
             copy_dir(&self.path("store"), &dir);
         }
         let store = options().open(&dir).unwrap();
@@ -134,7 +134,7 @@ impl Crashing {
         self.compare_lists(&store);
         Self::check_unused(&store, round);
         store.close().unwrap();
-        if round % 2 != 0 {
+        if !round.is_multiple_of(2) {
             std::fs::remove_dir_all(&dir).unwrap();
         }
     }

@@ -1,5 +1,10 @@
 //! What the suites share: stores in temporary directories, on clocks that a test moves.
 
+pub mod files;
+pub mod ledger;
+pub mod pseudorandom;
+pub mod samples;
+
 use grantkeep::{Embedded, Keyring, ManualClock, Options, Store};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};

@@ -79,7 +79,10 @@ pub(crate) fn replay(
         let mut reader = FrameReader::new(segment, SEGMENT_DATA);
         while let Some((offset, frame)) = reader.next()? {
             let sequence = frame.header.sequence;
-            if sequence != expected.unwrap_or(sequence.min(carried + 1)) {
+            // Of segments that were carried some may be used again or removed: a gap up to there
+            // is none.
+            let behind_a_gap = carried + 1 >= sequence && expected.is_none_or(|at| at < sequence);
+            if expected != Some(sequence) && !behind_a_gap {
                 break;
             }
             expected = Some(sequence + 1);

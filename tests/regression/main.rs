@@ -1,0 +1,4 @@
+//! Faults that were found once, each with the test that keeps it away.
+
+mod carried_gap;
+mod many_windows;

@@ -1,0 +1,48 @@
+//! Directories of a store as plain files: copied, listed, damaged.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every file under `dir`, in the order of their paths.
+pub fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+/// Copies a store directory: what its next open would find.
+pub fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_dir(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+/// The log's segments in the order of their numbers (the name of a file used again is older than
+/// its number, so the header tells).
+pub fn segments(store: &Path) -> Vec<PathBuf> {
+    let is_segment = |path: &PathBuf| path.extension().is_some_and(|name| name == "seg");
+    let mut segments: Vec<_> = files(&store.join("log")).into_iter().filter(is_segment).collect();
+    segments.sort_by_key(|path| {
+        let bytes = fs::read(path).unwrap();
+        u64::from_le_bytes(bytes[32..40].try_into().unwrap())
+    });
+    segments
+}
+
+/// Changes the bytes of a file.
+pub fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).unwrap();
+    change(&mut bytes);
+    fs::write(path, bytes).unwrap();
+}

@@ -168,7 +168,8 @@ impl Core {
                 if let Some(filed) = filed {
                     deaths.remove(table::death_key(filed, &key)).map_err(failed)?;
                 }
-                deaths.insert(table::death_key(window, &key), ()).map_err(failed)?;
+                let death = table::death_key(window, &key);
+                deaths.insert(death, table::entry_check(&death, &[])).map_err(failed)?;
             }
             let value = table::write_filed(window, &row.row);
             rows.insert(id, value.as_slice()).map_err(failed)?;
@@ -310,7 +311,7 @@ fn write_blocks(transaction: &WriteTransaction, current: &mut Vec<Current>) -> R
             let Some((block, _)) = builder.finish() else { continue };
             let key = table::block_key(window, number);
             blocks.insert(key, block.as_slice()).map_err(failed)?;
-            tags.insert(key, tags_of(&waiting).as_slice()).map_err(failed)?;
+            tags.insert(key, tags_of(&key, &waiting).as_slice()).map_err(failed)?;
             for (at, row) in waiting.drain(..).enumerate() {
                 let at = Where::Block { block: number, row: u16::try_from(at).unwrap_or(0) };
                 let place = Place::new(row.from.slot(), at);
@@ -322,12 +323,14 @@ fn write_blocks(transaction: &WriteTransaction, current: &mut Vec<Current>) -> R
     Ok(moves)
 }
 
-/// Nine bytes a row: what an open reads instead of the rows.
-fn tags_of(rows: &[Current]) -> Vec<u8> {
-    let mut tags = Vec::with_capacity(9 * rows.len());
+/// Nine bytes a row, and their check: what an open reads instead of the rows.
+fn tags_of(key: &table::BlockKey, rows: &[Current]) -> Vec<u8> {
+    let mut tags = Vec::with_capacity(9 * rows.len() + 8);
     for row in rows {
         tags.extend_from_slice(&row.tag.to_le_bytes());
         tags.push(row.row.key().kind.as_byte());
     }
+    let check = table::entry_check(key, &tags);
+    tags.extend_from_slice(&check.to_le_bytes());
     tags
 }

@@ -1,7 +1,11 @@
 //! Every bad input, with the error that it deserves: its kind, its words, its cause.
 
+mod clock;
 mod directory;
 mod fields;
+mod keyring;
+mod log;
+mod space;
 mod table;
 
 use grantkeep::{Code, Error, ErrorKind, Result, Store, Wait as _};

@@ -22,11 +22,13 @@ const SLICE_BYTES: u32 = 4 << 20;
 pub(crate) struct Progress {
     pub(crate) offset: u32,
     pub(crate) done: bool,
+    /// The last commit that was looked at: a slice of the dead leaves it to the next to be told.
+    through: Option<u64>,
 }
 
 impl Default for Progress {
     fn default() -> Self {
-        Self { offset: SEGMENT_DATA, done: false }
+        Self { offset: SEGMENT_DATA, done: false, through: None }
     }
 }
 
@@ -55,13 +57,12 @@ impl Core {
         let mut reader = FrameReader::new(segment, progress.offset);
         let mut current = Vec::new();
         let mut dead = Vec::new();
-        let mut through = None;
         while reader.offset() - progress.offset < SLICE_BYTES {
             let Some((offset, frame)) = reader.next()? else {
                 progress.done = true;
                 break;
             };
-            through = Some(frame.header.sequence);
+            progress.through = Some(frame.header.sequence);
             for (at, row) in frame.records {
                 let at = offset.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
                 self.sort_out(segment, at, row, &mut current, &mut dead);
@@ -78,7 +79,7 @@ impl Core {
         let moves = self.table.write(|transaction| {
             let mut moves = write_blocks(transaction, &mut current)?;
             moves.extend(self.write_filed(transaction, current)?);
-            if let Some(through) = through {
+            if let Some(through) = progress.through {
                 table::set_carried(transaction, through)?;
             }
             table::set_high_water(transaction, settled)?;

@@ -49,7 +49,7 @@ fn no_half_is_seen<B: Backend>(store: &Store<B>) {
             let (a, b) = pair(number);
             let mut batch = Batch::new().unwrap();
             // A is written after B in one pair and before it in the next.
-            for key in if number % 2 == 0 { [a, b] } else { [b, a] } {
+            for key in if number.is_multiple_of(2) { [a, b] } else { [b, a] } {
                 let mut value = write.to_le_bytes().to_vec();
                 value.resize(64, 0);
                 let expires_at = store.now().saturating_add(DAY);

@@ -1,4 +1,5 @@
 //! Faults that were found once, each with the test that keeps it away.
 
 mod carried_gap;
+mod dead_slice;
 mod many_windows;

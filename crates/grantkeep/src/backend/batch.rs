@@ -140,7 +140,7 @@ impl Batch {
             if self.steps.iter().skip(at + 1).any(|other| other.key == step.key) {
                 return Err(Error::new(
                     ErrorKind::Limit,
-                    format!("{:?} stands twice in one batch: join the two steps", step.key),
+                    format!("a key stands twice in one batch ({:?}): join its steps", step.key),
                 ));
             }
         }

@@ -22,11 +22,13 @@ const SLICE_BYTES: u32 = 4 << 20;
 pub(crate) struct Progress {
     pub(crate) offset: u32,
     pub(crate) done: bool,
+    /// The last commit that was looked at: a slice of the dead leaves it to the next to be told.
+    through: Option<u64>,
 }
 
 impl Default for Progress {
     fn default() -> Self {
-        Self { offset: SEGMENT_DATA, done: false }
+        Self { offset: SEGMENT_DATA, done: false, through: None }
     }
 }
 
@@ -55,13 +57,12 @@ impl Core {
         let mut reader = FrameReader::new(segment, progress.offset);
         let mut current = Vec::new();
         let mut dead = Vec::new();
-        let mut through = None;
         while reader.offset() - progress.offset < SLICE_BYTES {
             let Some((offset, frame)) = reader.next()? else {
                 progress.done = true;
                 break;
             };
-            through = Some(frame.header.sequence);
+            progress.through = Some(frame.header.sequence);
             for (at, row) in frame.records {
                 let at = offset.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
                 self.sort_out(segment, at, row, &mut current, &mut dead);
@@ -78,7 +79,7 @@ impl Core {
         let moves = self.table.write(|transaction| {
             let mut moves = write_blocks(transaction, &mut current)?;
             moves.extend(self.write_filed(transaction, current)?);
-            if let Some(through) = through {
+            if let Some(through) = progress.through {
                 table::set_carried(transaction, through)?;
             }
             table::set_high_water(transaction, settled)?;
@@ -168,7 +169,8 @@ impl Core {
                 if let Some(filed) = filed {
                     deaths.remove(table::death_key(filed, &key)).map_err(failed)?;
                 }
-                deaths.insert(table::death_key(window, &key), ()).map_err(failed)?;
+                let death = table::death_key(window, &key);
+                deaths.insert(death, table::entry_check(&death, &[])).map_err(failed)?;
             }
             let value = table::write_filed(window, &row.row);
             rows.insert(id, value.as_slice()).map_err(failed)?;
@@ -303,7 +305,7 @@ fn write_blocks(transaction: &WriteTransaction, current: &mut Vec<Current>) -> R
             let Some(block) = builder.finish() else { continue };
             let key = table::block_key(window, number);
             blocks.insert(key, block.as_slice()).map_err(failed)?;
-            tags.insert(key, tags_of(&waiting).as_slice()).map_err(failed)?;
+            tags.insert(key, tags_of(&key, &waiting).as_slice()).map_err(failed)?;
             for (at, row) in waiting.drain(..).enumerate() {
                 let at = Where::Block { block: number, row: u16::try_from(at).unwrap_or(0) };
                 let place = Place::new(row.from.slot(), at);
@@ -324,12 +326,14 @@ fn next_block(tags: &redb::Table<'_, BlockKey, &[u8]>, window: Window) -> Result
     Ok(newest.map_or(0, |(_, number)| number + 1))
 }
 
-/// Nine bytes a row: what an open reads instead of the rows.
-fn tags_of(rows: &[Current]) -> Vec<u8> {
-    let mut tags = Vec::with_capacity(9 * rows.len());
+/// Nine bytes a row, and their check: what an open reads instead of the rows.
+fn tags_of(key: &BlockKey, rows: &[Current]) -> Vec<u8> {
+    let mut tags = Vec::with_capacity(9 * rows.len() + 8);
     for row in rows {
         tags.extend_from_slice(&row.tag.to_le_bytes());
         tags.push(row.row.key().kind.as_byte());
     }
+    let check = table::entry_check(key, &tags);
+    tags.extend_from_slice(&check.to_le_bytes());
     tags
 }

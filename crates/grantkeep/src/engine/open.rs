@@ -27,6 +27,7 @@ use crate::keyring::{KEYRING_FILE, Keyring, random};
 use crate::sync::{Arc, Condvar, Mutex, thread};
 use crate::timekeeper::Timekeeper;
 use hashbrown::HashTable;
+use redb::ReadableTableMetadata as _;
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::time::Instant;
@@ -151,6 +152,10 @@ fn find(disk: &dyn Disk, dir: &Path, create: bool) -> Result<bool> {
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound && create => {
             make_dir(disk, dir)?;
             Vec::new()
+        }
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotADirectory => {
+            let message = format!("{} is not a directory: name another", dir.display());
+            return Err(Error::new(ErrorKind::NotAStore, message).with_source(cause));
         }
         Err(cause) => return Err(Error::file("open the store directory", dir.display(), cause)),
     };
@@ -312,12 +317,19 @@ impl Loading {
         let damaged = || Error::corrupt(format!("an index entry in {TABLE_FILE} is damaged"));
         table.read(|transaction| {
             let tags = transaction.open_table(TAGS).map_err(failed)?;
+            let mut left = tags.len().map_err(failed)?;
             for entry in tags.range::<table::BlockKey>(..).map_err(failed)? {
                 let (key, value) = entry.map_err(failed)?;
-                let (window, block) = table::read_block_key(&key.value()).ok_or_else(damaged)?;
+                let (key, value) = (key.value(), value.value());
+                let (rows, check) = value.split_last_chunk().ok_or_else(damaged)?;
+                if u64::from_le_bytes(*check) != table::entry_check(&key, rows) {
+                    return Err(damaged());
+                }
+                left = left.checked_sub(1).ok_or_else(damaged)?;
+                let (window, block) = table::read_block_key(&key).ok_or_else(damaged)?;
                 let slot = self.windows.slot(window)?;
                 self.in_table.insert(window);
-                for (at, row) in value.value().chunks(9).enumerate() {
+                for (at, row) in rows.chunks(9).enumerate() {
                     let row: &[u8; 9] = row.try_into().map_err(|_| damaged())?;
                     let [a, b, c, d, e, f, g, h, kind] = *row;
                     let tag = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
@@ -327,16 +339,22 @@ impl Loading {
                 }
             }
             let deaths = transaction.open_table(DEATHS).map_err(failed)?;
+            left = left.checked_add(deaths.len().map_err(failed)?).ok_or_else(damaged)?;
             for entry in deaths.range::<table::DeathKey>(..).map_err(failed)? {
-                let (death, _) = entry.map_err(failed)?;
+                let (death, check) = entry.map_err(failed)?;
                 let death = death.value();
+                if check.value() != table::entry_check(&death, &[]) {
+                    return Err(damaged());
+                }
+                left = left.checked_sub(1).ok_or_else(damaged)?;
                 let key = table::key_of(&death).ok_or_else(damaged)?;
                 let window = table::window_of(&death).ok_or_else(damaged)?;
                 let slot = self.windows.slot(window)?;
                 self.in_table.insert(window);
                 self.add(self.index.tag(&key), Place::new(slot, Where::ById), key.kind);
             }
-            Ok(())
+            // A damaged inner page loses all entries below it.
+            if left == 0 { Ok(()) } else { Err(damaged()) }
         })
     }
 

@@ -6,7 +6,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::disk::{Disk, OsDisk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::Keyring;
-use crate::store::{LIFETIME_DEFAULT_MAX, Store};
+use crate::store::{LIFETIME_DEFAULT_MAX, Store, check_lifetime_max};
 use crate::sync::Arc;
 use crate::wait::Wait as _;
 use std::path::Path;
@@ -174,6 +174,8 @@ impl Options {
     /// On success all that was acknowledged before is there and durable.
     pub fn open(self, dir: impl AsRef<Path>) -> Result<Store<Embedded>> {
         let lifetime_max = self.lifetime_max;
+        // Before anything is made.
+        check_lifetime_max(lifetime_max)?;
         let (backend, keyring) = self.open_backend(dir.as_ref())?;
         Store::new(backend, keyring, lifetime_max).wait()
     }

@@ -224,7 +224,8 @@ fn refile(
         let value = table::write_filed(to, row);
         rows.insert(key.to_bytes(), value.as_slice()).map_err(failed)?;
         deaths.remove(table::death_key(from, key)).map_err(failed)?;
-        deaths.insert(table::death_key(to, key), ()).map_err(failed)?;
+        let death = table::death_key(to, key);
+        deaths.insert(death, table::entry_check(&death, &[])).map_err(failed)?;
         windows.push(to);
     }
     Ok(windows)

@@ -131,16 +131,7 @@ impl<B: Backend> Store<B> {
     /// [`ErrorKind::Keyring`] if the backend was used with other keys before,
     /// [`ErrorKind::Lifetime`] for a `lifetime_max` over [`LIFETIME_MAX`].
     pub async fn new(backend: B, keyring: Keyring, lifetime_max: Duration) -> Result<Self> {
-        if lifetime_max > LIFETIME_MAX || lifetime_max.is_zero() {
-            return Err(Error::new(
-                ErrorKind::Lifetime,
-                format!(
-                    "a longest lifetime of {} s is not within 1 s and {} s",
-                    lifetime_max.as_secs(),
-                    LIFETIME_MAX.as_secs()
-                ),
-            ));
-        }
+        check_lifetime_max(lifetime_max)?;
         let store = Self {
             inner: Arc::new(Inner {
                 backend,
@@ -283,6 +274,21 @@ impl<B: Backend> Store<B> {
             )),
         }
     }
+}
+
+/// Refuses a longest lifetime that no store can have.
+pub(crate) fn check_lifetime_max(lifetime_max: Duration) -> Result<()> {
+    if lifetime_max > LIFETIME_MAX || lifetime_max.is_zero() {
+        return Err(Error::new(
+            ErrorKind::Lifetime,
+            format!(
+                "a longest lifetime of {} s is not within 1 s and {} s",
+                lifetime_max.as_secs(),
+                LIFETIME_MAX.as_secs()
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// Refuses a token that no store can hold.

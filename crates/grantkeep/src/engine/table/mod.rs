@@ -14,6 +14,7 @@ use crate::sync::{Arc, RwLock};
 use file::TableFile;
 use redb::{Database, ReadOnlyTable, ReadableDatabase as _, TableDefinition, WriteTransaction};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// The table's file in a store directory.
 pub(crate) const TABLE_FILE: &str = "table.redb";
@@ -30,12 +31,14 @@ pub(crate) type TermKey = [u8; 16 + Key::BYTES];
 pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 /// Blocks of write-once rows.
 pub(crate) const BLOCKS: TableDefinition<BlockKey, &[u8]> = TableDefinition::new("blocks");
-/// For each block the tag and the kind of each row, nine bytes each: what an open reads.
+/// For each block the tag and the kind of each row, nine bytes each, then their check: what an
+/// open reads.
 pub(crate) const TAGS: TableDefinition<BlockKey, &[u8]> = TableDefinition::new("tags");
 /// Revised rows by key: the window they are filed under in `deaths`, then the record.
 pub(crate) const ROWS: TableDefinition<[u8; Key::BYTES], &[u8]> = TableDefinition::new("rows");
 /// The revised rows by the window in which they die, or died before they were extended.
-pub(crate) const DEATHS: TableDefinition<DeathKey, ()> = TableDefinition::new("deaths");
+/// The value is the key's check: an entry that is damaged would hide its row.
+pub(crate) const DEATHS: TableDefinition<DeathKey, u64> = TableDefinition::new("deaths");
 /// The revised rows by index term.
 pub(crate) const TERMS: TableDefinition<TermKey, ()> = TableDefinition::new("terms");
 
@@ -89,24 +92,22 @@ impl Table {
     ) -> Result<(Self, Meta)> {
         let bytes = Arc::clone(&file);
         let backend = TableFile::new(file, space);
-        // redb may panic on a file that was altered behind its back.
-        let opened = catch_unwind(AssertUnwindSafe(|| {
+        let database = guarded(|| {
             let mut builder = Database::builder();
-            builder.set_cache_size(cache_bytes).create_with_backend(backend)
-        }));
-        let database = opened
-            .map_err(|_| Error::corrupt(format!("{TABLE_FILE} is damaged: redb gave it up")))?
-            .map_err(|cause| {
+            let opened = builder.set_cache_size(cache_bytes).create_with_backend(backend);
+            opened.map_err(|cause| {
                 Error::corrupt(format!(
                     "{TABLE_FILE} does not open: restore the store from a backup"
                 ))
                 .with_source(cause)
-            })?;
-        if let Some(store) = new_store {
-            create(&database, store)?;
-        }
-        let meta = read_meta(&database)?;
-        let view = Arc::new(View::new(&database)?);
+            })
+        })?;
+        let (meta, view) = guarded(|| {
+            if let Some(store) = new_store {
+                create(&database, store)?;
+            }
+            Ok((read_meta(&database)?, Arc::new(View::new(&database)?)))
+        })?;
         Ok((Self { open: RwLock::new(Some(Opened { database, view })), bytes }, meta))
     }
 
@@ -124,16 +125,18 @@ impl Table {
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<T>,
     ) -> Result<T> {
-        let begun = self.open.read().as_ref().map(|open| open.database.begin_write());
-        let mut transaction = begun.ok_or_else(closed)?.map_err(failed)?;
-        transaction.set_two_phase_commit(true);
-        transaction.set_quick_repair(true);
-        let done = change(&transaction)?;
-        transaction.commit().map_err(failed)?;
-        let mut open = self.open.write();
-        let open = open.as_mut().ok_or_else(closed)?;
-        open.view = Arc::new(View::new(&open.database)?);
-        Ok(done)
+        guarded(|| {
+            let begun = self.open.read().as_ref().map(|open| open.database.begin_write());
+            let mut transaction = begun.ok_or_else(closed)?.map_err(failed)?;
+            transaction.set_two_phase_commit(true);
+            transaction.set_quick_repair(true);
+            let done = change(&transaction)?;
+            transaction.commit().map_err(failed)?;
+            let mut open = self.open.write();
+            let open = open.as_mut().ok_or_else(closed)?;
+            open.view = Arc::new(View::new(&open.database)?);
+            Ok(done)
+        })
     }
 
     /// Reads with a transaction of its own.
@@ -141,8 +144,10 @@ impl Table {
         &self,
         read: impl FnOnce(&redb::ReadTransaction) -> Result<T>,
     ) -> Result<T> {
-        let begun = self.open.read().as_ref().map(|open| open.database.begin_read());
-        read(&begun.ok_or_else(closed)?.map_err(failed)?)
+        guarded(|| {
+            let begun = self.open.read().as_ref().map(|open| open.database.begin_read());
+            read(&begun.ok_or_else(closed)?.map_err(failed)?)
+        })
     }
 
     /// The length of the table's file.
@@ -152,7 +157,12 @@ impl Table {
 
     /// Closes redb, so that another process may open the file.
     pub(crate) fn close(&self) {
-        *self.open.write() = None;
+        let closed = guarded(|| {
+            *self.open.write() = None;
+            Ok(())
+        });
+        // A store that redb gave up has nothing more to be closed.
+        drop(closed);
     }
 }
 
@@ -180,7 +190,7 @@ impl View {
         match at {
             Where::Log { .. } => Ok(None),
             Where::ById => Ok(self.filed(key)?.map(|(_, row)| row)),
-            Where::Block { block, row } => {
+            Where::Block { block, row } => guarded(|| {
                 let Some(value) = self.blocks.get(&block_key(window, block)).map_err(failed)?
                 else {
                     return Ok(None);
@@ -189,7 +199,7 @@ impl View {
                 found.map(Some).ok_or_else(|| {
                     Error::corrupt(format!("row {row} of block {block} in {TABLE_FILE} is damaged"))
                 })
-            }
+            }),
         }
     }
 
@@ -198,28 +208,32 @@ impl View {
     /// # Errors
     /// [`ErrorKind::Corrupt`] if it is damaged.
     pub(crate) fn filed(&self, key: &Key) -> Result<Option<(Window, Row)>> {
-        let value = self.rows.get(&key.to_bytes()).map_err(failed)?;
-        value.map(|value| read_filed(key, value.value())).transpose()
+        guarded(|| {
+            let value = self.rows.get(&key.to_bytes()).map_err(failed)?;
+            value.map(|value| read_filed(key, value.value())).transpose()
+        })
     }
 
     /// Up to `limit` keys that carry `term`, after `after`.
     pub(crate) fn keys(&self, term: Term, after: Option<Key>, limit: usize) -> Result<Vec<Key>> {
-        let first = term_key(term, &after.unwrap_or(Key::MIN));
-        let last = term_key(term, &Key::MAX);
-        let range = self.terms.range(first..=last).map_err(failed)?;
-        let mut keys = Vec::new();
-        for entry in range {
-            let (entry, ()) = entry.map(|(key, _)| (key.value(), ())).map_err(failed)?;
-            let key = key_of(&entry)
-                .ok_or_else(|| Error::corrupt(format!("a term in {TABLE_FILE} is damaged")))?;
-            if Some(key) != after {
-                keys.push(key);
+        guarded(|| {
+            let first = term_key(term, &after.unwrap_or(Key::MIN));
+            let last = term_key(term, &Key::MAX);
+            let range = self.terms.range(first..=last).map_err(failed)?;
+            let mut keys = Vec::new();
+            for entry in range {
+                let (entry, ()) = entry.map(|(key, _)| (key.value(), ())).map_err(failed)?;
+                let key = key_of(&entry)
+                    .ok_or_else(|| Error::corrupt(format!("a term in {TABLE_FILE} is damaged")))?;
+                if Some(key) != after {
+                    keys.push(key);
+                }
+                if keys.len() >= limit {
+                    break;
+                }
             }
-            if keys.len() >= limit {
-                break;
-            }
-        }
-        Ok(keys)
+            Ok(keys)
+        })
     }
 }
 
@@ -252,6 +266,12 @@ pub(crate) fn read_block_key(key: &BlockKey) -> Option<(Window, u64)> {
     Some((Window::from_bytes(*window)?, u64::from_be_bytes([0, 0, 0, a, b, c, d, e])))
 }
 
+/// The check of an index entry, which stands for its place as well: rows carry checks of their own,
+/// but a row that the index has lost is never read.
+pub(crate) fn entry_check(key: &[u8], value: &[u8]) -> u64 {
+    xxh3_64_with_seed(value, xxh3_64(key))
+}
+
 pub(crate) fn death_key(window: Window, key: &Key) -> DeathKey {
     join(&window.to_bytes(), &key.to_bytes())
 }
@@ -280,6 +300,16 @@ pub(crate) fn set_high_water(transaction: &WriteTransaction, time: Timestamp) ->
     let mut meta = transaction.open_table(META).map_err(failed)?;
     meta.insert(META_HIGH_WATER, time.as_millis()).map_err(failed)?;
     Ok(())
+}
+
+/// Runs `work` on the table. redb panics on pages that are not as it wrote them: that is damage,
+/// and nobody who asks for a row shall pay for it with a thread.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(Error::corrupt(format!(
+            "{TABLE_FILE} is damaged, redb gave it up: restore the store from a backup"
+        )))
+    })
 }
 
 fn closed() -> Error {

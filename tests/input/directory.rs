@@ -1,0 +1,186 @@
+use super::{caused, found, issue, names, open, refused};
+use grantkeep::backend::{Backend as _, Batch, Key, Kind, NewRow, Outcome, Terms};
+use grantkeep::{Code, ErrorKind, Store, Wait as _};
+use grantkeep_tests::files::{edit, files, segments};
+use grantkeep_tests::small_disk::SmallDisk;
+use grantkeep_tests::{manual_clock, options, samples};
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use xxhash_rust::xxh3::xxh3_64;
+
+// Goal: a store that is not there is told from one that may be made. Method: open a missing
+// directory without `create`, one whose parent is missing, and an empty one.
+#[test]
+fn missing_directories() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let error = refused(
+        options(&manual_clock()).create(false).open(&path),
+        ErrorKind::Missing,
+        &["cannot open the store directory", path.to_str().unwrap(), "check the path"],
+    );
+    caused(&error);
+    assert!(!path.exists(), "refusing made something");
+    let deep = dir.path().join("not/there");
+    caused(&refused(open(&deep), ErrorKind::Missing, &["create", deep.to_str().unwrap()]));
+    refused(
+        options(&manual_clock()).create(false).open(dir.path()),
+        ErrorKind::NotAStore,
+        &["holds no store", "create one"],
+    );
+    assert!(files(dir.path()).is_empty(), "refusing made something");
+}
+
+// Goal: what belongs to somebody else is left alone. Method: open a directory with a foreign file,
+// and a plain file.
+#[test]
+fn directories_of_something_else() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("letter.txt"), "dear").unwrap();
+    refused(open(dir.path()), ErrorKind::NotAStore, &["not a store", "another directory"]);
+    assert_eq!(files(dir.path()).len(), 1, "refusing made something");
+    let plain = dir.path().join("letter.txt");
+    let error = refused(open(&plain), ErrorKind::NotAStore, &["letter.txt", "not a directory"]);
+    caused(&error);
+    assert_eq!(fs::read(&plain).unwrap(), b"dear");
+}
+
+// Goal: a store whose table is gone is damage, not an empty store. Method: remove the table.
+#[test]
+fn log_without_a_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    issue(&store, &names(3));
+    store.close().unwrap();
+    fs::remove_file(dir.path().join("table.redb")).unwrap();
+    refused(open(dir.path()), ErrorKind::Corrupt, &["no table.redb", "backup"]);
+}
+
+// Goal: a disk that refuses writes is told as such, and nothing is harmed. Method: a disk that
+// answers EROFS (root writes where permissions forbid it, so permissions prove nothing here), under
+// a fresh directory and under a store, which is whole afterwards.
+#[test]
+fn read_only_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = SmallDisk::new(u64::MAX);
+    let open_on =
+        |name: &str| options(&manual_clock()).disk(disk.clone()).open(dir.path().join(name));
+    let store: Store = open_on("store").unwrap();
+    issue(&store, &names(3));
+    store.close().unwrap();
+    disk.set_read_only(true);
+    let error = refused(open_on("fresh"), ErrorKind::Permission, &["read and write access"]);
+    caused(&error);
+    caused(&refused(open_on("store"), ErrorKind::Permission, &["cannot", "access"]));
+    disk.set_read_only(false);
+    assert_eq!(found(&open_on("store").unwrap(), &names(3)), 3);
+}
+
+// Goal: a directory that the operating system does not let this user write to. Method: take the
+// permission away; skipped where this user may do anything.
+#[test]
+fn read_only_directory() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o500)).unwrap();
+    if fs::write(dir.path().join("probe"), "").is_ok() {
+        println!("skipped: this user writes to read-only directories (root)");
+        return;
+    }
+    let error = open(&dir.path().join("store"));
+    caused(&refused(error, ErrorKind::Permission, &["read and write access"]));
+}
+
+// Goal: one process at a time, and the error says which. Method: open while a child has the store,
+// and again once it has ended; then twice in this process.
+#[test]
+fn locked_stores() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_child"))
+        .arg("hold")
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "open\n");
+    let pid = format!("pid {}", child.id());
+    refused(Store::open(&path), ErrorKind::Locked, &["open in another process", &pid, "stop it"]);
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+
+    let small = || Store::options().reserve_bytes(0).log_budget_bytes(2 << 20);
+    let store = small().open(&path).unwrap();
+    let own = format!("pid {}", std::process::id());
+    refused(small().open(&path), ErrorKind::Locked, &[&own]);
+    store.close().unwrap();
+    small().open(&path).unwrap();
+}
+
+// Goal: a store of a newer version is refused before anything is changed. Method: raise the format
+// in the table, in a segment's header with a valid check, and in the keyring; each time put it
+// back, and find all rows.
+#[test]
+fn newer_formats() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    let store = open(path).unwrap();
+    issue(&store, &names(5));
+    store.close().unwrap();
+
+    let set_format = |format: u64| {
+        let meta: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("meta");
+        let database = redb::Database::open(path.join("table.redb")).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction.open_table(meta).unwrap().insert("format", format).unwrap();
+        transaction.commit().unwrap();
+    };
+    set_format(2);
+    refused(open(path), ErrorKind::Format, &["format 2", "reads 1", "upgrade"]);
+    set_format(1);
+
+    for segment in segments(path) {
+        let good = fs::read(&segment).unwrap();
+        edit(&segment, |bytes| {
+            for copy in [0, 4_096] {
+                bytes[copy + 8] = 2;
+                let check = xxh3_64(&bytes[copy..copy + 48]).to_le_bytes();
+                bytes[copy + 48..copy + 56].copy_from_slice(&check);
+            }
+        });
+        refused(open(path), ErrorKind::Format, &["log segment", "format 2", "upgrade"]);
+        fs::write(&segment, good).unwrap();
+    }
+
+    let keyring = fs::read_to_string(path.join("keyring")).unwrap();
+    fs::write(path.join("keyring"), keyring.replace("keyring 1", "keyring 2")).unwrap();
+    refused(open(path), ErrorKind::Format, &["keyring", "newer"]);
+    fs::write(path.join("keyring"), keyring).unwrap();
+    assert_eq!(found(&open(path).unwrap(), &names(5)), 5);
+}
+
+// Goal: a value of a newer version is told from damage. Method: put values of format 2, of no
+// format, and cut short, under a code's key.
+#[test]
+fn values_that_do_not_decode() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    let values: [(&[u8], ErrorKind); 3] = [
+        (&[2, 0, 0], ErrorKind::Format),
+        (&[], ErrorKind::Corrupt),
+        (&[1, 0, 8, b'c'], ErrorKind::Corrupt),
+    ];
+    for (at, (value, kind)) in values.into_iter().enumerate() {
+        let id = samples::id(&at.to_string());
+        let mut batch = Batch::new().unwrap();
+        let expires_at = store.now().saturating_add(super::HOUR);
+        let row = NewRow { value: value.to_vec(), expires_at, terms: Terms::NONE };
+        batch.insert(Key::new(Kind::write_once(1), id), row);
+        assert_eq!(store.backend().commit(batch).wait().unwrap(), Outcome::Applied);
+        refused(store.get::<Code>(id).wait(), kind, &["stored code"]);
+    }
+}

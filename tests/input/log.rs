@@ -1,0 +1,233 @@
+use super::{found, issue, names, open, refused};
+use grantkeep::{Code, ErrorKind, Store, Wait as _};
+use grantkeep_tests::files::{copy_dir, edit, segments};
+use grantkeep_tests::{samples, small_disk::SmallDisk};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const DATA: usize = 8_192;
+const COMMITS: usize = 12;
+
+type Damage<'a> = Box<dyn Fn(&mut Vec<u8>) + 'a>;
+
+/// A store of some codes as a crash leaves it, and as an orderly close does.
+struct Left {
+    dir: TempDir,
+    names: Vec<String>,
+}
+
+impl Left {
+    fn new() -> Self {
+        let (dir, names) = (tempfile::tempdir().unwrap(), names(COMMITS));
+        let left = Self { dir, names };
+        let store = open(&left.path("live")).unwrap();
+        issue(&store, &left.names);
+        copy_dir(&left.path("live"), &left.path("crashed"));
+        store.close().unwrap();
+        copy_dir(&left.path("live"), &left.path("closed"));
+        left
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A copy to be damaged.
+    fn copy(&self, of: &str) -> PathBuf {
+        let copy = self.path("copy");
+        let _ = fs::remove_dir_all(&copy);
+        copy_dir(&self.path(of), &copy);
+        copy
+    }
+
+    /// Where the frames of the first segment begin, and where the last one ends.
+    fn frames(&self, of: &str) -> (PathBuf, Vec<usize>) {
+        let segment = segments(&self.path(of)).remove(0);
+        let bytes = fs::read(&segment).unwrap();
+        let mut at = vec![DATA];
+        loop {
+            let start = *at.last().unwrap();
+            let Some(header) = bytes.get(start..start + 40).filter(|h| h[..8] != [0; 8]) else {
+                return (segment.file_name().unwrap().into(), at);
+            };
+            let payload = u32::from_le_bytes(header[8..12].try_into().unwrap());
+            at.push(start + 40 + payload as usize);
+        }
+    }
+}
+
+fn damage(store: &Path, segment: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    edit(&store.join("log").join(segment), change);
+}
+
+// Goal: a segment survives the loss of one of its two headers, and is refused without both. Method:
+// zero, flip, and cut them.
+#[test]
+fn headers() {
+    let left = Left::new();
+    let (segment, _) = left.frames("crashed");
+    for of in ["crashed", "closed"] {
+        for copy_at in [0, 4_096] {
+            for byte in 0..56 {
+                let copy = left.copy(of);
+                damage(&copy, &segment, |bytes| bytes[copy_at + byte] ^= 0x10);
+                assert_eq!(found(&open(&copy).unwrap(), &left.names), COMMITS, "{byte}");
+            }
+        }
+        let all: [fn(&mut Vec<u8>); 5] = [
+            |bytes| bytes[..DATA].fill(0),
+            |bytes| (bytes[20], bytes[4_096 + 20]) = (0, 0),
+            |bytes| bytes.truncate(0),
+            |bytes| bytes.truncate(55),
+            |bytes| (bytes[0], bytes[4_096]) = (b'X', b'X'),
+        ];
+        for change in all {
+            let copy = left.copy(of);
+            damage(&copy, &segment, change);
+            refused(open(&copy), ErrorKind::Corrupt, &["header of the log segment", "damaged"]);
+        }
+    }
+}
+
+// Goal: a segment of another store is not taken for one's own. Method: swap it in.
+#[test]
+fn segment_of_another_store() {
+    let (left, other) = (Left::new(), Left::new());
+    let copy = left.copy("closed");
+    let (segment, _) = other.frames("closed");
+    fs::copy(other.path("closed").join("log").join(&segment), copy.join("log").join(&segment))
+        .unwrap();
+    refused(open(&copy), ErrorKind::Corrupt, &["another store", "right file"]);
+}
+
+// Goal: P1, damage in the middle of the log is refused, never skipped. Method: one flipped bit,
+// zeros, and old bytes, in every frame that a later commit proves.
+#[test]
+fn damage_that_a_later_commit_proves() {
+    let left = Left::new();
+    let (segment, frames) = left.frames("crashed");
+    assert!(frames.len() > COMMITS);
+    let mut refusals = 0;
+    for pair in frames.windows(2).take(COMMITS - 2) {
+        let (start, end) = (pair[0], pair[1]);
+        let changes: [Damage<'_>; 5] = [
+            Box::new(|bytes| bytes[start] ^= 1),
+            Box::new(|bytes| bytes[start + 8] ^= 4),
+            Box::new(|bytes| bytes[start + 30] ^= 0x80),
+            Box::new(|bytes| bytes[end - 9] ^= 0x20),
+            Box::new(|bytes| bytes[start..end].fill(0)),
+        ];
+        for change in changes {
+            let copy = left.copy("crashed");
+            damage(&copy, &segment, change);
+            let words = ["log segment", "damaged", "missing before", "backup"];
+            refused(open(&copy), ErrorKind::Corrupt, &words);
+            refusals += 1;
+        }
+    }
+    println!("{refusals} damages in the middle, all refused");
+}
+
+// Goal: a torn last write is cut in silence, and takes nothing else along. Method: cut and zero
+// the end of the log at every eighth byte of the last frame with a row, after a crash.
+#[test]
+fn torn_tail_after_a_crash() {
+    let left = Left::new();
+    let (segment, frames) = left.frames("crashed");
+    // Frames without rows may stand between and behind: the store notes when it comes to rest.
+    let bytes = fs::read(left.path("crashed").join("log").join(&segment)).unwrap();
+    let with_rows = |pair: &&[usize]| bytes[pair[0] + 12] > 0;
+    let last = frames.windows(2).rfind(with_rows).unwrap();
+    let (start, end) = (last[0], last[1]);
+    // The last bytes may be zeros anyway.
+    for at in (start..end - 16).step_by(8) {
+        for zeroed in [true, false] {
+            let copy = left.copy("crashed");
+            damage(&copy, &segment, |bytes| match zeroed {
+                true => bytes[at..].fill(0),
+                false => bytes.truncate(at),
+            });
+            let store = open(&copy).unwrap();
+            assert_eq!(found(&store, &left.names[..COMMITS - 1]), COMMITS - 1, "cut at {at}");
+            let last = samples::id(&left.names[COMMITS - 1]);
+            assert!(store.get::<Code>(last).wait().unwrap().is_none(), "cut at {at}");
+            issue(&store, &["after".to_owned()]);
+            store.close().unwrap();
+            assert_eq!(found(&open(&copy).unwrap(), &["after".to_owned()]), 1);
+        }
+    }
+}
+
+// Goal: after an orderly close the log is whole, so a log that ends early is refused. Method: cut,
+// zero, and flip at every eighth byte of its last frames.
+#[test]
+fn any_tail_after_a_close() {
+    let left = Left::new();
+    let (segment, frames) = left.frames("closed");
+    let end = *frames.last().unwrap();
+    for at in (frames[frames.len() - 3]..end).step_by(8) {
+        for kind in 0..3 {
+            let copy = left.copy("closed");
+            damage(&copy, &segment, |bytes| match kind {
+                0 => bytes.truncate(at),
+                1 => bytes[at..].fill(0),
+                _ => bytes[at] ^= 2,
+            });
+            refused(open(&copy), ErrorKind::Corrupt, &["log", "backup"]);
+        }
+    }
+    let copy = left.copy("closed");
+    fs::remove_file(copy.join("log").join(&segment)).unwrap();
+    refused(open(&copy), ErrorKind::Corrupt, &["log", "backup"]);
+}
+
+// Goal: P1 over several segments: one that is missing, empty, or cut is refused, where a later one
+// proves it. Method: fill three segments, and harm the first and the second.
+#[test]
+fn segments_that_a_later_one_proves() {
+    let dir = tempfile::tempdir().unwrap();
+    let live = dir.path().join("live");
+    let store: Store = open(&live).unwrap();
+    for number in 0..60 {
+        let name = format!("token-{number}");
+        let mut token = samples::token(&name, "alice");
+        token.payload = Some(grantkeep::Payload::Plain(vec![7; 12_000]));
+        let mut change = store.change().unwrap();
+        let until = store.now().saturating_add(super::HOUR);
+        change.insert(samples::id(&name), &token, until).unwrap();
+        store.commit(change).wait().unwrap();
+    }
+    let crashed = dir.path().join("crashed");
+    copy_dir(&live, &crashed);
+    let used = segments(&crashed);
+    assert!(used.len() >= 3);
+    for harmed in &used[..2] {
+        for kind in 0..3 {
+            let copy = dir.path().join("copy");
+            let _ = fs::remove_dir_all(&copy);
+            copy_dir(&crashed, &copy);
+            let path = copy.join("log").join(harmed.file_name().unwrap());
+            match kind {
+                0 => fs::remove_file(&path).unwrap(),
+                1 => edit(&path, |bytes| bytes.truncate(100_000)),
+                _ => edit(&path, |bytes| bytes[DATA..].fill(0)),
+            }
+            refused(open(&copy), ErrorKind::Corrupt, &["log segment", "missing before"]);
+        }
+    }
+}
+
+// Goal: a log directory that is gone is not an empty log. Method: remove it, after a close.
+#[test]
+fn log_directory_that_is_gone() {
+    let left = Left::new();
+    let copy = left.copy("closed");
+    fs::remove_dir_all(copy.join("log")).unwrap();
+    let error = refused(open(&copy), ErrorKind::Missing, &["log"]);
+    super::caused(&error);
+    // The disk that counts its files says the same.
+    let clock = grantkeep_tests::manual_clock();
+    let on_disk = grantkeep_tests::options(&clock).disk(SmallDisk::new(u64::MAX)).open(&copy);
+    refused(on_disk, ErrorKind::Missing, &["log"]);
+}

@@ -1,0 +1,163 @@
+use super::{HOUR, found, issue, refused};
+use grantkeep::backend::{Budget, Outcome};
+use grantkeep::{
+    Code, CodeState, Error, ErrorKind, Family, FamilyState, ManualClock, Options, Owner, Payload,
+    Result, RevocationReason, Store, Timestamp, Token, Wait as _,
+};
+use grantkeep_tests::small_disk::SmallDisk;
+use grantkeep_tests::{manual_clock, options, samples};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+const MIB: u64 = 1 << 20;
+
+fn small(clock: &Arc<ManualClock>) -> Options {
+    options(clock).reserve_bytes(2 * MIB)
+}
+
+/// Issues tokens of 4 KiB until the disk is full; answers how many there are, and the error.
+fn fill(store: &Store, from: usize) -> (usize, Error) {
+    for number in from..20_000 {
+        if let Err(error) = put(store, number) {
+            return (number, error);
+        }
+    }
+    panic!("the disk never filled");
+}
+
+fn put(store: &Store, number: usize) -> Result<Outcome> {
+    let name = format!("filling-{number}");
+    let payload = Some(Payload::Plain(vec![7; 4_096]));
+    let token = Token { payload, ..samples::token(&name, "alice") };
+    let mut change = store.change()?;
+    // Every fourth dies soon, so that there is something to sweep.
+    let lifetime = if number.is_multiple_of(4) { HOUR / 60 } else { 24 * HOUR };
+    change.insert(samples::id(&name), &token, store.now().saturating_add(lifetime))?;
+    store.commit(change).wait()
+}
+
+fn filled(store: &Store, count: usize) -> usize {
+    let there = |number: &usize| {
+        let id = samples::id(&format!("filling-{number}"));
+        store.get::<Token>(id).wait().unwrap().is_some()
+    };
+    (0..count).filter(there).count()
+}
+
+/// Everything that takes something away, which a full disk must not refuse.
+fn revoke_and_sweep(store: &Store, clock: &ManualClock) {
+    let at = Timestamp::from_millis(1);
+    for number in 0..50 {
+        let family =
+            store.get::<Family>(samples::id(&format!("family-{number}"))).wait().unwrap().unwrap();
+        let state = FamilyState::Revoked { at, reason: RevocationReason::Requested };
+        let mut change = store.change().unwrap();
+        let revoked = Family { state, ..family.record.clone() };
+        change.replace(&family, &revoked, family.expires_at).unwrap();
+        assert_eq!(store.commit(change).wait().unwrap(), Outcome::Applied);
+    }
+    let code = store.get::<Code>(samples::id("code-0")).wait().unwrap().unwrap();
+    let mut change = store.change().unwrap();
+    let state = CodeState::Spent { at, family: None };
+    change.replace(&code, &Code { state, ..code.record.clone() }, code.expires_at).unwrap();
+    assert_eq!(store.commit(change).wait().unwrap(), Outcome::Applied);
+    store.begin_epoch(Owner::Subject("alice")).wait().unwrap();
+    clock.advance(HOUR / 30);
+    assert!(store.sweep(Budget::ALL).wait().unwrap().rows > 0);
+}
+
+/// Fills a disk, revokes and sweeps on it, and goes on once `make_room` has made some; answers how
+/// many tokens there are.
+fn fill_and_go_on(
+    path: &Path,
+    open: impl Fn() -> Options,
+    clock: &ManualClock,
+    make_room: impl Fn(),
+) {
+    let store = open().open(path).unwrap();
+    issue(&store, &["code-0".to_owned(), "code-1".to_owned()]);
+    for number in 0..50 {
+        let name = format!("family-{number}");
+        let mut change = store.change().unwrap();
+        let until = store.now().saturating_add(HOUR);
+        change.insert(samples::id(&name), &samples::family(&name, "alice"), until).unwrap();
+        store.commit(change).wait().unwrap();
+    }
+    let words = ["disk under", "is full", "free some space"];
+    let (count, error) = fill(&store, 0);
+    refused(Err::<(), _>(error), ErrorKind::Full, &words);
+    assert_eq!(filled(&store, count), count, "acknowledged before the disk was full");
+    revoke_and_sweep(&store, clock);
+    // What the reserve and the sweep have left may be used; then it is full again.
+    let (count, error) = fill(&store, count);
+    refused(Err::<(), _>(error), ErrorKind::Full, &words);
+    store.begin_epoch(Owner::Client("client-1")).wait().unwrap();
+
+    make_room();
+    let started = Instant::now();
+    while store.stats().full {
+        assert!(started.elapsed() < 100 * HOUR / 3_600, "the room was not noticed");
+        std::thread::yield_now();
+    }
+    for number in count..count + 100 {
+        put(&store, number).unwrap();
+    }
+    let short_lived = (0..count).filter(|number| number.is_multiple_of(4)).count();
+    assert!(filled(&store, count) >= count - short_lived);
+    store.close().unwrap();
+
+    let store = open().open(path).unwrap();
+    assert!(filled(&store, count + 100) >= count + 100 - short_lived);
+    assert_eq!(found(&store, &["code-1".to_owned()]), 1);
+    let code = store.get::<Code>(samples::id("code-0")).wait().unwrap().unwrap();
+    assert!(matches!(code.record.state, CodeState::Spent { .. }));
+    for number in 0..50 {
+        let id = samples::id(&format!("family-{number}"));
+        let family = store.get::<Family>(id).wait().unwrap().unwrap();
+        assert_ne!(family.record.state, FamilyState::Active);
+    }
+    println!("full after {count} tokens of 4 KiB");
+}
+
+// Goal: a full disk stops issuing and nothing else, loses nothing, and is left behind without an
+// open. Method: disks of several sizes, full at different moments of log and table.
+#[test]
+fn full_disk() {
+    for mib in [7, 8, 11, 16] {
+        let dir = tempfile::tempdir().unwrap();
+        let (clock, disk) = (manual_clock(), SmallDisk::new(mib * MIB));
+        let open = || small(&clock).disk(disk.clone());
+        fill_and_go_on(&dir.path().join("store"), open, &clock, || disk.resize(64 * MIB));
+        assert!(disk.refused() > 0 && disk.used_bytes() < 64 * MIB);
+    }
+}
+
+/// A file system in memory, unmounted when dropped.
+struct Mounted(tempfile::TempDir);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+// Goal: the same on a real file system. Method: a tmpfs of 8 MiB, remounted larger; skipped where
+// this user may not mount.
+#[test]
+fn full_file_system() {
+    let mounted = Mounted(tempfile::tempdir().unwrap());
+    let path = mounted.0.path();
+    let mount = |arguments: [&str; 4]| {
+        let done = Command::new("mount").args(arguments).arg(path).output();
+        done.is_ok_and(|output| output.status.success())
+    };
+    if !mount(["-t", "tmpfs", "-osize=8m", "grantkeep"]) {
+        println!("skipped: this user may not mount a tmpfs");
+        return;
+    }
+    let clock = manual_clock();
+    let larger = || assert!(mount(["-t", "tmpfs", "-oremount,size=64m", "grantkeep"]));
+    fill_and_go_on(&path.join("store"), || small(&clock), &clock, larger);
+}

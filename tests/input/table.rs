@@ -1,0 +1,132 @@
+use super::{HOUR, open};
+use grantkeep::{Code, ErrorKind, Family, Owner, Result, Store, Wait as _};
+use grantkeep_tests::files::{copy_dir, edit};
+use grantkeep_tests::samples;
+use std::collections::BTreeMap;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+const ROWS: usize = 300;
+
+/// A store whose rows are all in the table, closed in order.
+fn carried(path: &Path) {
+    let store = open(path).unwrap();
+    for part in 0..ROWS / 20 {
+        let mut change = store.change().unwrap();
+        for number in part * 20..part * 20 + 20 {
+            let name = format!("row-{number}");
+            let until = store.now().saturating_add(HOUR);
+            if number % 2 == 0 {
+                change.insert(samples::id(&name), &samples::code(&name, "alice"), until).unwrap();
+            } else {
+                let family = samples::family(&name, "alice");
+                change.insert(samples::id(&name), &family, until).unwrap();
+            }
+        }
+        store.commit(change).wait().unwrap();
+    }
+    store.begin_epoch(Owner::Subject("alice")).wait().unwrap();
+    store.checkpoint().wait().unwrap();
+    store.close().unwrap();
+}
+
+/// What came of one damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Seen {
+    Harmless,
+    /// Index terms carry no check: a damaged one leaves its row out of a listing, by which nothing
+    /// is decided (subjects and clients are revoked by their epochs).
+    ListedShort,
+    Corrupt,
+    Wrong,
+}
+
+/// Uses a store in every way; an error is allowed, a wrong answer is not.
+fn use_all(path: &Path) -> Result<Seen> {
+    let store: Store = open(path)?;
+    let mut seen = Seen::Harmless;
+    let mut note = |right: Result<bool>| match right {
+        Ok(true) => {}
+        Ok(false) => seen = Seen::Wrong,
+        Err(error) => {
+            assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Io), "{error:?}");
+            seen = seen.max(Seen::Corrupt);
+        }
+    };
+    for number in 0..ROWS {
+        let name = format!("row-{number}");
+        let id = samples::id(&name);
+        note(if number % 2 == 0 {
+            let code = store.get::<Code>(id).wait();
+            code.map(|held| held.is_some_and(|h| h.record == samples::code(&name, "alice")))
+        } else {
+            let family = store.get::<Family>(id).wait();
+            family.map(|held| held.is_some_and(|h| h.record == samples::family(&name, "alice")))
+        });
+    }
+    let epochs = store.epochs("alice", "client-1").wait();
+    note(epochs.map(|standing| standing.epochs().subject.is_some()));
+    let listed = store.list::<Family>(Owner::Subject("alice"), None, 1_000).wait();
+    if seen == Seen::Harmless && !listed.is_ok_and(|page| page.records.len() == ROWS / 2) {
+        seen = Seen::ListedShort;
+    }
+    // What writes to the table may fail, and poison the store: that is a refusal as well.
+    let _ = store.checkpoint().wait();
+    let _ = store.close();
+    Ok(seen)
+}
+
+/// Damages a copy of the store, uses it, and counts what came of it.
+fn trial(
+    from: &Path,
+    copy: &Path,
+    change: &dyn Fn(&mut Vec<u8>),
+    counts: &mut BTreeMap<Seen, u64>,
+) -> Seen {
+    let _ = fs::remove_dir_all(copy);
+    copy_dir(from, copy);
+    edit(&copy.join("table.redb"), change);
+    let used = catch_unwind(AssertUnwindSafe(|| use_all(copy))).expect("a caller saw a panic");
+    let seen = used.unwrap_or_else(|error| {
+        let allowed = [ErrorKind::Corrupt, ErrorKind::Io, ErrorKind::Format, ErrorKind::Keyring];
+        assert!(allowed.contains(&error.kind()), "{error:?}");
+        Seen::Corrupt
+    });
+    *counts.entry(seen).or_default() += 1;
+    seen
+}
+
+// Goal: damage of the table is refused, or changes nothing: no wrong answer, and no panic where a
+// caller sees it. Method: flip a bit, zero a page, and cut, all over the file.
+#[test]
+fn damage_all_over_the_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let (from, copy) = (dir.path().join("store"), dir.path().join("copy"));
+    carried(&from);
+    let bytes = fs::read(from.join("table.redb")).unwrap();
+    let used: Vec<usize> = (0..bytes.len() / 512)
+        .filter(|sector| bytes[sector * 512..sector * 512 + 512].iter().any(|byte| *byte != 0))
+        .collect();
+    let (mut counts, mut wrong) = (BTreeMap::new(), Vec::new());
+    let mut damage = |what: &'static str, at: usize, change: &dyn Fn(&mut Vec<u8>)| {
+        if trial(&from, &copy, change, &mut counts) == Seen::Wrong {
+            wrong.push((what, at));
+        }
+    };
+    for (turn, sector) in used.iter().enumerate() {
+        let at = sector * 512 + turn * 37 % 512;
+        damage("flipped", at, &|bytes| bytes[at] ^= 1 << (turn % 8));
+        if sector % 8 == 0 {
+            damage("zeroed", sector * 512, &|bytes| bytes[sector * 512..][..4_096].fill(0));
+        }
+    }
+    for part in 0..8 {
+        let at = bytes.len() * part / 8;
+        damage("cut", at, &|bytes| bytes.truncate(at));
+        damage("zeroed to the end", at, &|bytes| bytes[at..].fill(0));
+    }
+    println!("{} sectors in use: {counts:?}", used.len());
+    assert!(wrong.is_empty(), "wrong answers after {wrong:?}");
+    assert!(counts.contains_key(&Seen::Corrupt), "no damage was seen");
+}

@@ -21,6 +21,8 @@ const TICK: Duration = Duration::from_millis(100);
 const SWEEP_ROWS: u64 = 20_000;
 /// How often an idle store notes its time in the log.
 const NOTE_TIME_S: u64 = 60;
+/// How nice the keeper is to the other threads (-20 to 19, as in `nice(1)`).
+const KEEPER_NICE: i32 = 10;
 /// Segments kept for reuse beyond the one that is ready.
 const RETIRED_MAX: usize = 2;
 
@@ -50,6 +52,7 @@ impl Keeper {
     /// Runs until told to stop, or an error poisons the store.
     pub(crate) fn run(mut self, work: &Receiver<Work>) {
         let guard = PoisonGuard::new(&self.core, "keeper");
+        give_way();
         let mut last_tick = Instant::now();
         loop {
             let busy = self.must_carry();
@@ -257,6 +260,13 @@ impl Core {
         drop(writer);
         self.work.notify_one();
     }
+}
+
+/// Lets the callers and the log thread run first where processors are scarce. Without it the
+/// scheduler lets a checkpoint finish its slice of some milliseconds while a commit waits.
+fn give_way() {
+    // A system that refuses leaves everything as it is: slower, not wrong.
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), KEEPER_NICE);
 }
 
 /// An error and its causes in one line.

@@ -1,6 +1,6 @@
 //! A slice of the log whose rows have all died is carried without a table commit. Where a segment
-//! ended right behind such a slice, nothing said that it was carried, and its file was used again: a
-//! store would not open after a crash.
+//! ended right behind such a slice, nothing said that it was carried, and its file was used again:
+//! a store would not open after a crash.
 
 use grantkeep::backend::{Backend as _, Batch, Key, Kind, NewRow, Terms};
 use grantkeep::{Embedded, KeySource, Keyring, ManualClock, Wait as _};

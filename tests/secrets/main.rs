@@ -19,7 +19,11 @@ type Piece = [u8; PIECE];
 fn pieces(dir: &Path, except: &str) -> (HashSet<Piece>, u64) {
     let (mut pieces, mut bytes_scanned) = (HashSet::new(), 0);
     for path in files(dir).iter().filter(|path| !path.ends_with(except)) {
-        let bytes = std::fs::read(path).unwrap();
+        let bytes = match std::fs::read(path) {
+            // An open store finishes and removes files of its log meanwhile.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            read => read.unwrap(),
+        };
         bytes_scanned += bytes.len() as u64;
         for run in bytes.split(|byte| !byte.is_ascii_alphanumeric()) {
             pieces.extend(run.windows(PIECE).map(|window| Piece::try_from(window).unwrap()));

@@ -1,5 +1,7 @@
 //! What the suites share: stores in temporary directories, on clocks that a test moves.
 
+pub mod sim_disk;
+
 use grantkeep::{Embedded, Keyring, ManualClock, Options, Store};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};

@@ -5,8 +5,10 @@ use super::checkpoint::Progress;
 use super::core::Core;
 use super::log::segment::Segment;
 use super::logger::PoisonGuard;
+use super::table::set_high_water;
 use super::writer::Mode;
 use crate::backend::{Budget, Swept};
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::sync::Arc;
 use crate::wait::Wait as _;
@@ -243,6 +245,30 @@ impl Core {
         writer.noted_at = settled;
         drop(writer);
         self.work.notify_one();
+    }
+}
+
+impl Core {
+    /// Makes sure that the time `until` has passed for good: neither a restart nor a step back
+    /// revives what is cut after this (P5).
+    ///
+    /// # Durability
+    /// On success a time not before `until` is durable.
+    pub(crate) fn keep_time(&self, until: Timestamp) -> Result<()> {
+        let settled = self.time.settled();
+        let mut writer = self.writer.lock();
+        writer.check_open()?;
+        if writer.framed_at < until {
+            if !writer.has_room(FRAME_ROOM) {
+                drop(writer);
+                return self.table.write(|transaction| set_high_water(transaction, settled));
+            }
+            writer.append(settled, false, [].iter(), |_| {});
+        }
+        let last = writer.next_sequence - 1;
+        drop(writer);
+        self.work.notify_one();
+        self.wait_durable(last).wait()
     }
 }
 

@@ -4,6 +4,7 @@
 //! what went wrong, in `regressions.rs`; files of seeds are not kept, since they mean nothing once
 //! the generators change.
 
+mod crash_points;
 mod machine;
 mod plan;
 mod regressions;

@@ -89,6 +89,10 @@ impl Keeper {
     ) -> Result<()> {
         let done = work(self);
         let failed = done.as_ref().err().map(|cause| Error::new(cause.kind(), chain(cause)));
+        if let Some(cause) = &failed {
+            // Before the caller knows: nothing is acknowledged after a failure.
+            self.core.poison(&format!("keeping the store failed: {cause}"));
+        }
         // A caller that has gone away does not want to know.
         let _ = reply.send(done);
         failed.map_or(Ok(()), Err)

@@ -4,6 +4,7 @@ pub mod files;
 pub mod ledger;
 pub mod pseudorandom;
 pub mod samples;
+pub mod sim_disk;
 pub mod small_disk;
 
 use grantkeep::{Embedded, Keyring, ManualClock, Options, Store};

@@ -114,11 +114,6 @@ impl Timekeeper {
         self.end_leap();
     }
 
-    /// Never goes back behind `time` from here on.
-    pub(crate) fn raise(&self, time: Timestamp) {
-        self.settle(time.as_millis(), self.clock.monotonic());
-    }
-
     /// Notes that rows of this lifetime are in use.
     pub(crate) fn note_lifetime(&self, lifetime: Duration) {
         if lifetime <= LIFETIME_BELIEVED_MAX {

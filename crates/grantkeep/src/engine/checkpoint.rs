@@ -38,6 +38,9 @@ struct Current {
     row: Row,
     from: Place,
     window: Window,
+    /// True if it takes the row out of the table: a deletion, or a row that has died since. The
+    /// version there may be filed to die later.
+    gone: bool,
 }
 
 /// Where a row has gone in the table.
@@ -71,6 +74,7 @@ impl Core {
         progress.offset = reader.offset();
         if current.is_empty() && !progress.done {
             // What has died costs no table commit; the next slice's says that it was carried.
+            self.keep_time(self.time.settled())?;
             self.settle_moves(Vec::new(), dead)?;
             return Ok(());
         }
@@ -110,12 +114,18 @@ impl Core {
         let live = from.filter(|from| !self.slots.is_dead(from.slot()));
         let window = live.and_then(|from| self.slots.window(from.slot()));
         match (live, window) {
-            // A deletion of a revised row is carried too: it takes the row out of the table.
-            (Some(from), Some(window)) if window.end() > self.time.settled() => {
-                current.push(Current { tag, row, from, window });
+            (Some(from), Some(window)) => {
+                let (ended, revised) =
+                    (window.end() <= self.time.settled(), row.key().kind.is_revised());
+                if ended && !revised {
+                    // An older version in the table lies in a window that ends no later.
+                    dead.push((tag, row, Some(from)));
+                } else {
+                    let gone = revised && (ended || row.is_tombstone());
+                    current.push(Current { tag, row, from, window, gone });
+                }
             }
-            // An older version in the table is filed under a window that ends no later.
-            (Some(from), _) => dead.push((tag, row, Some(from))),
+            (Some(from), None) => dead.push((tag, row, Some(from))),
             (None, _) if unknown => dead.push((tag, row, None)),
             (None, _) => {}
         }
@@ -150,7 +160,7 @@ impl Core {
                     terms.remove(table::term_key(term, &key)).map_err(failed)?;
                 }
             }
-            if row.row.is_tombstone() {
+            if row.gone {
                 rows.remove(id).map_err(failed)?;
                 if let Some(filed) = filed {
                     deaths.remove(table::death_key(filed, &key)).map_err(failed)?;
@@ -163,7 +173,7 @@ impl Core {
                 continue;
             }
             let keep =
-                filed.filter(|filed| filed.end() > settled && filed.end() <= row.window.end());
+                filed.filter(|filed| filed.end() > settled && filed.turn() <= row.window.turn());
             let window = keep.unwrap_or(row.window);
             if filed != Some(window) {
                 if let Some(filed) = filed {
@@ -192,10 +202,8 @@ impl Core {
         let mut counts: Vec<(Place, Option<Place>, Key)> = Vec::new();
         for Move { row, to, filed } in moves {
             let key = row.row.key();
-            let deleted = row.row.is_tombstone() && key.kind.is_revised();
-            if self.aliases.lock().remove(&row.tag) {
-                self.drop_alias(&row, filed)?;
-            }
+            let deleted = row.gone;
+            self.drop_aliases(row.tag, &key, row.from, filed)?;
             let moved = self.index.change(row.tag, |shard| {
                 let moved = if deleted {
                     shard.remove(row.tag, row.from)
@@ -212,13 +220,16 @@ impl Core {
                 }
                 moved
             });
-            let recounted = !row.row.is_tombstone() && to.slot() != row.from.slot();
+            let recounted = !row.row.is_tombstone() && (deleted || to.slot() != row.from.slot());
             if moved == Some(true) && recounted {
-                counts.push((row.from, Some(to), key));
+                counts.push((row.from, Some(to).filter(|_| !deleted), key));
             }
         }
         for (tag, row, from) in dead {
             let key = row.key();
+            if let Some(from) = from {
+                self.drop_aliases(tag, &key, from, None)?;
+            }
             let removed = self.index.change(tag, |shard| {
                 let removed = from.is_some_and(|from| shard.remove(tag, from));
                 if removed {
@@ -244,25 +255,29 @@ impl Core {
         Ok(())
     }
 
-    /// Takes away the entry of an older version that the last open found in the table.
-    fn drop_alias(&self, row: &Current, filed: Option<Window>) -> Result<()> {
-        let key = row.row.key();
+    /// Takes away the entries of older versions that the last open found in the table beside the
+    /// one at `from`.
+    fn drop_aliases(&self, tag: u64, key: &Key, from: Place, filed: Option<Window>) -> Result<()> {
+        if !self.aliases.lock().remove(&self.index.hash(key)) {
+            return Ok(());
+        }
         let places: Vec<Place> =
-            self.index.read(row.tag, |shard| shard.places(row.tag).collect()).unwrap_or_default();
-        let alias = if key.kind.is_revised() {
+            self.index.read(tag, |shard| shard.places(tag).collect()).unwrap_or_default();
+        let others: Vec<Place> = places.into_iter().filter(|place| *place != from).collect();
+        let aliases = if key.kind.is_revised() {
             let under = |place: &&Place| {
                 place.at() == Where::ById && self.slots.window(place.slot()) == filed
             };
-            places.iter().filter(|_| filed.is_some()).find(under).copied()
+            others.iter().filter(|_| filed.is_some()).find(under).copied().into_iter().collect()
         } else {
-            let others = places.into_iter().filter(|place| *place != row.from).collect();
-            self.places_of(&key, others)?.first().copied()
+            let block = |place: &Place| matches!(place.at(), Where::Block { .. });
+            self.places_of(key, others.into_iter().filter(block).collect())?
         };
-        let removed = alias.filter(|alias| {
-            self.index.change(row.tag, |shard| shard.remove(row.tag, *alias)) == Some(true)
-        });
-        if let Some(alias) = removed {
-            self.writer.lock().windows.remove(alias.slot(), key.kind);
+        for alias in aliases {
+            let removed = self.index.change(tag, |shard| shard.remove(tag, alias));
+            if removed == Some(true) {
+                self.writer.lock().windows.remove(alias.slot(), key.kind);
+            }
         }
         Ok(())
     }

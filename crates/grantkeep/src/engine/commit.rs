@@ -166,9 +166,8 @@ impl Core {
     fn durable_row(&self, tag: u64, key: &Key, fetched: &[Fetched]) -> Option<Stored> {
         let seen = self.index.read(tag, |shard| {
             let live = |slot: &Slot| !self.slots.is_dead(*slot);
-            if let Some((row, slot)) = shard.live.get(tag, key) {
-                let slot = Some(slot).filter(live);
-                return Some(Stored { row: slot.map(|_| row.clone()), slot });
+            if let Some((row, slot)) = shard.live.get(tag, key).filter(|(_, slot)| live(slot)) {
+                return Some(Stored { row: Some(row.clone()), slot: Some(slot) });
             }
             if !shard.places(tag).any(|place| live(&place.slot())) {
                 return Some(Stored { row: None, slot: None });
@@ -190,12 +189,13 @@ impl Core {
     ) -> Result<u64> {
         let mut slots = Vec::with_capacity(rows.len());
         for ToWrite { row, prior, .. } in &rows {
-            let own = Window::of(row.expires_at(), now);
-            self.time.note_lifetime(own.lifetime());
-            // Never under an earlier window than the version before: that one may be in the
+            self.time.note_lifetime(Window::of(row.expires_at(), now).lifetime());
+            // By settled time, as it will be cut: a leap that is taken back leaves nothing behind.
+            let own = Window::of(row.expires_at(), settled);
+            // Never under a window swept earlier than that of the version before: that one may be in the
             // table, and must not outlive what was said of it since (P2).
             let before = prior.slot.and_then(|slot| self.slots.window(slot));
-            let window = before.filter(|window| window.end() > own.end()).unwrap_or(own);
+            let window = before.filter(|window| window.turn() > own.turn()).unwrap_or(own);
             slots.push(writer.windows.slot(window)?);
         }
         let version = Version(writer.next_sequence);

@@ -44,8 +44,8 @@ pub(crate) struct Core {
     pub(crate) segments: Segments,
     /// Index terms of rows that are in the log only.
     pub(crate) young_terms: Mutex<BTreeSet<(Term, Key)>>,
-    /// Tags of rows that the last open found both in the log and in the table, so that carrying
-    /// them tidies up.
+    /// Hashes of keys that the last open found in the log, and under their tag one row in the
+    /// table, so that carrying or replacing them tidies up.
     pub(crate) aliases: Mutex<HashSet<u64>>,
     pub(crate) table: Table,
     /// Wakes the keeper.

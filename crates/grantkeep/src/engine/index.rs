@@ -62,9 +62,13 @@ impl Index {
 
     /// The tag of a key in this store.
     pub(crate) fn tag(&self, key: &Key) -> u64 {
-        let hash = xxh3_64_with_seed(&key.to_bytes(), self.seed) & self.tag_mask;
         // Spreads short tags over all bits again; the identity for whole ones would do as well.
-        hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        (self.hash(key) & self.tag_mask).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// All 64 bits of which a tag may be a part.
+    pub(crate) fn hash(&self, key: &Key) -> u64 {
+        xxh3_64_with_seed(&key.to_bytes(), self.seed)
     }
 
     /// The number of the shard that `tag` belongs to.

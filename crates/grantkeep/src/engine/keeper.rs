@@ -6,8 +6,10 @@ use super::core::Core;
 use super::log::frame::FRAME_HEADER_BYTES;
 use super::log::segment::Segment;
 use super::logger::PoisonGuard;
+use super::table::set_high_water;
 use super::writer::Mode;
 use crate::backend::{Budget, Swept};
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::sync::Arc;
 use crate::wait::Wait as _;
@@ -91,6 +93,10 @@ impl Keeper {
     ) -> Result<()> {
         let done = work(self);
         let failed = done.as_ref().err().map(|cause| Error::new(cause.kind(), chain(cause)));
+        if let Some(cause) = &failed {
+            // Before the caller knows: nothing is acknowledged after a failure.
+            self.core.poison(&format!("keeping the store failed: {cause}"));
+        }
         // A caller that has gone away does not want to know.
         let _ = reply.send(done);
         failed.map_or(Ok(()), Err)
@@ -267,6 +273,30 @@ impl Core {
 fn give_way() {
     // A system that refuses leaves everything as it is: slower, not wrong.
     let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), KEEPER_NICE);
+}
+
+impl Core {
+    /// Makes sure that the time `until` has passed for good: neither a restart nor a step back
+    /// revives what is cut after this (P5).
+    ///
+    /// # Durability
+    /// On success a time not before `until` is durable.
+    pub(crate) fn keep_time(&self, until: Timestamp) -> Result<()> {
+        let settled = self.time.settled();
+        let mut writer = self.writer.lock();
+        writer.check_open()?;
+        if writer.framed_at < until {
+            if !writer.has_room(FRAME_HEADER_BYTES) {
+                drop(writer);
+                return self.table.write(|transaction| set_high_water(transaction, settled));
+            }
+            writer.append(settled, false, [].iter(), |_| {});
+        }
+        let last = writer.next_sequence - 1;
+        drop(writer);
+        self.work.notify_one();
+        self.wait_durable(last).wait()
+    }
 }
 
 /// An error and its causes in one line.

@@ -157,7 +157,7 @@ fn publish_item(core: &Core, shard: &mut Shard, item: &Item) -> Result<Replaced>
     }
     if before.len() > 1 {
         before = core.places_of(&key, before)?;
-        core.aliases.lock().remove(&tag);
+        core.aliases.lock().remove(&core.index.hash(&key));
     }
     match before.split_first() {
         None => shard.insert(tag, item.place),

@@ -1,7 +1,9 @@
 //! Finding rows: in the live set, in the log, in the table.
 
 use super::core::Core;
+use super::index::Shard;
 use super::place::{Place, Slot, Where};
+use super::window::Window;
 use crate::backend::{Key, PAGE_ROWS_MAX, Page, Row, Term};
 use crate::error::{Error, Result};
 
@@ -56,6 +58,8 @@ impl Core {
             };
             let mut best: Option<(Row, Place)> = None;
             let mut moved = false;
+            let (by_id, places): (Vec<_>, Vec<_>) =
+                places.into_iter().partition(|place| place.at() == Where::ById);
             for place in places {
                 match self.row_at(key, place)? {
                     None => moved |= !self.slots.is_dead(place.slot()),
@@ -67,6 +71,16 @@ impl Core {
                         }
                     }
                 }
+            }
+            match self.row_by_id(key, &by_id)? {
+                Some((row, _))
+                    if best.as_ref().is_some_and(|(held, _)| held.version() >= row.version()) => {}
+                Some(found) => best = Some(found),
+                // An entry by id has its row in the table for as long as it is there.
+                None if !by_id.is_empty() => {
+                    moved |= self.index.read(tag, Shard::changes) != Some(changes);
+                }
+                None => {}
             }
             if moved {
                 continue;
@@ -82,6 +96,20 @@ impl Core {
             return Ok(Fetched { key: *key, row, slot: place.map(Place::slot), changes });
         }
         Err(Error::corrupt(format!("{key:?} is in the index, and not where the index says")))
+    }
+
+    /// The row that the table has under the key's own id, and which of the places by id under its
+    /// tag is its own: that of the window it is filed under, or the one that ends last while it is
+    /// being filed anew.
+    fn row_by_id(&self, key: &Key, places: &[Place]) -> Result<Option<(Row, Place)>> {
+        if places.is_empty() {
+            return Ok(None);
+        }
+        let Some((filed, row)) = self.table.view()?.filed(key)? else { return Ok(None) };
+        let window = |place: &Place| self.slots.window(place.slot());
+        let own = places.iter().find(|place| window(place) == Some(filed));
+        let last = || places.iter().max_by_key(|place| window(place).map(Window::turn));
+        Ok(own.or_else(last).map(|place| (row, *place)))
     }
 
     /// The row at a place, whichever key it has; `None` if the place has moved on.
@@ -111,6 +139,10 @@ impl Core {
         if let Some(error) = failed {
             return Err(error);
         }
+        // What the log has replaced is in the table still, but only an open brings it here.
+        if !ours.is_empty() && !self.aliases.lock().contains(&self.index.hash(key)) {
+            return Ok(ours);
+        }
         if let Some((filed, _)) = self.table.view()?.filed(key)? {
             let own = |place: &&Place| self.slots.window(place.slot()) == Some(filed);
             ours.extend(by_id.iter().find(own));
@@ -120,9 +152,10 @@ impl Core {
 
     fn look(&self, tag: u64, key: &Key) -> Seen {
         let seen = self.index.read(tag, |shard| {
-            if let Some((row, slot)) = shard.live.get(tag, key) {
-                let dead = self.slots.is_dead(slot);
-                return if dead { Seen::Nothing } else { Seen::Row(row.clone()) };
+            if let Some((row, slot)) = shard.live.get(tag, key)
+                && !self.slots.is_dead(slot)
+            {
+                return Seen::Row(row.clone());
             }
             let live = |place: &Place| !self.slots.is_dead(place.slot());
             let mut places = shard.places(tag).filter(live).peekable();

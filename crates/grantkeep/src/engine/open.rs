@@ -57,12 +57,13 @@ pub(crate) fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> 
 
     let slots = Arc::new(Slots::new());
     let seed = record::u64_at(&meta.store, 0).unwrap_or(0);
-    let high_water = (meta.high_water.as_millis() > 0).then_some(meta.high_water);
     let mut loading = Loading {
         index: Index::new(seed, options.live_set_bytes, options.tag_bits),
         windows: Windows::new(Arc::clone(&slots)),
         young_terms: BTreeSet::new(),
         aliases: HashSet::new(),
+        shared: HashSet::new(),
+        resolved: HashSet::new(),
         high_water: meta.high_water,
         slots: Arc::clone(&slots),
         log: Segments::default(),
@@ -74,18 +75,16 @@ pub(crate) fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> 
     }
     loading.read_table(&table)?;
     let end = replay::replay(&segments, meta.carried, |segment, offset, frame| {
-        loading.replay(segment, offset, frame)
+        loading.replay(&table, segment, offset, frame)
     })?;
     if lock.was_clean && exists && !end.closed {
         return Err(Error::corrupt(
             "the log ends before the store was closed: restore it from a backup",
         ));
     }
-    let high_water = high_water.map(|mark| mark.max(loading.high_water));
+    // Before its first checkpoint a store has its largest time in the log alone.
+    let high_water = Some(loading.high_water).filter(|mark| mark.as_millis() > 0);
     let time = Timekeeper::new(Arc::clone(&options.clock), high_water);
-    if high_water.is_none() {
-        time.raise(loading.high_water);
-    }
     for window in loading.windows.live() {
         time.note_lifetime(window.lifetime());
     }
@@ -109,6 +108,7 @@ pub(crate) fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> 
         windows: loading.windows,
         noted: end.sequence,
         noted_at: time.settled(),
+        framed_at: loading.high_water,
         log_idle: false,
     };
     let held = Segments::default();
@@ -302,6 +302,10 @@ struct Loading {
     windows: Windows,
     young_terms: BTreeSet<(Term, Key)>,
     aliases: HashSet<u64>,
+    /// Tags that several rows of the table have.
+    shared: HashSet<u64>,
+    /// Hashes of keys with such a tag whose rows in the table the log has replaced.
+    resolved: HashSet<u64>,
     high_water: Timestamp,
     slots: Arc<Slots>,
     log: Segments,
@@ -329,6 +333,10 @@ impl Loading {
                 let (window, block) = table::read_block_key(&key).ok_or_else(damaged)?;
                 let slot = self.windows.slot(window)?;
                 self.in_table.insert(window);
+                if window.end() <= self.high_water {
+                    // Dead for good, and what was said of its rows since may be swept already.
+                    continue;
+                }
                 for (at, row) in rows.chunks(9).enumerate() {
                     let row: &[u8; 9] = row.try_into().map_err(|_| damaged())?;
                     let [a, b, c, d, e, f, g, h, kind] = *row;
@@ -359,13 +367,26 @@ impl Loading {
     }
 
     fn add(&mut self, tag: u64, place: Place, kind: Kind) {
-        self.index.change(tag, |shard| shard.insert(tag, place));
+        let met = self.index.change(tag, |shard| {
+            let met = shard.places(tag).next().is_some();
+            shard.insert(tag, place);
+            met
+        });
+        if met == Some(true) {
+            self.shared.insert(tag);
+        }
         self.windows.add(place.slot(), kind);
     }
 
     /// Puts a frame of the log into the index. Rows that have died are put there as well: they
     /// stand before older versions in the table until both are swept.
-    fn replay(&mut self, segment: &Segment, offset: u32, frame: Frame) -> Result<()> {
+    fn replay(
+        &mut self,
+        table: &Table,
+        segment: &Segment,
+        offset: u32,
+        frame: Frame,
+    ) -> Result<()> {
         self.high_water = self.high_water.max(frame.header.settled);
         self.needed.insert(segment.number);
         for (at, row) in frame.records {
@@ -373,16 +394,16 @@ impl Loading {
             let tag = self.index.tag(&key);
             let before: Vec<Place> =
                 self.index.read(tag, |shard| shard.places(tag).collect()).unwrap_or_default();
-            // As in a commit: never under an earlier window than the version before.
+            // As in a commit: never under a window swept earlier than that of the version before.
             let windows = before.iter().filter_map(|place| self.slots.window(place.slot()));
             let own = Window::of(row.expires_at(), frame.header.settled);
-            let window = windows.chain([own]).max_by_key(|window| window.end()).unwrap_or(own);
+            let window = windows.chain([own]).max_by_key(|window| window.turn()).unwrap_or(own);
             if self.windows.is_crowded_for(window) {
                 self.forget_ended(frame.header.settled);
             }
             let slot = self.windows.slot(window)?;
             let at = offset.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
-            self.supersede(tag, &key, before)?;
+            self.supersede(table, tag, &key, before)?;
             let place = Place::in_log(slot, segment.number, at);
             self.index.change(tag, |shard| shard.insert(tag, place));
             if !row.is_tombstone() {
@@ -412,11 +433,23 @@ impl Loading {
 
     /// Takes away the entry of an older version in the log. One in the table is left until the
     /// row is carried or written again: to look at it now would cost a read for each family that
-    /// was rotated since the last checkpoint.
-    fn supersede(&mut self, tag: u64, key: &Key, before: Vec<Place>) -> Result<()> {
+    /// was rotated since the last checkpoint; where tags meet, there is no other way.
+    fn supersede(&mut self, table: &Table, tag: u64, key: &Key, before: Vec<Place>) -> Result<()> {
+        // Two keys under one window have the same place by id: only one of them is the key's own.
+        let first = self.shared.contains(&tag) && self.resolved.insert(self.index.hash(key));
+        let mut by_id = first;
         for place in before {
             let Where::Log { segment, offset } = place.at() else {
-                self.aliases.insert(tag);
+                if !self.shared.contains(&tag) {
+                    self.aliases.insert(self.index.hash(key));
+                } else if first
+                    && (by_id || place.at() != Where::ById)
+                    && self.is_own(table, key, place)?
+                {
+                    by_id &= place.at() != Where::ById;
+                    self.index.change(tag, |shard| shard.remove(tag, place));
+                    self.windows.remove(place.slot(), key.kind);
+                }
                 continue;
             };
             if let Some(row) = self.log.row(segment, offset)?.filter(|row| row.key() == *key) {
@@ -427,6 +460,18 @@ impl Loading {
             }
         }
         Ok(())
+    }
+}
+
+impl Loading {
+    /// True if a place in the table is that of `key`.
+    fn is_own(&self, table: &Table, key: &Key, place: Place) -> Result<bool> {
+        let Some(window) = self.slots.window(place.slot()) else { return Ok(false) };
+        if place.at() == Where::ById {
+            return Ok(table.view()?.filed(key)?.is_some_and(|(filed, _)| filed == window));
+        }
+        let row = table.view()?.row(key, window, place.at())?;
+        Ok(row.is_some_and(|row| row.key() == *key))
     }
 }
 

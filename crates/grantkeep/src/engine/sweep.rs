@@ -2,6 +2,7 @@
 //! revised ones, which are looked at in the order of their deaths.
 
 use super::core::{Core, count};
+use super::index::Shard;
 use super::place::{Place, SLOTS, Where};
 use super::table::{self, BLOCKS, DEATHS, ROWS, TAGS, TERMS, failed};
 use super::window::Window;
@@ -24,6 +25,8 @@ const DEAD_PART: u64 = 16;
 struct Ended {
     key: Key,
     row: Row,
+    /// True if the log has a later version.
+    replaced: bool,
 }
 
 impl Core {
@@ -38,6 +41,7 @@ impl Core {
                 swept.more = true;
                 break;
             }
+            self.keep_time(window.end())?;
             let handled = self.sweep_revised(window, settled)?;
             swept.rows += handled.removed;
             if handled.more {
@@ -76,7 +80,7 @@ impl Core {
                 let key = table::key_of(&death.value()).ok_or_else(damaged)?;
                 let value = rows.get(key.to_bytes()).map_err(failed)?.ok_or_else(damaged)?;
                 let (_, row) = table::read_filed(&key, value.value())?;
-                ended.push(Ended { key, row });
+                ended.push(Ended { key, row, replaced: false });
             }
             Ok(ended)
         })?;
@@ -84,16 +88,26 @@ impl Core {
             return Ok(Handled::default());
         }
         let more = ended.len() == SLICE_ROWS;
-        let (extended, gone): (Vec<_>, Vec<_>) =
-            ended.into_iter().partition(|ended| ended.row.expires_at() >= window.end());
+        let (mut extended, mut gone) = (Vec::new(), Vec::new());
+        for mut ended in ended {
+            ended.replaced = self.is_replaced(&ended.key)?;
+            let later = ended.row.expires_at() >= window.end().max(settled);
+            // A version that the log has replaced must not outlive the one that did (P2).
+            let stays = later && !ended.replaced;
+            if stays { &mut extended } else { &mut gone }.push(ended);
+        }
         let removed = self.unindex(&gone, window);
         let refiled = self.table.write(|transaction| {
-            remove(transaction, &gone, window)?;
+            remove(transaction, gone.iter().map(|ended| (ended, window)))?;
             refile(transaction, &extended, window, settled)
         })?;
-        for (ended, to) in extended.iter().zip(refiled) {
-            self.move_filed(&ended.key, window, to)?;
+        let mut replaced = Vec::new();
+        for (ended, to) in extended.into_iter().zip(refiled) {
+            if !self.move_filed(&ended.key, window, to)? {
+                replaced.push((ended, to));
+            }
         }
+        self.remove_replaced(&replaced)?;
         Ok(Handled { removed, more })
     }
 
@@ -101,10 +115,12 @@ impl Core {
     /// an entry without its row.
     fn unindex(&self, gone: &[Ended], window: Window) -> u64 {
         let mut removed = Vec::with_capacity(gone.len());
-        for Ended { key, row } in gone {
+        for Ended { key, row, replaced } in gone {
             let tag = self.index.tag(key);
             let place = self.index.change(tag, |shard| {
                 let filed = shard.places(tag).find(|place| self.filed_under(*place, window));
+                // An entry that an open has found beside a later version dies with the window.
+                let filed = filed.filter(|_| !replaced);
                 if let Some(place) = filed {
                     shard.remove(tag, place);
                 }
@@ -126,20 +142,65 @@ impl Core {
         removed.len() as u64
     }
 
-    fn move_filed(&self, key: &Key, from: Window, to: Window) -> Result<()> {
-        let tag = self.index.tag(key);
-        let mut writer = self.writer.lock();
-        let slot = writer.windows.slot(to)?;
-        let moved = self.index.change(tag, |shard| {
-            let place = shard.places(tag).find(|place| self.filed_under(*place, from))?;
-            shard.live.move_to(tag, key, slot);
-            shard.replace(tag, place, Place::new(slot, Where::ById)).then_some(place)
-        });
-        if let Some(place) = moved.flatten() {
-            writer.windows.remove(place.slot(), key.kind);
-            writer.windows.add(slot, key.kind);
+    /// Takes out of the table what was replaced by the log while it was filed anew.
+    fn remove_replaced(&self, replaced: &[(Ended, Window)]) -> Result<()> {
+        if replaced.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let last = self.writer.lock().next_sequence - 1;
+        self.wait_durable(last).wait()?;
+        for (Ended { key, row, .. }, _) in replaced {
+            self.young_terms.lock().extend(row.terms().iter().map(|term| (term, *key)));
+        }
+        self.table.write(|transaction| {
+            remove(transaction, replaced.iter().map(|(ended, to)| (ended, *to)))
+        })
+    }
+
+    /// Points the index at the window that a row was filed anew in; false if the log has replaced
+    /// the row, or is about to.
+    fn move_filed(&self, key: &Key, from: Window, to: Window) -> Result<bool> {
+        let tag = self.index.tag(key);
+        loop {
+            let changes = self.index.read(tag, Shard::changes);
+            if self.is_replaced(key)? {
+                return Ok(false);
+            }
+            let mut writer = self.writer.lock();
+            if writer.pending(tag, key).is_some() {
+                return Ok(false);
+            }
+            if self.index.read(tag, Shard::changes) != changes {
+                continue;
+            }
+            let slot = writer.windows.slot(to)?;
+            let moved = self.index.change(tag, |shard| {
+                let place = shard.places(tag).find(|place| self.filed_under(*place, from))?;
+                shard.live.move_to(tag, key, slot);
+                shard.replace(tag, place, Place::new(slot, Where::ById)).then_some(place)
+            });
+            if let Some(place) = moved.flatten() {
+                writer.windows.remove(place.slot(), key.kind);
+                writer.windows.add(slot, key.kind);
+            }
+            return Ok(true);
+        }
+    }
+
+    /// True if the log has a durable version of a row that the table has as well.
+    fn is_replaced(&self, key: &Key) -> Result<bool> {
+        let tag = self.index.tag(key);
+        let live = |place: &Place| !self.slots.is_dead(place.slot());
+        let places: Vec<Place> = self
+            .index
+            .read(tag, |shard| shard.places(tag).filter(live).collect())
+            .unwrap_or_default();
+        for place in places.into_iter().filter(|place| place.at() != Where::ById) {
+            if self.row_at(key, place)?.is_some_and(|row| row.key() == *key) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn filed_under(&self, place: Place, window: Window) -> bool {
@@ -195,11 +256,14 @@ struct Handled {
     more: bool,
 }
 
-fn remove(transaction: &WriteTransaction, gone: &[Ended], window: Window) -> Result<()> {
+fn remove<'a>(
+    transaction: &WriteTransaction,
+    gone: impl Iterator<Item = (&'a Ended, Window)>,
+) -> Result<()> {
     let mut rows = transaction.open_table(ROWS).map_err(failed)?;
     let mut deaths = transaction.open_table(DEATHS).map_err(failed)?;
     let mut terms = transaction.open_table(TERMS).map_err(failed)?;
-    for Ended { key, row } in gone {
+    for (Ended { key, row, .. }, window) in gone {
         rows.remove(key.to_bytes()).map_err(failed)?;
         deaths.remove(table::death_key(window, key)).map_err(failed)?;
         for term in row.terms().iter() {
@@ -219,7 +283,7 @@ fn refile(
     let mut rows = transaction.open_table(ROWS).map_err(failed)?;
     let mut deaths = transaction.open_table(DEATHS).map_err(failed)?;
     let mut windows = Vec::with_capacity(extended.len());
-    for Ended { key, row } in extended {
+    for Ended { key, row, .. } in extended {
         let to = Window::of(row.expires_at(), settled);
         let value = table::write_filed(to, row);
         rows.insert(key.to_bytes(), value.as_slice()).map_err(failed)?;

@@ -40,6 +40,11 @@ impl Window {
         Timestamp::from_millis(width_ms(self.class).saturating_mul(self.number.saturating_add(1)))
     }
 
+    /// The order in which windows are swept: several may end at one moment.
+    pub(crate) fn turn(self) -> (Timestamp, Self) {
+        (self.end(), self)
+    }
+
     /// The longest lifetime of the window's class.
     pub(crate) fn lifetime(self) -> Duration {
         Duration::from_secs(1 << self.class)

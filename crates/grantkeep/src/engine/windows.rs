@@ -49,7 +49,7 @@ impl Slots {
 #[derive(Debug)]
 pub(crate) struct Windows {
     slots: BTreeMap<Window, Slot>,
-    /// The same windows in the order in which they end.
+    /// The same windows in the order in which they are swept.
     ends: BTreeSet<(Timestamp, Window)>,
     states: Vec<State>,
     free: Vec<Slot>,
@@ -91,7 +91,7 @@ impl Windows {
             )
         })?;
         self.slots.insert(window, slot);
-        self.ends.insert((window.end(), window));
+        self.ends.insert(window.turn());
         if let Some(state) = self.states.get_mut(usize::from(slot)) {
             *state = State::default();
         }
@@ -151,7 +151,7 @@ impl Windows {
         let rows = std::mem::take(&mut state.rows).into_values().sum();
         state.dead = true;
         self.slots.remove(&window);
-        self.ends.remove(&(window.end(), window));
+        self.ends.remove(&window.turn());
         self.shown.set(slot, Some(window), true);
         Some(rows)
     }

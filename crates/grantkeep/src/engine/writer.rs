@@ -81,6 +81,8 @@ pub(crate) struct Writer {
     /// The last frame that only notes the time, and the time it notes.
     pub(crate) noted: u64,
     pub(crate) noted_at: Timestamp,
+    /// The largest settled time in any frame so far, or in the table at open.
+    pub(crate) framed_at: Timestamp,
     /// True while the log thread waits for work.
     pub(crate) log_idle: bool,
 }
@@ -171,6 +173,7 @@ impl Writer {
             let added = u32::try_from(chunk.bytes.len() - before).unwrap_or(u32::MAX);
             self.tail = self.tail.saturating_add(added);
         }
+        self.framed_at = self.framed_at.max(settled);
         self.next_sequence += 1;
         self.group.last = sequence;
         sequence

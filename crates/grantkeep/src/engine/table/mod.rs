@@ -150,6 +150,20 @@ impl Table {
         })
     }
 
+    /// The keys of all revised rows that are filed under `window`.
+    pub(crate) fn filed_in(&self, window: Window) -> Result<Vec<Key>> {
+        self.read(|transaction| {
+            let deaths = transaction.open_table(DEATHS).map_err(failed)?;
+            let range = death_key(window, &Key::MIN)..=death_key(window, &Key::MAX);
+            let keys = deaths.range(range).map_err(failed)?.map(|entry| {
+                let (death, _) = entry.map_err(failed)?;
+                key_of(&death.value())
+                    .ok_or_else(|| Error::corrupt(format!("a death in {TABLE_FILE} is damaged")))
+            });
+            keys.collect()
+        })
+    }
+
     /// The length of the table's file.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.len().unwrap_or(0)

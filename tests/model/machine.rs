@@ -308,7 +308,7 @@ impl<'a> Machine<'a> {
             (None, true) => backend::Expect::Is(Version(history.newest.max(1))),
         };
         let expect = match (&step.write, expect, new) {
-            (Write::Delete, backend::Expect::Absent, _) => {
+            (Write::Delete, backend::Expect::Absent, _) if there.is_some() => {
                 let version = Version(history.newest + 1);
                 batch.delete(key, version);
                 backend::Expect::Is(version)

@@ -77,10 +77,11 @@ impl Core {
                     if best.as_ref().is_some_and(|(held, _)| held.version() >= row.version()) => {}
                 Some(found) => best = Some(found),
                 // An entry by id has its row in the table for as long as it is there: without it
-                // the entry has gone meanwhile, or is another key's, or the table is damaged.
+                // the entry has gone meanwhile, or is another key's, or the table is damaged. One
+                // beside a later version in the log outlives its row for a moment.
                 None if !by_id.is_empty() => {
                     let gone = self.index.read(tag, Shard::changes) != Some(changes);
-                    if !gone && !self.is_of_another(tag, key, &by_id)? {
+                    if !gone && best.is_none() && !self.is_of_another(tag, key, &by_id)? {
                         return Err(Error::corrupt(format!("{key:?} is missing in the table")));
                     }
                     moved |= gone;

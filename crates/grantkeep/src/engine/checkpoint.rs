@@ -6,7 +6,8 @@ use super::log::replay::FrameReader;
 use super::log::segment::{SEGMENT_DATA, Segment};
 use super::place::{Place, Where};
 use super::table::block::BlockBuilder;
-use super::table::{self, BLOCKS, BlockKey, DEATHS, ROWS, TAGS, TERMS, failed};
+use super::table::filing::Filing;
+use super::table::{self, BLOCKS, BlockKey, TAGS, failed};
 use super::window::Window;
 use crate::backend::{Key, Row};
 use crate::error::Result;
@@ -14,22 +15,43 @@ use redb::{ReadableTable as _, WriteTransaction};
 use std::collections::BTreeMap;
 
 /// Frames that one table commit carries at most, in bytes: a longer one would hold up the log's
-/// syncs, a shorter one pays for more of its own.
-const SLICE_BYTES: u32 = 4 << 20;
+/// syncs, a shorter one pays for more of its own, since rows that are filed by key touch a page
+/// each.
+const SLICE_BYTES: u32 = 8 << 20;
 
-/// Where the carrying of one segment has come to.
+/// How far a segment was looked through.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    pub(crate) offset: u32,
-    pub(crate) done: bool,
-    /// The last commit that was looked at: a slice of the dead leaves it to the next to be told.
-    through: Option<u64>,
+    offset: u32,
 }
 
 impl Default for Progress {
     fn default() -> Self {
-        Self { offset: SEGMENT_DATA, done: false, through: None }
+        Self { offset: SEGMENT_DATA }
     }
+}
+
+/// What one table commit carries, of one or several segments.
+#[derive(Default)]
+pub(crate) struct Slice {
+    current: Vec<Current>,
+    dead: Vec<Dead>,
+    bytes: u32,
+    /// The last commit that was looked at.
+    through: Option<u64>,
+}
+
+impl Slice {
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes >= SLICE_BYTES
+    }
+}
+
+/// A row that is not needed any more, and where it is if the index still has it.
+struct Dead {
+    tag: u64,
+    row: Row,
+    from: Option<Place>,
 }
 
 /// A row that is still needed, and where it is.
@@ -52,38 +74,40 @@ struct Move {
 }
 
 impl Core {
-    /// Carries the next slice of a segment that is not written to any more.
-    ///
-    /// # Durability
-    /// On success the slice's rows are durable in the table, and found there.
-    pub(crate) fn carry_slice(&self, segment: &Segment, progress: &mut Progress) -> Result<()> {
+    /// Adds frames of a segment that is not written to any more to `slice`, until that is full;
+    /// true once the segment has no more.
+    pub(crate) fn gather(
+        &self,
+        segment: &Segment,
+        progress: &mut Progress,
+        slice: &mut Slice,
+    ) -> Result<bool> {
         let mut reader = FrameReader::new(segment, progress.offset);
-        let mut current = Vec::new();
-        let mut dead = Vec::new();
-        while reader.offset() - progress.offset < SLICE_BYTES {
-            let Some((offset, frame)) = reader.next()? else {
-                progress.done = true;
-                break;
-            };
-            progress.through = Some(frame.header.sequence);
+        while !slice.is_full() {
+            let Some((offset, frame)) = reader.next()? else { return Ok(true) };
+            slice.bytes += reader.offset() - offset;
+            slice.through = Some(frame.header.sequence);
             for (at, row) in frame.records {
                 let at = offset.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
-                self.sort_out(segment, at, row, &mut current, &mut dead);
+                self.sort_out(segment, at, row, slice);
             }
+            progress.offset = reader.offset();
         }
-        progress.offset = reader.offset();
-        if current.is_empty() && !progress.done {
-            // What has died costs no table commit; the next slice's says that it was carried.
-            self.keep_time(self.time.settled())?;
-            self.settle_moves(Vec::new(), dead)?;
-            return Ok(());
-        }
+        Ok(false)
+    }
+
+    /// Carries what was gathered.
+    ///
+    /// # Durability
+    /// On success the rows are durable in the table, and found there.
+    pub(crate) fn carry(&self, slice: Slice) -> Result<()> {
+        let Slice { mut current, dead, through, .. } = slice;
         let carried = current.len() as u64;
         let settled = self.time.settled();
         let moves = self.table.write(|transaction| {
             let mut moves = write_blocks(transaction, &mut current)?;
             moves.extend(self.write_filed(transaction, current)?);
-            if let Some(through) = progress.through {
+            if let Some(through) = through {
                 table::set_carried(transaction, through)?;
             }
             table::set_high_water(transaction, settled)?;
@@ -96,14 +120,7 @@ impl Core {
     }
 
     /// Files a record of the log with what is still needed, with what is dead, or with neither.
-    fn sort_out(
-        &self,
-        segment: &Segment,
-        offset: u32,
-        row: Row,
-        current: &mut Vec<Current>,
-        dead: &mut Vec<(u64, Row, Option<Place>)>,
-    ) {
+    fn sort_out(&self, segment: &Segment, offset: u32, row: Row, slice: &mut Slice) {
         let tag = self.index.tag(&row.key());
         let same = Place::in_log(0, segment.number, offset).at();
         let seen = self.index.read(tag, |shard| {
@@ -119,14 +136,14 @@ impl Core {
                     (window.end() <= self.time.settled(), row.key().kind.is_revised());
                 if ended && !revised {
                     // An older version in the table lies in a window that ends no later.
-                    dead.push((tag, row, Some(from)));
+                    slice.dead.push(Dead { tag, row, from: Some(from) });
                 } else {
                     let gone = revised && (ended || row.is_tombstone());
-                    current.push(Current { tag, row, from, window, gone });
+                    slice.current.push(Current { tag, row, from, window, gone });
                 }
             }
-            (Some(from), None) => dead.push((tag, row, Some(from))),
-            (None, _) if unknown => dead.push((tag, row, None)),
+            (Some(from), None) => slice.dead.push(Dead { tag, row, from: Some(from) }),
+            (None, _) if unknown => slice.dead.push(Dead { tag, row, from: None }),
             (None, _) => {}
         }
     }
@@ -138,35 +155,18 @@ impl Core {
         transaction: &WriteTransaction,
         current: Vec<Current>,
     ) -> Result<Vec<Move>> {
-        let mut rows = transaction.open_table(ROWS).map_err(failed)?;
-        let mut deaths = transaction.open_table(DEATHS).map_err(failed)?;
-        let mut terms = transaction.open_table(TERMS).map_err(failed)?;
+        let mut filing = Filing::new(transaction)?;
         let mut current = current;
         current.sort_unstable_by_key(|row| row.row.key());
         let settled = self.time.settled();
         let mut moves = Vec::new();
         for row in current {
             let key = row.row.key();
-            let id = key.to_bytes();
-            let before = {
-                let before = rows.get(id).map_err(failed)?;
-                before.map(|value| table::read_filed(&key, value.value())).transpose()?
-            };
+            let before = filing.filed(&key)?;
             let filed = before.as_ref().map(|(window, _)| *window);
-            if let Some((_, before)) =
-                before.filter(|(_, before)| before.terms() != row.row.terms())
-            {
-                for term in before.terms().iter() {
-                    terms.remove(table::term_key(term, &key)).map_err(failed)?;
-                }
-            }
             if row.gone {
-                rows.remove(id).map_err(failed)?;
-                if let Some(filed) = filed {
-                    deaths.remove(table::death_key(filed, &key)).map_err(failed)?;
-                }
-                for term in row.row.terms().iter() {
-                    terms.remove(table::term_key(term, &key)).map_err(failed)?;
+                if let Some((window, before)) = &before {
+                    filing.remove(*window, before)?;
                 }
                 let from = row.from;
                 moves.push(Move { row, to: from, filed });
@@ -175,21 +175,11 @@ impl Core {
             let keep =
                 filed.filter(|filed| filed.end() > settled && filed.turn() <= row.window.turn());
             let window = keep.unwrap_or(row.window);
-            if filed != Some(window) {
-                if let Some(filed) = filed {
-                    deaths.remove(table::death_key(filed, &key)).map_err(failed)?;
-                }
-                let death = table::death_key(window, &key);
-                deaths.insert(death, table::entry_check(&death, &[])).map_err(failed)?;
-            }
-            let value = table::write_filed(window, &row.row);
-            rows.insert(id, value.as_slice()).map_err(failed)?;
-            for term in row.row.terms().iter() {
-                terms.insert(table::term_key(term, &key), ()).map_err(failed)?;
-            }
+            filing.put(window, &row.row, before)?;
             let slot = self.slot_of(window)?;
             moves.push(Move { row, to: Place::new(slot, Where::ById), filed });
         }
+        filing.finish()?;
         Ok(moves)
     }
 
@@ -198,7 +188,7 @@ impl Core {
     }
 
     /// Points the index at the table, for rows that nobody has changed meanwhile.
-    fn settle_moves(&self, moves: Vec<Move>, dead: Vec<(u64, Row, Option<Place>)>) -> Result<()> {
+    fn settle_moves(&self, moves: Vec<Move>, dead: Vec<Dead>) -> Result<()> {
         let mut counts: Vec<(Place, Option<Place>, Key)> = Vec::new();
         for Move { row, to, filed } in moves {
             let key = row.row.key();
@@ -225,7 +215,7 @@ impl Core {
                 counts.push((row.from, Some(to).filter(|_| !deleted), key));
             }
         }
-        for (tag, row, from) in dead {
+        for Dead { tag, row, from } in dead {
             let key = row.key();
             if let Some(from) = from {
                 self.drop_aliases(tag, &key, from, None)?;

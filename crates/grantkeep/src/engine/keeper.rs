@@ -1,7 +1,7 @@
 //! The keeper: the thread that supplies segments, carries, sweeps, and keeps the reserve. It is
 //! the only one that writes to the table.
 
-use super::checkpoint::Progress;
+use super::checkpoint::{Progress, Slice};
 use super::core::Core;
 use super::log::frame::FRAME_HEADER_BYTES;
 use super::log::segment::Segment;
@@ -26,7 +26,9 @@ const NOTE_TIME_S: u64 = 60;
 /// How nice the keeper is to the other threads (-20 to 19, as in `nice(1)`).
 const KEEPER_NICE: i32 = 10;
 /// Segments kept for reuse beyond the one that is ready.
-const RETIRED_MAX: usize = 2;
+const RETIRED_MAX: usize = 4;
+/// What a checkpoint frees beyond what is over the log's budget.
+const SURPLUS_BYTES: u64 = 8 << 20;
 
 /// What the keeper is asked for.
 #[derive(Debug)]
@@ -57,8 +59,8 @@ impl Keeper {
         give_way();
         let mut last_tick = Instant::now();
         loop {
-            let busy = self.must_carry();
-            let patience = if busy { Duration::ZERO } else { TICK };
+            let enough = self.to_be_freed();
+            let patience = if enough > 0 { Duration::ZERO } else { TICK };
             let done = match work.recv_timeout(patience) {
                 Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Work::Supply) | Err(RecvTimeoutError::Timeout) => Ok(()),
@@ -69,7 +71,7 @@ impl Keeper {
             };
             let done = done
                 .and_then(|()| self.supply())
-                .and_then(|()| if busy { self.carry_step() } else { Ok(()) });
+                .and_then(|()| if enough > 0 { self.carry_step(enough) } else { Ok(()) });
             let ticked = done.and_then(|()| {
                 if last_tick.elapsed() < TICK {
                     return Ok(());
@@ -132,43 +134,60 @@ impl Keeper {
     /// Carries all segments but the one that is written to.
     fn carry_all(&mut self) -> Result<()> {
         let until = self.core.writer.lock().segment.number;
-        while self.core.segments.oldest_before(until).is_some() {
-            self.carry_step()?;
+        while self.core.segments.next_between(0, until).is_some() {
+            self.carry_step(u64::MAX)?;
         }
         self.supply()
     }
 
-    /// True while the log is over its budget, and something of it can be carried.
-    fn must_carry(&self) -> bool {
-        if self.core.segments.bytes() <= self.core.options.log_budget_bytes {
-            return false;
+    /// How many bytes of segments are to be freed: none while the log is within its budget, or
+    /// nothing of it can be carried.
+    fn to_be_freed(&self) -> u64 {
+        let (held, budget) = (self.core.segments.bytes(), self.core.options.log_budget_bytes);
+        if held <= budget {
+            return 0;
         }
         let active = self.core.writer.lock().segment.number;
-        self.core.segments.oldest_before(active).is_some()
+        if self.core.segments.next_between(0, active).is_none() {
+            return 0;
+        }
+        // Somewhat more than is over: many rows in one table commit share its pages.
+        held - budget + (budget / 2).min(SURPLUS_BYTES)
     }
 
-    /// Carries the next slice of the oldest segment that is not written to any more.
-    fn carry_step(&mut self) -> Result<()> {
-        if self.carrying.is_none() {
-            let (number, last) = {
-                let writer = self.core.writer.lock();
-                (writer.segment.number, writer.next_sequence - 1)
+    /// Carries the next slice of the oldest segments that are not written to any more, but of no
+    /// more segments than it takes to free `enough` bytes.
+    fn carry_step(&mut self, enough: u64) -> Result<()> {
+        let (active, last) = {
+            let writer = self.core.writer.lock();
+            (writer.segment.number, writer.next_sequence - 1)
+        };
+        // The last frames of a segment may still be on their way.
+        self.core.wait_durable(last).wait()?;
+        let mut slice = Slice::default();
+        let mut done: Vec<Arc<Segment>> = Vec::new();
+        let mut freed = 0;
+        while freed < enough && !slice.is_full() {
+            let behind = done.last().map_or(0, |segment| segment.number);
+            let next = || self.core.segments.next_between(behind, active);
+            let begun = self.carrying.take();
+            let Some((segment, mut progress)) =
+                begun.or_else(|| next().map(|segment| (segment, Progress::default())))
+            else {
+                break;
             };
-            let Some(oldest) = self.core.segments.oldest_before(number) else { return Ok(()) };
-            // Its last frames may still be on their way.
-            self.core.wait_durable(last).wait()?;
-            self.carrying = Some((oldest, Progress::default()));
-        }
-        let Some((segment, mut progress)) = self.carrying.take() else { return Ok(()) };
-        self.core.carry_slice(&segment, &mut progress)?;
-        if progress.done {
-            if let Some(retired) = self.core.segments.retire(segment.number) {
-                self.retired.push(retired);
+            if self.core.gather(&segment, &mut progress, &mut slice)? {
+                freed += u64::from(segment.bytes);
+                done.push(segment);
+            } else {
+                self.carrying = Some((segment, progress));
             }
-            return self.supply();
         }
-        self.carrying = Some((segment, progress));
-        Ok(())
+        self.core.carry(slice)?;
+        for segment in done {
+            self.retired.extend(self.core.segments.retire(segment.number));
+        }
+        self.supply()
     }
 
     /// Makes sure that a segment is ready for when the present one is full.

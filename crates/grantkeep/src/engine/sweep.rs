@@ -4,7 +4,8 @@
 use super::core::{Core, count};
 use super::index::Shard;
 use super::place::{Place, SLOTS, Where};
-use super::table::{self, BLOCKS, DEATHS, ROWS, TAGS, TERMS, failed};
+use super::table::filing::Filing;
+use super::table::{self, BLOCKS, DEATHS, ROWS, TAGS, failed};
 use super::window::Window;
 use crate::backend::{Budget, Key, Row, Swept};
 use crate::clock::Timestamp;
@@ -260,17 +261,11 @@ fn remove<'a>(
     transaction: &WriteTransaction,
     gone: impl Iterator<Item = (&'a Ended, Window)>,
 ) -> Result<()> {
-    let mut rows = transaction.open_table(ROWS).map_err(failed)?;
-    let mut deaths = transaction.open_table(DEATHS).map_err(failed)?;
-    let mut terms = transaction.open_table(TERMS).map_err(failed)?;
-    for (Ended { key, row, .. }, window) in gone {
-        rows.remove(key.to_bytes()).map_err(failed)?;
-        deaths.remove(table::death_key(window, key)).map_err(failed)?;
-        for term in row.terms().iter() {
-            terms.remove(table::term_key(term, key)).map_err(failed)?;
-        }
+    let mut filing = Filing::new(transaction)?;
+    for (ended, window) in gone {
+        filing.remove(window, &ended.row)?;
     }
-    Ok(())
+    filing.finish()
 }
 
 /// Files rows anew in the windows in which they die now; answers those.
@@ -280,18 +275,14 @@ fn refile(
     from: Window,
     settled: Timestamp,
 ) -> Result<Vec<Window>> {
-    let mut rows = transaction.open_table(ROWS).map_err(failed)?;
-    let mut deaths = transaction.open_table(DEATHS).map_err(failed)?;
+    let mut filing = Filing::new(transaction)?;
     let mut windows = Vec::with_capacity(extended.len());
-    for Ended { key, row, .. } in extended {
+    for Ended { row, .. } in extended {
         let to = Window::of(row.expires_at(), settled);
-        let value = table::write_filed(to, row);
-        rows.insert(key.to_bytes(), value.as_slice()).map_err(failed)?;
-        deaths.remove(table::death_key(from, key)).map_err(failed)?;
-        let death = table::death_key(to, key);
-        deaths.insert(death, table::entry_check(&death, &[])).map_err(failed)?;
+        filing.put(to, row, Some((from, row.clone())))?;
         windows.push(to);
     }
+    filing.finish()?;
     Ok(windows)
 }
 

@@ -21,9 +21,11 @@ impl Segments {
         self.0.write().push_back(segment);
     }
 
-    /// The oldest segment, if there is one older than `number`.
-    pub(crate) fn oldest_before(&self, number: u64) -> Option<Arc<Segment>> {
-        self.0.read().front().filter(|segment| segment.number < number).cloned()
+    /// The oldest segment behind the one numbered `behind` and before the one numbered `before`.
+    pub(crate) fn next_between(&self, behind: u64, before: u64) -> Option<Arc<Segment>> {
+        let segments = self.0.read();
+        let mut between = segments.iter().filter(|held| behind < held.number);
+        between.next().filter(|held| held.number < before).cloned()
     }
 
     /// Takes the oldest segment out, if it is the one of this number.

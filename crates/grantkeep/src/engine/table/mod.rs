@@ -2,6 +2,7 @@
 
 pub(crate) mod block;
 pub(crate) mod file;
+pub(crate) mod filing;
 
 use super::place::Where;
 use super::window::Window;
@@ -13,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, RwLock};
 use file::TableFile;
 use redb::{Database, ReadOnlyTable, ReadableDatabase as _, TableDefinition, WriteTransaction};
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -25,8 +27,8 @@ const FORMAT: u64 = 1;
 pub(crate) type BlockKey = [u8; Window::BYTES + 5];
 /// A death's key: a window, then the key of a row that is filed by id.
 pub(crate) type DeathKey = [u8; Window::BYTES + Key::BYTES];
-/// A term's key: the term, then the key of a row that carries it.
-pub(crate) type TermKey = [u8; 16 + Key::BYTES];
+/// A term's key: the window its row is filed under, the term, then the row's key.
+pub(crate) type TermKey = [u8; Window::BYTES + 16 + Key::BYTES];
 
 pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 /// Blocks of write-once rows.
@@ -39,7 +41,7 @@ pub(crate) const ROWS: TableDefinition<[u8; Key::BYTES], &[u8]> = TableDefinitio
 /// The revised rows by the window in which they die, or died before they were extended.
 /// The value is the key's check: an entry that is damaged would hide its row.
 pub(crate) const DEATHS: TableDefinition<DeathKey, u64> = TableDefinition::new("deaths");
-/// The revised rows by index term.
+/// The revised rows by window and index term.
 pub(crate) const TERMS: TableDefinition<TermKey, ()> = TableDefinition::new("terms");
 
 const META_FORMAT: &str = "format";
@@ -228,24 +230,32 @@ impl View {
         })
     }
 
-    /// Up to `limit` keys that carry `term`, after `after`.
+    /// Up to `limit` keys that carry `term`, after `after`, in order and each once.
     pub(crate) fn keys(&self, term: Term, after: Option<Key>, limit: usize) -> Result<Vec<Key>> {
+        let damaged = || Error::corrupt(format!("a term in {TABLE_FILE} is damaged"));
         guarded(|| {
-            let first = term_key(term, &after.unwrap_or(Key::MIN));
-            let last = term_key(term, &Key::MAX);
-            let range = self.terms.range(first..=last).map_err(failed)?;
             let mut keys = Vec::new();
-            for entry in range {
-                let (entry, ()) = entry.map(|(key, _)| (key.value(), ())).map_err(failed)?;
-                let key = key_of(&entry)
-                    .ok_or_else(|| Error::corrupt(format!("a term in {TABLE_FILE} is damaged")))?;
-                if Some(key) != after {
-                    keys.push(key);
+            let mut passed = Bound::Unbounded;
+            // From window to window: there are as many as are live.
+            while let Some(entry) =
+                self.terms.range::<TermKey>((passed, Bound::Unbounded)).map_err(failed)?.next()
+            {
+                let found = entry.map_err(failed)?.0.value();
+                let window = found.first_chunk().and_then(|window| Window::from_bytes(*window));
+                let window = window.ok_or_else(damaged)?;
+                let first = term_key(window, term, &after.unwrap_or(Key::MIN));
+                let range = self.terms.range(first..=term_key(window, term, &Key::MAX));
+                // One more: the key `after` may be the first.
+                for entry in range.map_err(failed)?.take(limit + 1) {
+                    let found = entry.map_err(failed)?.0.value();
+                    keys.push(key_of(&found).ok_or_else(damaged)?);
                 }
-                if keys.len() >= limit {
-                    break;
-                }
+                passed = Bound::Excluded(term_key(window, Term([u8::MAX; 16]), &Key::MAX));
             }
+            keys.retain(|key| Some(*key) != after);
+            keys.sort_unstable();
+            keys.dedup();
+            keys.truncate(limit);
             Ok(keys)
         })
     }
@@ -290,8 +300,8 @@ pub(crate) fn death_key(window: Window, key: &Key) -> DeathKey {
     join(&window.to_bytes(), &key.to_bytes())
 }
 
-pub(crate) fn term_key(term: Term, key: &Key) -> TermKey {
-    join(&term.0, &key.to_bytes())
+pub(crate) fn term_key(window: Window, term: Term, key: &Key) -> TermKey {
+    join(&window.to_bytes(), &join::<{ 16 + Key::BYTES }>(&term.0, &key.to_bytes()))
 }
 
 /// The row's key at the end of a death's or a term's key.

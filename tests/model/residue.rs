@@ -11,7 +11,7 @@ const BLOCKS: TableDefinition<[u8; 14], &[u8]> = TableDefinition::new("blocks");
 const TAGS: TableDefinition<[u8; 14], &[u8]> = TableDefinition::new("tags");
 const ROWS: TableDefinition<[u8; 33], &[u8]> = TableDefinition::new("rows");
 const DEATHS: TableDefinition<[u8; 42], u64> = TableDefinition::new("deaths");
-const TERMS: TableDefinition<[u8; 58], ()> = TableDefinition::new("terms");
+const TERMS: TableDefinition<[u8; 66], ()> = TableDefinition::new("terms");
 
 /// How many entries each table of a closed store has.
 #[derive(Debug, Default, PartialEq, Eq)]

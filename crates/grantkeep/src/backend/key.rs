@@ -103,6 +103,14 @@ impl Ord for Key {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Term(pub [u8; 16]);
 
+impl Term {
+    /// The first of all terms.
+    pub(crate) const MIN: Self = Self([0; 16]);
+
+    /// The last of all terms.
+    pub(crate) const MAX: Self = Self([u8::MAX; 16]);
+}
+
 impl fmt::Debug for Term {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, ..] = self.0;

@@ -18,6 +18,7 @@ pub(crate) const RECORD_HEADER_BYTES: usize = 80;
 pub(crate) const TOMBSTONE_BYTES_MAX: usize = RECORD_HEADER_BYTES + 2 * 16;
 
 const TOMBSTONE: u8 = 1;
+const FIRST: u8 = 2;
 
 /// Which write a row is the result of: opaque, larger for later writes of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,7 +48,7 @@ pub struct NewRow {
 ///     16      8  expires_at, milliseconds since the Unix epoch
 ///     24     16  op
 ///     40      1  kind
-///     41      1  flags: 1 = tombstone
+///     41      1  flags: 1 = tombstone, 2 = nothing was stored under the key before
 ///     42      1  number of terms, 0 to 2
 ///     43      1  zero
 ///     44      4  length of the value
@@ -65,7 +66,7 @@ impl Row {
     /// [`ErrorKind::Limit`](crate::ErrorKind::Limit) if the value is too long.
     pub fn new(key: Key, row: &NewRow, version: Version, op: Op) -> Result<Self> {
         Self::encode(key, 0, row.expires_at, row.terms, &row.value, op).map(|mut new| {
-            new.set_version(version);
+            new.set_version(version, false);
             new
         })
     }
@@ -102,16 +103,24 @@ impl Row {
         Ok(Self(record.into()))
     }
 
-    /// Gives a record that is not shared yet its version, and with it its check.
-    pub(crate) fn set_version(&mut self, version: Version) {
-        let check = check(&self.0, version);
-        if let Some(bytes) = Arc::get_mut(&mut self.0)
-            && let Some(head) = bytes.first_chunk_mut::<16>()
-        {
+    /// Gives a record that is not shared yet its version, and with it its check, and notes
+    /// whether it is the first under its key.
+    pub(crate) fn set_version(&mut self, version: Version, first: bool) {
+        let Some(bytes) = Arc::get_mut(&mut self.0) else { return };
+        if let Some(flags) = bytes.get_mut(41).filter(|_| first) {
+            *flags |= FIRST;
+        }
+        let check = check(bytes, version);
+        if let Some(head) = bytes.first_chunk_mut::<16>() {
             let (check_bytes, version_bytes) = head.split_at_mut(8);
             check_bytes.copy_from_slice(&check.to_le_bytes());
             version_bytes.copy_from_slice(&version.0.to_le_bytes());
         }
+    }
+
+    /// True if nothing was stored under the key when the row was put: the table has no version.
+    pub(crate) fn is_first(&self) -> bool {
+        self.0.get(41).is_some_and(|flags| flags & FIRST != 0)
     }
 
     /// Reads the record that `bytes` start with; `None` unless it is whole and its check holds.

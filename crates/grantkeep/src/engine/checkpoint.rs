@@ -1,23 +1,18 @@
 //! Carrying rows from the log's oldest segment into the table, so that the segment can be used
 //! again. Rows that were replaced, deleted, or have died in the log cost nothing.
 
-use super::core::{Core, count};
+use super::core::{Core, Struck, count};
 use super::log::replay::FrameReader;
 use super::log::segment::{SEGMENT_DATA, Segment};
 use super::place::{Place, Where};
 use super::table::block::BlockBuilder;
 use super::table::filing::Filing;
-use super::table::{self, BLOCKS, BlockKey, TAGS, failed};
+use super::table::{self, BLOCKS, BlockKey, TAGS, failed, tags};
 use super::window::Window;
 use crate::backend::{Key, Row};
 use crate::error::Result;
 use redb::{ReadableTable as _, WriteTransaction};
 use std::collections::BTreeMap;
-
-/// Frames that one table commit carries at most, in bytes: a longer one would hold up the log's
-/// syncs, a shorter one pays for more of its own, since rows that are filed by key touch a page
-/// each.
-const SLICE_BYTES: u32 = 8 << 20;
 
 /// How far a segment was looked through.
 #[derive(Debug)]
@@ -36,14 +31,20 @@ impl Default for Progress {
 pub(crate) struct Slice {
     current: Vec<Current>,
     dead: Vec<Dead>,
-    bytes: u32,
+    bytes: u64,
+    bytes_max: u64,
     /// The last commit that was looked at.
     through: Option<u64>,
 }
 
 impl Slice {
+    /// An empty slice that is full after about `bytes_max` bytes of frames.
+    pub(crate) fn new(bytes_max: u64) -> Self {
+        Self { bytes_max, ..Self::default() }
+    }
+
     pub(crate) fn is_full(&self) -> bool {
-        self.bytes >= SLICE_BYTES
+        self.bytes >= self.bytes_max
     }
 }
 
@@ -85,7 +86,7 @@ impl Core {
         let mut reader = FrameReader::new(segment, progress.offset);
         while !slice.is_full() {
             let Some((offset, frame)) = reader.next()? else { return Ok(true) };
-            slice.bytes += reader.offset() - offset;
+            slice.bytes += u64::from(reader.offset() - offset);
             slice.through = Some(frame.header.sequence);
             for (at, row) in frame.records {
                 let at = offset.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
@@ -104,9 +105,14 @@ impl Core {
         let Slice { mut current, dead, through, .. } = slice;
         let carried = current.len() as u64;
         let settled = self.time.settled();
+        self.note_aliases(&current)?;
+        let struck = std::mem::take(&mut *self.struck.lock());
         let moves = self.table.write(|transaction| {
-            let mut moves = write_blocks(transaction, &mut current)?;
-            moves.extend(self.write_filed(transaction, current)?);
+            let mut filing = Filing::new(transaction, through.unwrap_or(0))?;
+            let mut moves = write_blocks(transaction, &mut filing, &mut current)?;
+            moves.extend(self.write_filed(&mut filing, current)?);
+            filing.finish()?;
+            strike(transaction, struck)?;
             if let Some(through) = through {
                 table::set_carried(transaction, through)?;
             }
@@ -150,12 +156,7 @@ impl Core {
 
     /// Writes the revised rows in place. A row that is filed under a window which has not ended
     /// stays filed there, even if it dies later now: it is filed anew when that window ends.
-    fn write_filed(
-        &self,
-        transaction: &WriteTransaction,
-        current: Vec<Current>,
-    ) -> Result<Vec<Move>> {
-        let mut filing = Filing::new(transaction)?;
+    fn write_filed(&self, filing: &mut Filing<'_>, current: Vec<Current>) -> Result<Vec<Move>> {
         let mut current = current;
         current.sort_unstable_by_key(|row| row.row.key());
         let settled = self.time.settled();
@@ -163,10 +164,10 @@ impl Core {
         for row in current {
             let key = row.row.key();
             let before = filing.filed(&key)?;
-            let filed = before.as_ref().map(|(window, _)| *window);
+            let filed = before.as_ref().map(|before| before.window);
             if row.gone {
-                if let Some((window, before)) = &before {
-                    filing.remove(*window, before)?;
+                if let Some(before) = &before {
+                    filing.remove(before)?;
                 }
                 let from = row.from;
                 moves.push(Move { row, to: from, filed });
@@ -175,11 +176,10 @@ impl Core {
             let keep =
                 filed.filter(|filed| filed.end() > settled && filed.turn() <= row.window.turn());
             let window = keep.unwrap_or(row.window);
-            filing.put(window, &row.row, before)?;
+            filing.put(window, &row.row, before.as_ref())?;
             let slot = self.slot_of(window)?;
             moves.push(Move { row, to: Place::new(slot, Where::ById), filed });
         }
-        filing.finish()?;
         Ok(moves)
     }
 
@@ -210,6 +210,10 @@ impl Core {
                 }
                 moved
             });
+            if moved == Some(false) {
+                // Replaced while it was carried: nobody else knows of the copy in the block.
+                self.strike_later(to);
+            }
             let recounted = !row.row.is_tombstone() && (deleted || to.slot() != row.from.slot());
             if moved == Some(true) && recounted {
                 counts.push((row.from, Some(to).filter(|_| !deleted), key));
@@ -240,6 +244,27 @@ impl Core {
             writer.windows.remove(from.slot(), key.kind);
             if let Some(to) = to {
                 writer.windows.add(to.slot(), key.kind);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes away the entries of older versions in blocks that the last open found beside rows that
+    /// are carried now, and has them struck out: a deletion must not be outlived by what it deletes.
+    fn note_aliases(&self, current: &[Current]) -> Result<()> {
+        for row in current {
+            let key = row.row.key();
+            if !self.aliases.lock().contains(&self.index.hash(&key)) {
+                continue;
+            }
+            let block = |place: &Place| matches!(place.at(), Where::Block { .. });
+            let blocks =
+                self.index.read(row.tag, |shard| shard.places(row.tag).filter(block).collect());
+            for alias in self.places_of(&key, blocks.unwrap_or_default())? {
+                if self.index.change(row.tag, |shard| shard.remove(row.tag, alias)) == Some(true) {
+                    self.strike_later(alias);
+                    self.writer.lock().windows.remove(alias.slot(), key.kind);
+                }
             }
         }
         Ok(())
@@ -283,12 +308,17 @@ impl Core {
     }
 }
 
-/// Appends the write-once rows in blocks at the right edge of their windows, and leaves the
-/// others.
-fn write_blocks(transaction: &WriteTransaction, current: &mut Vec<Current>) -> Result<Vec<Move>> {
+/// Appends write-once rows in blocks at the right edge of their windows, revised ones as well the
+/// first time that they are carried, and leaves the others.
+fn write_blocks(
+    transaction: &WriteTransaction,
+    filing: &mut Filing<'_>,
+    current: &mut Vec<Current>,
+) -> Result<Vec<Move>> {
     let mut by_window: BTreeMap<Window, Vec<Current>> = BTreeMap::new();
-    let (filed, blocked) =
-        current.drain(..).partition::<Vec<_>, _>(|row| row.row.key().kind.is_revised());
+    let by_id =
+        |row: &Current| row.row.key().kind.is_revised() && (row.gone || !row.row.is_first());
+    let (filed, blocked) = current.drain(..).partition::<Vec<_>, _>(by_id);
     *current = filed;
     for row in blocked {
         by_window.entry(row.window).or_default().push(row);
@@ -302,6 +332,7 @@ fn write_blocks(transaction: &WriteTransaction, current: &mut Vec<Current>) -> R
         let mut waiting = Vec::new();
         let mut rows = rows.into_iter().peekable();
         while let Some(row) = rows.next() {
+            filing.list(window, &row.row);
             builder.push(row.row.clone());
             waiting.push(row);
             if rows.peek().is_some_and(|next| !builder.is_full_for(&next.row)) {
@@ -310,7 +341,8 @@ fn write_blocks(transaction: &WriteTransaction, current: &mut Vec<Current>) -> R
             let Some(block) = builder.finish() else { continue };
             let key = table::block_key(window, number);
             blocks.insert(key, block.as_slice()).map_err(failed)?;
-            tags.insert(key, tags_of(&key, &waiting).as_slice()).map_err(failed)?;
+            let rows = waiting.iter().map(|row: &Current| (row.tag, row.row.key().kind));
+            tags.insert(key, tags::encode(&key, rows).as_slice()).map_err(failed)?;
             for (at, row) in waiting.drain(..).enumerate() {
                 let at = Where::Block { block: number, row: u16::try_from(at).unwrap_or(0) };
                 let place = Place::new(row.from.slot(), at);
@@ -331,14 +363,22 @@ fn next_block(tags: &redb::Table<'_, BlockKey, &[u8]>, window: Window) -> Result
     Ok(newest.map_or(0, |(_, number)| number + 1))
 }
 
-/// Nine bytes a row, and their check: what an open reads instead of the rows.
-fn tags_of(key: &BlockKey, rows: &[Current]) -> Vec<u8> {
-    let mut tags = Vec::with_capacity(9 * rows.len() + 8);
-    for row in rows {
-        tags.extend_from_slice(&row.tag.to_le_bytes());
-        tags.push(row.row.key().kind.as_byte());
+/// Strikes replaced rows out of the tags of their blocks, so that no open finds them.
+fn strike(transaction: &WriteTransaction, struck: Vec<Struck>) -> Result<()> {
+    let mut by_block: BTreeMap<BlockKey, Vec<u16>> = BTreeMap::new();
+    for Struck { window, block, row } in struck {
+        by_block.entry(table::block_key(window, block)).or_default().push(row);
     }
-    let check = table::entry_check(key, &tags);
-    tags.extend_from_slice(&check.to_le_bytes());
-    tags
+    let mut tags = transaction.open_table(TAGS).map_err(failed)?;
+    for (key, rows) in by_block {
+        let value = {
+            let value = tags.get(key).map_err(failed)?;
+            value.map(|value| tags::strike(&key, value.value(), &rows).ok_or_else(tags::damaged))
+        };
+        // Without a value the window was cut meanwhile.
+        if let Some(value) = value.transpose()? {
+            tags.insert(key, value.as_slice()).map_err(failed)?;
+        }
+    }
+    Ok(())
 }

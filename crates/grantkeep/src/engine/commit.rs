@@ -200,7 +200,7 @@ impl Core {
         }
         let version = Version(writer.next_sequence);
         for write in &mut rows {
-            write.row.set_version(version);
+            write.row.set_version(version, write.prior.row.is_none());
         }
         let number = writer.segment.number;
         let mut offsets = Vec::with_capacity(rows.len());

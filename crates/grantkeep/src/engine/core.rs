@@ -5,9 +5,11 @@ use super::keeper::Work;
 use super::latency::Latencies;
 use super::log::Segments;
 use super::options::Options;
+use super::place::{Place, Where};
 use super::signal::Signal;
 use super::space::Space;
 use super::table::Table;
+use super::window::Window;
 use super::windows::Slots;
 use super::writer::{Mode, Writer};
 use crate::backend::{Key, Term};
@@ -47,12 +49,22 @@ pub(crate) struct Core {
     /// Hashes of keys that the last open found in the log, and under their tag one row in the
     /// table, so that carrying or replacing them tidies up.
     pub(crate) aliases: Mutex<HashSet<u64>>,
+    /// Rows in blocks that were replaced since the last table commit, to be struck out by the next.
+    pub(crate) struck: Mutex<Vec<Struck>>,
     pub(crate) table: Table,
     /// Wakes the keeper.
     pub(crate) keeper: Sender<Work>,
     pub(crate) commit_latencies: Latencies,
     pub(crate) counters: Counters,
     pub(crate) open_took: Duration,
+}
+
+/// A row in a block that a later version has replaced.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Struck {
+    pub(crate) window: Window,
+    pub(crate) block: u64,
+    pub(crate) row: u16,
 }
 
 /// Counts since the store was opened.
@@ -91,6 +103,16 @@ impl Core {
             ErrorKind::Unknown,
             format!("the change may or may not have happened ({why}): open the store and look"),
         )
+    }
+
+    /// Notes that the row at `place` was replaced, so that the next table commit strikes it out: an
+    /// open does not find it any more, even once what replaced it is gone.
+    pub(crate) fn strike_later(&self, place: Place) {
+        if let (Where::Block { block, row }, Some(window)) =
+            (place.at(), self.slots.window(place.slot()))
+        {
+            self.struck.lock().push(Struck { window, block, row });
+        }
     }
 
     /// Waits until everything up to `sequence` is durable and visible.

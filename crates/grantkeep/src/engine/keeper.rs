@@ -27,6 +27,11 @@ const NOTE_TIME_S: u64 = 60;
 const KEEPER_NICE: i32 = 10;
 /// Segments kept for reuse beyond the one that is ready.
 const RETIRED_MAX: usize = 4;
+/// Frames that one table commit carries at most, in bytes: a longer one would hold up the log's
+/// syncs, a shorter one pays for more of its own, since rows that are filed by key touch a page
+/// each.
+const SLICE_BYTES: u64 = 8 << 20;
+const SLICE_BYTES_MIN: u64 = 256 << 10;
 /// What a checkpoint frees beyond what is over the log's budget.
 const SURPLUS_BYTES: u64 = 8 << 20;
 
@@ -164,7 +169,7 @@ impl Keeper {
         };
         // The last frames of a segment may still be on their way.
         self.core.wait_durable(last).wait()?;
-        let mut slice = Slice::default();
+        let mut slice = Slice::new(self.slice_bytes());
         let mut done: Vec<Arc<Segment>> = Vec::new();
         let mut freed = 0;
         while freed < enough && !slice.is_full() {
@@ -188,6 +193,16 @@ impl Keeper {
             self.retired.extend(self.core.segments.retire(segment.number));
         }
         self.supply()
+    }
+
+    /// Frames that one table commit carries, in bytes: what the table grows by must fit in the
+    /// reserve if the disk turns out to be full, and in what is left of it once it is.
+    fn slice_bytes(&self) -> u64 {
+        match self.core.options.reserve_bytes {
+            _ if self.core.space.is_full() => SLICE_BYTES_MIN,
+            0 => SLICE_BYTES,
+            reserve => (reserve / 2).clamp(SLICE_BYTES_MIN, SLICE_BYTES),
+        }
     }
 
     /// Makes sure that a segment is ready for when the present one is full.

@@ -3,7 +3,7 @@
 
 use super::core::{Core, count};
 use super::index::Shard;
-use super::place::Place;
+use super::place::{Place, Where};
 use super::writer::{Group, Item, Mode};
 use crate::backend::Row;
 use crate::error::Result;
@@ -138,7 +138,10 @@ fn publish_batch(core: &Core, items: &[Item], replaced: &mut Vec<Replaced>) -> R
         let before = publish_item(core, shard, item)?;
         replaced.push(before);
         // Terms are noted under the shard's lock, where whoever drops them looks first.
-        let fresh = before.is_none() || item.prior.as_ref().is_none_or(Row::is_tombstone);
+        // What was carried in a block has its terms under that block's window only.
+        let in_block = |place: Place| matches!(place.at(), Where::Block { .. });
+        let fresh =
+            before.is_none_or(in_block) || item.prior.as_ref().is_none_or(Row::is_tombstone);
         let terms = item.row.terms();
         if fresh && !item.row.is_tombstone() && !terms.is_empty() {
             let key = item.row.key();
@@ -159,6 +162,7 @@ fn publish_item(core: &Core, shard: &mut Shard, item: &Item) -> Result<Replaced>
         before = core.places_of(&key, before)?;
         core.aliases.lock().remove(&core.index.hash(&key));
     }
+    before.iter().for_each(|place| core.strike_later(*place));
     match before.split_first() {
         None => shard.insert(tag, item.place),
         Some((first, others)) => {

@@ -3,6 +3,7 @@
 use super::core::Core;
 use super::index::Shard;
 use super::place::{Place, Slot, Where};
+use super::table::Filed;
 use super::window::Window;
 use crate::backend::{Key, PAGE_ROWS_MAX, Page, Row, Term};
 use crate::error::{Error, Result};
@@ -111,7 +112,9 @@ impl Core {
         if places.is_empty() {
             return Ok(None);
         }
-        let Some((filed, row)) = self.table.view()?.filed(key)? else { return Ok(None) };
+        let Some(Filed { window: filed, row, .. }) = self.table.view()?.filed(key)? else {
+            return Ok(None);
+        };
         let window = |place: &Place| self.slots.window(place.slot());
         let own = places.iter().find(|place| window(place) == Some(filed));
         let last = || places.iter().max_by_key(|place| window(place).map(Window::turn));
@@ -161,8 +164,8 @@ impl Core {
         if !ours.is_empty() && !self.aliases.lock().contains(&self.index.hash(key)) {
             return Ok(ours);
         }
-        if let Some((filed, _)) = self.table.view()?.filed(key)? {
-            let own = |place: &&Place| self.slots.window(place.slot()) == Some(filed);
+        if let Some(filed) = self.table.view()?.filed(key)? {
+            let own = |place: &&Place| self.slots.window(place.slot()) == Some(filed.window);
             ours.extend(by_id.iter().find(own));
         }
         Ok(ours)

@@ -8,6 +8,7 @@ mod index;
 mod keeper;
 mod latency;
 mod live;
+mod load;
 mod lock;
 mod log;
 mod logger;

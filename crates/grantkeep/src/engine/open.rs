@@ -1,34 +1,26 @@
 //! Opening a store: lock, believe nothing cached, read the table's index, replay the log.
 
 use super::core::{Core, Counters};
-use super::index::Index;
 use super::keeper::{Keeper, Work};
 use super::latency::Latencies;
+use super::load::Loading;
 use super::lock::{LOCK_FILE, Lock};
 use super::log::Segments;
-use super::log::frame::Frame;
 use super::log::plan::Planner;
 use super::log::replay;
 use super::log::segment::Segment;
 use super::options::{KeySource, Options};
-use super::place::{Place, Where};
 use super::signal::Signal;
 use super::space::Space;
-use super::table::{self, DEATHS, Meta, TABLE_FILE, TAGS, Table, failed};
-use super::window::Window;
-use super::windows::{Slots, Windows};
+use super::table::{Meta, TABLE_FILE, Table};
 use super::writer::{Group, Mode, Writer};
 use super::{Embedded, Threads, logger};
-use crate::backend::{Key, Kind, Term, record};
-use crate::clock::Timestamp;
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::{KEYRING_FILE, Keyring, random};
 use crate::sync::{Arc, Condvar, Mutex, thread};
 use crate::timekeeper::Timekeeper;
 use hashbrown::HashTable;
-use redb::ReadableTableMetadata as _;
-use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::time::Instant;
 
@@ -55,24 +47,7 @@ pub(crate) fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> 
     lock.mark_open().map_err(|cause| Error::file("mark", dir.join(LOCK_FILE).display(), cause))?;
     space.take().map_err(|cause| Error::file("take the reserve in", dir.display(), cause))?;
 
-    let slots = Arc::new(Slots::new());
-    let seed = record::u64_at(&meta.store, 0).unwrap_or(0);
-    let mut loading = Loading {
-        index: Index::new(seed, options.live_set_bytes, options.tag_bits),
-        windows: Windows::new(Arc::clone(&slots)),
-        young_terms: BTreeSet::new(),
-        aliases: HashSet::new(),
-        shared: HashSet::new(),
-        resolved: HashSet::new(),
-        high_water: meta.high_water,
-        slots: Arc::clone(&slots),
-        log: Segments::default(),
-        needed: BTreeSet::new(),
-        in_table: BTreeSet::new(),
-    };
-    for segment in &segments {
-        loading.log.push(Arc::clone(segment));
-    }
+    let mut loading = Loading::new(&options, &meta, &segments);
     loading.read_table(&table)?;
     let end = replay::replay(&segments, meta.carried, |segment, offset, frame| {
         loading.replay(&table, segment, offset, frame)
@@ -123,11 +98,12 @@ pub(crate) fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> 
         work: Condvar::new(),
         durable: Signal::new(end.sequence),
         supplied: Signal::new(0),
-        slots,
+        slots: loading.slots,
         index: loading.index,
         segments: held,
         young_terms: Mutex::new(loading.young_terms),
         aliases: Mutex::new(loading.aliases),
+        struck: Mutex::new(loading.struck),
         table,
         keeper: sender,
         commit_latencies: Latencies::new(),
@@ -294,185 +270,6 @@ fn is_segment(name: &str) -> bool {
 
 fn name_ends(name: &str, extension: &str) -> bool {
     Path::new(name).extension().is_some_and(|own| own == extension)
-}
-
-/// What an open fills before anybody else sees it.
-struct Loading {
-    index: Index,
-    windows: Windows,
-    young_terms: BTreeSet<(Term, Key)>,
-    aliases: HashSet<u64>,
-    /// Tags that several rows of the table have.
-    shared: HashSet<u64>,
-    /// Hashes of keys with such a tag whose rows in the table the log has replaced.
-    resolved: HashSet<u64>,
-    high_water: Timestamp,
-    slots: Arc<Slots>,
-    log: Segments,
-    /// The numbers of the segments with frames that are not carried.
-    needed: BTreeSet<u64>,
-    /// The windows that the table holds something of.
-    in_table: BTreeSet<Window>,
-}
-
-impl Loading {
-    /// Reads the tags of the blocks and the deaths of the revised rows: not the rows.
-    fn read_table(&mut self, table: &Table) -> Result<()> {
-        let damaged = || Error::corrupt(format!("an index entry in {TABLE_FILE} is damaged"));
-        table.read(|transaction| {
-            let tags = transaction.open_table(TAGS).map_err(failed)?;
-            let mut left = tags.len().map_err(failed)?;
-            for entry in tags.range::<table::BlockKey>(..).map_err(failed)? {
-                let (key, value) = entry.map_err(failed)?;
-                let (key, value) = (key.value(), value.value());
-                let (rows, check) = value.split_last_chunk().ok_or_else(damaged)?;
-                if u64::from_le_bytes(*check) != table::entry_check(&key, rows) {
-                    return Err(damaged());
-                }
-                left = left.checked_sub(1).ok_or_else(damaged)?;
-                let (window, block) = table::read_block_key(&key).ok_or_else(damaged)?;
-                let slot = self.windows.slot(window)?;
-                self.in_table.insert(window);
-                if window.end() <= self.high_water {
-                    // Dead for good, and what was said of its rows since may be swept already.
-                    continue;
-                }
-                for (at, row) in rows.chunks(9).enumerate() {
-                    let row: &[u8; 9] = row.try_into().map_err(|_| damaged())?;
-                    let [a, b, c, d, e, f, g, h, kind] = *row;
-                    let tag = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-                    let row = u16::try_from(at).map_err(|_| damaged())?;
-                    let place = Place::new(slot, Where::Block { block, row });
-                    self.add(tag, place, Kind::from_byte(kind));
-                }
-            }
-            let deaths = transaction.open_table(DEATHS).map_err(failed)?;
-            left = left.checked_add(deaths.len().map_err(failed)?).ok_or_else(damaged)?;
-            for entry in deaths.range::<table::DeathKey>(..).map_err(failed)? {
-                let (death, check) = entry.map_err(failed)?;
-                let death = death.value();
-                if check.value() != table::entry_check(&death, &[]) {
-                    return Err(damaged());
-                }
-                left = left.checked_sub(1).ok_or_else(damaged)?;
-                let key = table::key_of(&death).ok_or_else(damaged)?;
-                let window = table::window_of(&death).ok_or_else(damaged)?;
-                let slot = self.windows.slot(window)?;
-                self.in_table.insert(window);
-                self.add(self.index.tag(&key), Place::new(slot, Where::ById), key.kind);
-            }
-            // A damaged inner page loses all entries below it.
-            if left == 0 { Ok(()) } else { Err(damaged()) }
-        })
-    }
-
-    fn add(&mut self, tag: u64, place: Place, kind: Kind) {
-        let met = self.index.change(tag, |shard| {
-            let met = shard.places(tag).next().is_some();
-            shard.insert(tag, place);
-            met
-        });
-        if met == Some(true) {
-            self.shared.insert(tag);
-        }
-        self.windows.add(place.slot(), kind);
-    }
-
-    /// Puts a frame of the log into the index. Rows that have died are put there as well: they
-    /// stand before older versions in the table until both are swept.
-    fn replay(
-        &mut self,
-        table: &Table,
-        segment: &Segment,
-        offset: u32,
-        frame: Frame,
-    ) -> Result<()> {
-        self.high_water = self.high_water.max(frame.header.settled);
-        self.needed.insert(segment.number);
-        for (at, row) in frame.records {
-            let key = row.key();
-            let tag = self.index.tag(&key);
-            let before: Vec<Place> =
-                self.index.read(tag, |shard| shard.places(tag).collect()).unwrap_or_default();
-            // As in a commit: never under a window swept earlier than that of the version before.
-            let windows = before.iter().filter_map(|place| self.slots.window(place.slot()));
-            let own = Window::of(row.expires_at(), frame.header.settled);
-            let window = windows.chain([own]).max_by_key(|window| window.turn()).unwrap_or(own);
-            if self.windows.is_crowded_for(window) {
-                self.forget_ended(frame.header.settled);
-            }
-            let slot = self.windows.slot(window)?;
-            let at = offset.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
-            self.supersede(table, tag, &key, before)?;
-            let place = Place::in_log(slot, segment.number, at);
-            self.index.change(tag, |shard| shard.insert(tag, place));
-            if !row.is_tombstone() {
-                self.windows.add(slot, key.kind);
-                self.young_terms.extend(row.terms().iter().map(|term| (term, key)));
-            }
-        }
-        Ok(())
-    }
-
-    /// Forgets the windows that had ended by `settled`: a long log of short lifetimes has more
-    /// windows than live at any one time. What the table holds of a window is still to be cut, so
-    /// those stay.
-    fn forget_ended(&mut self, settled: Timestamp) {
-        let ended: Vec<Window> = self
-            .windows
-            .live()
-            .filter(|window| window.end() <= settled && !self.in_table.contains(window))
-            .collect();
-        for window in ended {
-            self.windows.kill(window);
-        }
-        let dead = self.windows.dead();
-        self.index.forget(|slot| dead.binary_search(&slot).is_ok());
-        self.windows.forget(&dead);
-    }
-
-    /// Takes away the entry of an older version in the log. One in the table is left until the
-    /// row is carried or written again: to look at it now would cost a read for each family that
-    /// was rotated since the last checkpoint; where tags meet, there is no other way.
-    fn supersede(&mut self, table: &Table, tag: u64, key: &Key, before: Vec<Place>) -> Result<()> {
-        // Two keys under one window have the same place by id: only one of them is the key's own.
-        let first = self.shared.contains(&tag) && self.resolved.insert(self.index.hash(key));
-        let mut by_id = first;
-        for place in before {
-            let Where::Log { segment, offset } = place.at() else {
-                if !self.shared.contains(&tag) {
-                    self.aliases.insert(self.index.hash(key));
-                } else if first
-                    && (by_id || place.at() != Where::ById)
-                    && self.is_own(table, key, place)?
-                {
-                    by_id &= place.at() != Where::ById;
-                    self.index.change(tag, |shard| shard.remove(tag, place));
-                    self.windows.remove(place.slot(), key.kind);
-                }
-                continue;
-            };
-            if let Some(row) = self.log.row(segment, offset)?.filter(|row| row.key() == *key) {
-                self.index.change(tag, |shard| shard.remove(tag, place));
-                if !row.is_tombstone() {
-                    self.windows.remove(place.slot(), key.kind);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Loading {
-    /// True if a place in the table is that of `key`.
-    fn is_own(&self, table: &Table, key: &Key, place: Place) -> Result<bool> {
-        let Some(window) = self.slots.window(place.slot()) else { return Ok(false) };
-        if place.at() == Where::ById {
-            return Ok(table.view()?.filed(key)?.is_some_and(|(filed, _)| filed == window));
-        }
-        let row = table.view()?.row(key, window, place.at())?;
-        Ok(row.is_some_and(|row| row.key() == *key))
-    }
 }
 
 fn start(

@@ -5,18 +5,23 @@ use super::core::{Core, count};
 use super::index::Shard;
 use super::place::{Place, SLOTS, Where};
 use super::table::filing::Filing;
-use super::table::{self, BLOCKS, DEATHS, ROWS, TAGS, failed};
+use super::table::{self, BLOCKS, DEATHS, Filed, ROWS, TAGS, TERMS, failed};
 use super::window::Window;
-use crate::backend::{Budget, Key, Row, Swept};
+use crate::backend::{Budget, Key, Swept, Term};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::sync::Ordering;
 use crate::wait::Wait as _;
-use redb::{ReadableTable as _, WriteTransaction};
+use redb::ReadableTable as _;
+use std::ops::RangeInclusive;
 
 /// Revised rows, or blocks, that one table commit handles at most.
 const SLICE_ROWS: usize = 2_000;
 const SLICE_BLOCKS: usize = 1_000;
+const SLICE_TERMS: usize = 50_000;
+
+/// The batch of terms that belong to rows which were filed anew.
+const REFILED: u64 = 0;
 
 /// The index is searched for entries of dead windows once they are this part of it, so that the
 /// search costs each of them a fixed number of looks.
@@ -25,7 +30,7 @@ const DEAD_PART: u64 = 16;
 /// A revised row whose window has ended: what the table holds of it.
 struct Ended {
     key: Key,
-    row: Row,
+    filed: Filed,
     /// True if the log has a later version.
     replaced: bool,
 }
@@ -80,8 +85,8 @@ impl Core {
                 let (death, _) = entry.map_err(failed)?;
                 let key = table::key_of(&death.value()).ok_or_else(damaged)?;
                 let value = rows.get(key.to_bytes()).map_err(failed)?.ok_or_else(damaged)?;
-                let (_, row) = table::read_filed(&key, value.value())?;
-                ended.push(Ended { key, row, replaced: false });
+                let filed = table::read_filed(&key, value.value())?;
+                ended.push(Ended { key, filed, replaced: false });
             }
             Ok(ended)
         })?;
@@ -92,20 +97,25 @@ impl Core {
         let (mut extended, mut gone) = (Vec::new(), Vec::new());
         for mut ended in ended {
             ended.replaced = self.is_replaced(&ended.key)?;
-            let later = ended.row.expires_at() >= window.end().max(settled);
+            let later = ended.filed.row.expires_at() >= window.end().max(settled);
             // A version that the log has replaced must not outlive the one that did (P2).
             let stays = later && !ended.replaced;
             if stays { &mut extended } else { &mut gone }.push(ended);
         }
         let removed = self.unindex(&gone, window);
         let refiled = self.table.write(|transaction| {
-            remove(transaction, gone.iter().map(|ended| (ended, window)))?;
-            refile(transaction, &extended, window, settled)
+            let mut filing = Filing::new(transaction, REFILED)?;
+            for ended in &gone {
+                filing.remove_ended(&ended.filed)?;
+            }
+            let refiled = refile(&mut filing, &extended, settled)?;
+            filing.finish()?;
+            Ok(refiled)
         })?;
         let mut replaced = Vec::new();
-        for (ended, to) in extended.into_iter().zip(refiled) {
-            if !self.move_filed(&ended.key, window, to)? {
-                replaced.push((ended, to));
+        for (ended, refiled) in extended.into_iter().zip(refiled) {
+            if !self.move_filed(&ended.key, window, refiled.window)? {
+                replaced.push(refiled);
             }
         }
         self.remove_replaced(&replaced)?;
@@ -116,7 +126,7 @@ impl Core {
     /// an entry without its row.
     fn unindex(&self, gone: &[Ended], window: Window) -> u64 {
         let mut removed = Vec::with_capacity(gone.len());
-        for Ended { key, row, replaced } in gone {
+        for Ended { key, filed: Filed { row, .. }, replaced } in gone {
             let tag = self.index.tag(key);
             let place = self.index.change(tag, |shard| {
                 let filed = shard.places(tag).find(|place| self.filed_under(*place, window));
@@ -144,17 +154,22 @@ impl Core {
     }
 
     /// Takes out of the table what was replaced by the log while it was filed anew.
-    fn remove_replaced(&self, replaced: &[(Ended, Window)]) -> Result<()> {
+    fn remove_replaced(&self, replaced: &[Filed]) -> Result<()> {
         if replaced.is_empty() {
             return Ok(());
         }
         let last = self.writer.lock().next_sequence - 1;
         self.wait_durable(last).wait()?;
-        for (Ended { key, row, .. }, _) in replaced {
-            self.young_terms.lock().extend(row.terms().iter().map(|term| (term, *key)));
+        for Filed { row, .. } in replaced {
+            let key = row.key();
+            self.young_terms.lock().extend(row.terms().iter().map(|term| (term, key)));
         }
         self.table.write(|transaction| {
-            remove(transaction, replaced.iter().map(|(ended, to)| (ended, *to)))
+            let mut filing = Filing::new(transaction, REFILED)?;
+            for filed in replaced {
+                filing.remove(filed)?;
+            }
+            filing.finish()
         })
     }
 
@@ -196,7 +211,7 @@ impl Core {
             .index
             .read(tag, |shard| shard.places(tag).filter(live).collect())
             .unwrap_or_default();
-        for place in places.into_iter().filter(|place| place.at() != Where::ById) {
+        for place in places.into_iter().filter(|place| matches!(place.at(), Where::Log { .. })) {
             if self.row_at(key, place)?.is_some_and(|row| row.key() == *key) {
                 return Ok(true);
             }
@@ -208,33 +223,36 @@ impl Core {
         place.at() == Where::ById && self.slots.window(place.slot()) == Some(window)
     }
 
-    /// Cuts the blocks of a window, unread, as one range of keys.
+    /// Cuts the blocks of a window, and the terms of its rows, unread, as ranges of keys.
     fn cut_blocks(&self, window: Window, settled: Timestamp) -> Result<()> {
-        let range = || table::block_key(window, 0)..=table::block_key(window, u64::MAX);
-        loop {
-            let numbers = self.table.read(|transaction| {
-                let tags = transaction.open_table(TAGS).map_err(failed)?;
-                let mut keys = tags.range(range()).map_err(failed)?;
-                let first = keys.next().transpose().map_err(failed)?;
-                Ok(first.is_some().then(|| 1 + keys.take(SLICE_BLOCKS).count()))
-            })?;
-            let Some(blocks) = numbers else { return Ok(()) };
-            self.table.write(|transaction| {
+        let (blocks_from, blocks_to) =
+            (table::block_key(window, 0), table::block_key(window, u64::MAX));
+        let terms_from = table::term_key(window, 0, Term::MIN, &Key::MIN);
+        let terms_to = table::term_key(window, u64::MAX, Term::MAX, &Key::MAX);
+        let holds_any = self.table.read(|transaction| {
+            let tags = transaction.open_table(TAGS).map_err(failed)?;
+            let terms = transaction.open_table(TERMS).map_err(failed)?;
+            let blocks = tags.range(blocks_from..=blocks_to).map_err(failed)?.next().is_some();
+            Ok(blocks || terms.range(terms_from..=terms_to).map_err(failed)?.next().is_some())
+        })?;
+        let mut more = holds_any;
+        while more {
+            more = self.table.write(|transaction| {
                 let mut tags = transaction.open_table(TAGS).map_err(failed)?;
-                let last = match tags.range(range()).map_err(failed)?.nth(SLICE_BLOCKS - 1) {
-                    Some(entry) => entry.map_err(failed)?.0.value(),
-                    None => table::block_key(window, u64::MAX),
-                };
-                let slice = || table::block_key(window, 0)..=last;
-                tags.retain_in(slice(), |_, _| false).map_err(failed)?;
                 let mut blocks = transaction.open_table(BLOCKS).map_err(failed)?;
-                blocks.retain_in(slice(), |_, _| false).map_err(failed)?;
-                table::set_high_water(transaction, settled)
+                let mut terms = transaction.open_table(TERMS).map_err(failed)?;
+                let more_blocks = slice_end(&tags, blocks_from..=blocks_to, SLICE_BLOCKS)?;
+                let slice = blocks_from..=more_blocks.unwrap_or(blocks_to);
+                tags.retain_in(slice.clone(), |_, _| false).map_err(failed)?;
+                blocks.retain_in(slice, |_, _| false).map_err(failed)?;
+                let more_terms = slice_end(&terms, terms_from..=terms_to, SLICE_TERMS)?;
+                let slice = terms_from..=more_terms.unwrap_or(terms_to);
+                terms.retain_in(slice, |_, _| false).map_err(failed)?;
+                table::set_high_water(transaction, settled)?;
+                Ok(more_blocks.is_some() || more_terms.is_some())
             })?;
-            if blocks <= SLICE_BLOCKS {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     /// Searches the index for entries of dead windows, once there are enough of them.
@@ -257,33 +275,26 @@ struct Handled {
     more: bool,
 }
 
-fn remove<'a>(
-    transaction: &WriteTransaction,
-    gone: impl Iterator<Item = (&'a Ended, Window)>,
-) -> Result<()> {
-    let mut filing = Filing::new(transaction)?;
-    for (ended, window) in gone {
-        filing.remove(window, &ended.row)?;
+/// Files rows anew in the windows in which they die now; answers how they are filed.
+fn refile(filing: &mut Filing<'_>, extended: &[Ended], settled: Timestamp) -> Result<Vec<Filed>> {
+    let mut refiled = Vec::with_capacity(extended.len());
+    for Ended { filed, .. } in extended {
+        let window = Window::of(filed.row.expires_at(), settled);
+        filing.put(window, &filed.row, Some(filed))?;
+        let batch = if window == filed.window { filed.batch } else { REFILED };
+        refiled.push(Filed { window, batch, row: filed.row.clone() });
     }
-    filing.finish()
+    Ok(refiled)
 }
 
-/// Files rows anew in the windows in which they die now; answers those.
-fn refile(
-    transaction: &WriteTransaction,
-    extended: &[Ended],
-    from: Window,
-    settled: Timestamp,
-) -> Result<Vec<Window>> {
-    let mut filing = Filing::new(transaction)?;
-    let mut windows = Vec::with_capacity(extended.len());
-    for Ended { row, .. } in extended {
-        let to = Window::of(row.expires_at(), settled);
-        filing.put(to, row, Some((from, row.clone())))?;
-        windows.push(to);
-    }
-    filing.finish()?;
-    Ok(windows)
+/// The key at which a slice of `len` entries of a range ends; `None` if there are no more.
+fn slice_end<const N: usize, V: redb::Value + 'static>(
+    table: &redb::Table<'_, [u8; N], V>,
+    range: RangeInclusive<[u8; N]>,
+    len: usize,
+) -> Result<Option<[u8; N]>> {
+    let entry = table.range(range).map_err(failed)?.nth(len - 1);
+    Ok(entry.transpose().map_err(failed)?.map(|(key, _)| key.value()))
 }
 
 fn damaged() -> Error {

@@ -1,11 +1,12 @@
 //! Filing revised rows: by id, by the window in which they die, and by index term.
 //!
 //! Deaths and terms have the window in front, so that the entries of rows that die together lie
-//! together: what a checkpoint adds falls into few pages, and what a sweep removes does too.
+//! together. Terms have the batch behind it: what a checkpoint adds is appended, and what a sweep
+//! cuts is one range.
 
 use super::{
-    DEATHS, DeathKey, ROWS, TERMS, TermKey, death_key, entry_check, failed, read_filed, term_key,
-    write_filed,
+    DEATHS, DeathKey, Filed, ROWS, TERMS, TermKey, death_key, entry_check, failed, read_filed,
+    term_key, write_filed,
 };
 use crate::backend::{Key, Row};
 use crate::engine::window::Window;
@@ -17,55 +18,70 @@ pub(crate) struct Filing<'txn> {
     rows: Table<'txn, [u8; Key::BYTES], &'static [u8]>,
     deaths: Table<'txn, DeathKey, u64>,
     terms: Table<'txn, TermKey, ()>,
+    /// The number of this batch of terms.
+    batch: u64,
     /// What is to be added, so that it can be added in the order of the keys.
     new_deaths: Vec<DeathKey>,
     new_terms: Vec<TermKey>,
 }
 
 impl<'txn> Filing<'txn> {
-    pub(crate) fn new(transaction: &'txn WriteTransaction) -> Result<Self> {
+    /// Opens the tables; terms are added as batch number `batch`.
+    pub(crate) fn new(transaction: &'txn WriteTransaction, batch: u64) -> Result<Self> {
         Ok(Self {
             rows: transaction.open_table(ROWS).map_err(failed)?,
             deaths: transaction.open_table(DEATHS).map_err(failed)?,
             terms: transaction.open_table(TERMS).map_err(failed)?,
+            batch,
             new_deaths: Vec::new(),
             new_terms: Vec::new(),
         })
     }
 
-    /// The row under `key`, and the window it is filed under.
-    pub(crate) fn filed(&self, key: &Key) -> Result<Option<(Window, Row)>> {
+    /// What is filed under `key`.
+    pub(crate) fn filed(&self, key: &Key) -> Result<Option<Filed>> {
         let value = self.rows.get(key.to_bytes()).map_err(failed)?;
         value.map(|value| read_filed(key, value.value())).transpose()
     }
 
     /// Files `row` under `window`, in place of what was filed `before`.
-    pub(crate) fn put(
-        &mut self,
-        window: Window,
-        row: &Row,
-        before: Option<(Window, Row)>,
-    ) -> Result<()> {
-        let key = row.key();
-        let stays = before
-            .as_ref()
-            .is_some_and(|(filed, before)| *filed == window && before.terms() == row.terms());
-        if !stays {
-            if let Some((filed, before)) = &before {
-                self.remove_entries(*filed, before)?;
+    pub(crate) fn put(&mut self, window: Window, row: &Row, before: Option<&Filed>) -> Result<()> {
+        let same = |filed: &&Filed| filed.window == window && filed.row.terms() == row.terms();
+        let batch = match before.filter(same) {
+            Some(filed) => filed.batch,
+            None => {
+                if let Some(filed) = before {
+                    self.remove_entries(filed)?;
+                }
+                self.new_deaths.push(death_key(window, &row.key()));
+                self.list(window, row);
+                self.batch
             }
-            self.new_deaths.push(death_key(window, &key));
-            self.new_terms.extend(row.terms().iter().map(|term| term_key(window, term, &key)));
-        }
-        let value = write_filed(window, row);
-        self.rows.insert(key.to_bytes(), value.as_slice()).map_err(failed)?;
+        };
+        let value = write_filed(&Filed { window, batch, row: row.clone() });
+        self.rows.insert(row.key().to_bytes(), value.as_slice()).map_err(failed)?;
         Ok(())
     }
 
-    /// Takes out a row that is filed under `window`.
-    pub(crate) fn remove(&mut self, window: Window, row: &Row) -> Result<()> {
-        self.rows.remove(row.key().to_bytes()).map_err(failed)?;
-        self.remove_entries(window, row)
+    /// Adds the terms of a row that lies under `window`, by id or in a block.
+    pub(crate) fn list(&mut self, window: Window, row: &Row) {
+        let key = row.key();
+        let keys = row.terms();
+        self.new_terms.extend(keys.iter().map(|term| term_key(window, self.batch, term, &key)));
+    }
+
+    /// Takes out a row.
+    pub(crate) fn remove(&mut self, filed: &Filed) -> Result<()> {
+        self.rows.remove(filed.row.key().to_bytes()).map_err(failed)?;
+        self.remove_entries(filed)
+    }
+
+    /// Takes out a row whose window is about to be cut, terms and all.
+    pub(crate) fn remove_ended(&mut self, filed: &Filed) -> Result<()> {
+        let key = filed.row.key();
+        self.rows.remove(key.to_bytes()).map_err(failed)?;
+        self.deaths.remove(death_key(filed.window, &key)).map_err(failed)?;
+        Ok(())
     }
 
     /// Adds the entries that are left to be added.
@@ -81,11 +97,12 @@ impl<'txn> Filing<'txn> {
         Ok(())
     }
 
-    fn remove_entries(&mut self, window: Window, row: &Row) -> Result<()> {
-        let key = row.key();
-        self.deaths.remove(death_key(window, &key)).map_err(failed)?;
-        for term in row.terms().iter() {
-            self.terms.remove(term_key(window, term, &key)).map_err(failed)?;
+    fn remove_entries(&mut self, filed: &Filed) -> Result<()> {
+        let key = filed.row.key();
+        self.deaths.remove(death_key(filed.window, &key)).map_err(failed)?;
+        for term in filed.row.terms().iter() {
+            let term = term_key(filed.window, filed.batch, term, &key);
+            self.terms.remove(term).map_err(failed)?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 pub(crate) mod block;
 pub(crate) mod file;
 pub(crate) mod filing;
+pub(crate) mod tags;
 
 use super::place::Where;
 use super::window::Window;
@@ -27,8 +28,9 @@ const FORMAT: u64 = 1;
 pub(crate) type BlockKey = [u8; Window::BYTES + 5];
 /// A death's key: a window, then the key of a row that is filed by id.
 pub(crate) type DeathKey = [u8; Window::BYTES + Key::BYTES];
-/// A term's key: the window its row is filed under, the term, then the row's key.
-pub(crate) type TermKey = [u8; Window::BYTES + 16 + Key::BYTES];
+/// A term's key: the window its row is filed under and the batch it was added with, then the term
+/// and the row's key.
+pub(crate) type TermKey = [u8; Window::BYTES + 8 + 16 + Key::BYTES];
 
 pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 /// Blocks of write-once rows.
@@ -205,7 +207,7 @@ impl View {
     pub(crate) fn row(&self, key: &Key, window: Window, at: Where) -> Result<Option<Row>> {
         match at {
             Where::Log { .. } => Ok(None),
-            Where::ById => Ok(self.filed(key)?.map(|(_, row)| row)),
+            Where::ById => Ok(self.filed(key)?.map(|filed| filed.row)),
             Where::Block { block, row } => guarded(|| {
                 let Some(value) = self.blocks.get(&block_key(window, block)).map_err(failed)?
                 else {
@@ -223,10 +225,27 @@ impl View {
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] if it is damaged.
-    pub(crate) fn filed(&self, key: &Key) -> Result<Option<(Window, Row)>> {
+    pub(crate) fn filed(&self, key: &Key) -> Result<Option<Filed>> {
         guarded(|| {
             let value = self.rows.get(&key.to_bytes()).map_err(failed)?;
             value.map(|value| read_filed(key, value.value())).transpose()
+        })
+    }
+
+    /// The windows that the terms of rows lie under.
+    pub(crate) fn windows_with_terms(&self) -> Result<Vec<Window>> {
+        guarded(|| {
+            let mut windows = Vec::new();
+            let mut passed = Bound::Unbounded;
+            while let Some(entry) =
+                self.terms.range::<TermKey>((passed, Bound::Unbounded)).map_err(failed)?.next()
+            {
+                let found = entry.map_err(failed)?.0.value();
+                let (window, _) = front_of(&found).ok_or_else(tags::damaged)?;
+                windows.push(window);
+                passed = Bound::Excluded(term_key(window, u64::MAX, Term::MAX, &Key::MAX));
+            }
+            Ok(windows)
         })
     }
 
@@ -236,21 +255,20 @@ impl View {
         guarded(|| {
             let mut keys = Vec::new();
             let mut passed = Bound::Unbounded;
-            // From window to window: there are as many as are live.
+            // From batch to batch: each checkpoint adds one to each window that it files under.
             while let Some(entry) =
                 self.terms.range::<TermKey>((passed, Bound::Unbounded)).map_err(failed)?.next()
             {
                 let found = entry.map_err(failed)?.0.value();
-                let window = found.first_chunk().and_then(|window| Window::from_bytes(*window));
-                let window = window.ok_or_else(damaged)?;
-                let first = term_key(window, term, &after.unwrap_or(Key::MIN));
-                let range = self.terms.range(first..=term_key(window, term, &Key::MAX));
+                let (window, batch) = front_of(&found).ok_or_else(damaged)?;
+                let first = term_key(window, batch, term, &after.unwrap_or(Key::MIN));
+                let range = self.terms.range(first..=term_key(window, batch, term, &Key::MAX));
                 // One more: the key `after` may be the first.
                 for entry in range.map_err(failed)?.take(limit + 1) {
                     let found = entry.map_err(failed)?.0.value();
                     keys.push(key_of(&found).ok_or_else(damaged)?);
                 }
-                passed = Bound::Excluded(term_key(window, Term([u8::MAX; 16]), &Key::MAX));
+                passed = Bound::Excluded(term_key(window, batch, Term::MAX, &Key::MAX));
             }
             keys.retain(|key| Some(*key) != after);
             keys.sort_unstable();
@@ -261,19 +279,32 @@ impl View {
     }
 }
 
+/// A revised row as it is filed under its key.
+#[derive(Debug, Clone)]
+pub(crate) struct Filed {
+    /// The window that it is filed under in `deaths` and `terms`.
+    pub(crate) window: Window,
+    /// The batch that its terms were added with.
+    pub(crate) batch: u64,
+    pub(crate) row: Row,
+}
+
 /// A revised row as it is stored, and back.
-pub(crate) fn write_filed(window: Window, row: &Row) -> Vec<u8> {
-    let mut value = Vec::with_capacity(Window::BYTES + row.as_record().len());
-    value.extend_from_slice(&window.to_bytes());
-    value.extend_from_slice(row.as_record());
+pub(crate) fn write_filed(filed: &Filed) -> Vec<u8> {
+    let record = filed.row.as_record();
+    let mut value = Vec::with_capacity(Window::BYTES + 8 + record.len());
+    value.extend_from_slice(&filed.window.to_bytes());
+    value.extend_from_slice(&filed.batch.to_le_bytes());
+    value.extend_from_slice(record);
     value
 }
 
-pub(crate) fn read_filed(key: &Key, value: &[u8]) -> Result<(Window, Row)> {
+pub(crate) fn read_filed(key: &Key, value: &[u8]) -> Result<Filed> {
     let read = || {
-        let (window, record) = value.split_first_chunk()?;
+        let (window, rest) = value.split_first_chunk()?;
+        let (batch, record) = rest.split_first_chunk()?;
         let row = Row::read(record).filter(|row| row.key() == *key)?;
-        Some((Window::from_bytes(*window)?, row))
+        Some(Filed { window: Window::from_bytes(*window)?, batch: u64::from_le_bytes(*batch), row })
     };
     read().ok_or_else(|| Error::corrupt(format!("the row of {key:?} in {TABLE_FILE} is damaged")))
 }
@@ -300,8 +331,16 @@ pub(crate) fn death_key(window: Window, key: &Key) -> DeathKey {
     join(&window.to_bytes(), &key.to_bytes())
 }
 
-pub(crate) fn term_key(window: Window, term: Term, key: &Key) -> TermKey {
-    join(&window.to_bytes(), &join::<{ 16 + Key::BYTES }>(&term.0, &key.to_bytes()))
+pub(crate) fn term_key(window: Window, batch: u64, term: Term, key: &Key) -> TermKey {
+    let front: [u8; Window::BYTES + 8] = join(&window.to_bytes(), &batch.to_be_bytes());
+    let back: [u8; 16 + Key::BYTES] = join(&term.0, &key.to_bytes());
+    join(&front, &back)
+}
+
+/// The window and the batch at the start of a term's key.
+pub(crate) fn front_of(key: &TermKey) -> Option<(Window, u64)> {
+    let (window, rest) = key.split_first_chunk()?;
+    Some((Window::from_bytes(*window)?, u64::from_be_bytes(*rest.first_chunk()?)))
 }
 
 /// The row's key at the end of a death's or a term's key.

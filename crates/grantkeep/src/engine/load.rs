@@ -1,0 +1,234 @@
+//! Loading what an open needs in memory: the index, from the table's tags and the log's frames.
+
+use super::core::Struck;
+use super::index::Index;
+use super::log::Segments;
+use super::log::frame::Frame;
+use super::log::segment::Segment;
+use super::options::Options;
+use super::place::{Place, Slot, Where};
+use super::table::{self, DEATHS, Meta, TAGS, Table, failed, tags};
+use super::window::Window;
+use super::windows::{Slots, Windows};
+use crate::backend::{Key, Kind, Term, record};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::sync::Arc;
+use redb::ReadableTableMetadata as _;
+use std::collections::{BTreeSet, HashSet};
+
+/// What an open fills before anybody else sees it.
+pub(crate) struct Loading {
+    pub(crate) index: Index,
+    pub(crate) windows: Windows,
+    pub(crate) young_terms: BTreeSet<(Term, Key)>,
+    pub(crate) aliases: HashSet<u64>,
+    /// Tags that several rows of the table have.
+    shared: HashSet<u64>,
+    /// Hashes of keys with such a tag whose rows in the table the log has replaced.
+    resolved: HashSet<u64>,
+    pub(crate) high_water: Timestamp,
+    pub(crate) slots: Arc<Slots>,
+    log: Segments,
+    /// The numbers of the segments with frames that are not carried.
+    pub(crate) needed: BTreeSet<u64>,
+    /// The windows that the table holds something of.
+    in_table: BTreeSet<Window>,
+    /// Rows in blocks that were found to be replaced.
+    pub(crate) struck: Vec<Struck>,
+}
+
+impl Loading {
+    pub(crate) fn new(options: &Options, meta: &Meta, segments: &[Arc<Segment>]) -> Self {
+        let slots = Arc::new(Slots::new());
+        let seed = record::u64_at(&meta.store, 0).unwrap_or(0);
+        let log = Segments::default();
+        for segment in segments {
+            log.push(Arc::clone(segment));
+        }
+        Self {
+            index: Index::new(seed, options.live_set_bytes, options.tag_bits),
+            windows: Windows::new(Arc::clone(&slots)),
+            young_terms: BTreeSet::new(),
+            aliases: HashSet::new(),
+            shared: HashSet::new(),
+            resolved: HashSet::new(),
+            high_water: meta.high_water,
+            slots,
+            log,
+            needed: BTreeSet::new(),
+            in_table: BTreeSet::new(),
+            struck: Vec::new(),
+        }
+    }
+
+    /// Reads the tags of the blocks, the deaths of the revised rows, and which windows have terms:
+    /// not the rows.
+    pub(crate) fn read_table(&mut self, table: &Table) -> Result<()> {
+        table.read(|transaction| {
+            let blocks = transaction.open_table(TAGS).map_err(failed)?;
+            let deaths = transaction.open_table(DEATHS).map_err(failed)?;
+            let mut left = blocks.len().map_err(failed)?;
+            left = left.saturating_add(deaths.len().map_err(failed)?);
+            for entry in blocks.range::<table::BlockKey>(..).map_err(failed)? {
+                let (key, value) = entry.map_err(failed)?;
+                self.read_block(&key.value(), value.value())?;
+                left = left.checked_sub(1).ok_or_else(tags::damaged)?;
+            }
+            for entry in deaths.range::<table::DeathKey>(..).map_err(failed)? {
+                let (death, check) = entry.map_err(failed)?;
+                let death = death.value();
+                if check.value() != table::entry_check(&death, &[]) {
+                    return Err(tags::damaged());
+                }
+                left = left.checked_sub(1).ok_or_else(tags::damaged)?;
+                let key = table::key_of(&death).ok_or_else(tags::damaged)?;
+                let slot =
+                    self.slot_in_table(table::window_of(&death).ok_or_else(tags::damaged)?)?;
+                self.add(self.index.tag(&key), Place::new(slot, Where::ById), key.kind);
+            }
+            // A damaged inner page loses all entries below it.
+            if left == 0 { Ok(()) } else { Err(tags::damaged()) }
+        })?;
+        // A sweep that was interrupted may have left terms alone of a window.
+        for window in table.view()?.windows_with_terms()? {
+            self.slot_in_table(window)?;
+        }
+        Ok(())
+    }
+
+    fn read_block(&mut self, key: &table::BlockKey, value: &[u8]) -> Result<()> {
+        let rows = tags::decode(key, value).ok_or_else(tags::damaged)?;
+        let (window, block) = table::read_block_key(key).ok_or_else(tags::damaged)?;
+        let slot = self.slot_in_table(window)?;
+        if window.end() <= self.high_water {
+            // Dead for good, and what was said of its rows since may be swept already.
+            return Ok(());
+        }
+        for (at, row) in rows.into_iter().enumerate() {
+            let Some((tag, kind)) = row else { continue };
+            let row = u16::try_from(at).map_err(|_| tags::damaged())?;
+            self.add(tag, Place::new(slot, Where::Block { block, row }), kind);
+        }
+        Ok(())
+    }
+
+    /// The slot of a window that the table holds something of.
+    fn slot_in_table(&mut self, window: Window) -> Result<Slot> {
+        self.in_table.insert(window);
+        self.windows.slot(window)
+    }
+
+    fn add(&mut self, tag: u64, place: Place, kind: Kind) {
+        let met = self.index.change(tag, |shard| {
+            let met = shard.places(tag).next().is_some();
+            shard.insert(tag, place);
+            met
+        });
+        if met == Some(true) {
+            self.shared.insert(tag);
+        }
+        self.windows.add(place.slot(), kind);
+    }
+
+    /// Puts a frame of the log into the index. Rows that have died are put there as well: they
+    /// stand before older versions in the table until both are swept.
+    pub(crate) fn replay(
+        &mut self,
+        table: &Table,
+        segment: &Segment,
+        offset: u32,
+        frame: Frame,
+    ) -> Result<()> {
+        self.high_water = self.high_water.max(frame.header.settled);
+        self.needed.insert(segment.number);
+        for (at, row) in frame.records {
+            let key = row.key();
+            let tag = self.index.tag(&key);
+            let before: Vec<Place> =
+                self.index.read(tag, |shard| shard.places(tag).collect()).unwrap_or_default();
+            // As in a commit: never under a window swept earlier than that of the version before.
+            let windows = before.iter().filter_map(|place| self.slots.window(place.slot()));
+            let own = Window::of(row.expires_at(), frame.header.settled);
+            let window = windows.chain([own]).max_by_key(|window| window.turn()).unwrap_or(own);
+            if self.windows.is_crowded_for(window) {
+                self.forget_ended(frame.header.settled);
+            }
+            let slot = self.windows.slot(window)?;
+            let at = offset.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
+            self.supersede(table, tag, &key, before)?;
+            let place = Place::in_log(slot, segment.number, at);
+            self.index.change(tag, |shard| shard.insert(tag, place));
+            if !row.is_tombstone() {
+                self.windows.add(slot, key.kind);
+                self.young_terms.extend(row.terms().iter().map(|term| (term, key)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets the windows that had ended by `settled`: a long log of short lifetimes has more
+    /// windows than live at any one time. What the table holds of a window is still to be cut, so
+    /// those stay.
+    fn forget_ended(&mut self, settled: Timestamp) {
+        let ended: Vec<Window> = self
+            .windows
+            .live()
+            .filter(|window| window.end() <= settled && !self.in_table.contains(window))
+            .collect();
+        for window in ended {
+            self.windows.kill(window);
+        }
+        let dead = self.windows.dead();
+        self.index.forget(|slot| dead.binary_search(&slot).is_ok());
+        self.windows.forget(&dead);
+    }
+
+    /// Takes away the entry of an older version in the log. One in the table is left until the
+    /// row is carried or written again: to look at it now would cost a read for each family that
+    /// was rotated since the last checkpoint; where tags meet, there is no other way.
+    fn supersede(&mut self, table: &Table, tag: u64, key: &Key, before: Vec<Place>) -> Result<()> {
+        // Two keys under one window have the same place by id: only one of them is the key's own.
+        let first = self.shared.contains(&tag) && self.resolved.insert(self.index.hash(key));
+        let mut by_id = first;
+        for place in before {
+            let Where::Log { segment, offset } = place.at() else {
+                if !self.shared.contains(&tag) {
+                    self.aliases.insert(self.index.hash(key));
+                } else if first
+                    && (by_id || place.at() != Where::ById)
+                    && self.is_own(table, key, place)?
+                {
+                    by_id &= place.at() != Where::ById;
+                    if let Where::Block { block, row } = place.at()
+                        && let Some(window) = self.slots.window(place.slot())
+                    {
+                        self.struck.push(Struck { window, block, row });
+                    }
+                    self.index.change(tag, |shard| shard.remove(tag, place));
+                    self.windows.remove(place.slot(), key.kind);
+                }
+                continue;
+            };
+            if let Some(row) = self.log.row(segment, offset)?.filter(|row| row.key() == *key) {
+                self.index.change(tag, |shard| shard.remove(tag, place));
+                if !row.is_tombstone() {
+                    self.windows.remove(place.slot(), key.kind);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Loading {
+    /// True if a place in the table is that of `key`.
+    fn is_own(&self, table: &Table, key: &Key, place: Place) -> Result<bool> {
+        let Some(window) = self.slots.window(place.slot()) else { return Ok(false) };
+        if place.at() == Where::ById {
+            return Ok(table.view()?.filed(key)?.is_some_and(|filed| filed.window == window));
+        }
+        let row = table.view()?.row(key, window, place.at())?;
+        Ok(row.is_some_and(|row| row.key() == *key))
+    }
+}

@@ -54,13 +54,14 @@ fn digests() {
     assert_eq!(hex(Digest::of_name("family", &[1; 12]).as_bytes()), NAME);
 }
 
-/// A record as the format says, written a second time and by other means than the engine's.
+/// A record as the format says, the first under its key, written a second time and by other means
+/// than the engine's.
 fn record(row: &Row) -> Vec<u8> {
     let terms: Vec<Term> = row.terms().iter().collect();
     let mut body = Vec::new();
     body.extend(row.expires_at().as_millis().to_le_bytes());
     body.extend(row.op().0.to_le_bytes());
-    body.extend([row.key().kind.as_byte(), 0, u8::try_from(terms.len()).unwrap(), 0]);
+    body.extend([row.key().kind.as_byte(), 2, u8::try_from(terms.len()).unwrap(), 0]);
     body.extend(u32::try_from(row.value().len()).unwrap().to_le_bytes());
     body.extend(row.key().id.as_bytes());
     terms.iter().for_each(|term| body.extend(term.0));

@@ -8,7 +8,7 @@ use std::io;
 
 /// Bytes that the table writes before it lets the device come to rest: a commit of the log that
 /// arrives in between waits behind at most this much.
-const PACE_BYTES: u64 = 512 * 1024;
+const PACE_BYTES: u64 = 128 * 1024;
 
 /// The table's file.
 #[derive(Debug)]

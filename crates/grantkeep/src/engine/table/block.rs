@@ -1,4 +1,4 @@
-//! Blocks: many write-once rows of one window in one value of the table.
+//! Blocks: many rows of one window in one value of the table.
 //!
 //! ```text
 //! offset  bytes  field (little-endian)

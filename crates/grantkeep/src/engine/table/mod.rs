@@ -33,7 +33,7 @@ pub(crate) type DeathKey = [u8; Window::BYTES + Key::BYTES];
 pub(crate) type TermKey = [u8; Window::BYTES + 8 + 16 + Key::BYTES];
 
 pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
-/// Blocks of write-once rows.
+/// Blocks of rows: write-once ones, and revised ones the first time that they are carried.
 pub(crate) const BLOCKS: TableDefinition<BlockKey, &[u8]> = TableDefinition::new("blocks");
 /// For each block the tag and the kind of each row, nine bytes each, then their check: what an
 /// open reads.

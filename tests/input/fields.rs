@@ -1,5 +1,5 @@
 use super::{HOUR, open, refused};
-use grantkeep::backend::{Batch, Budget, Key, Kind, NewRow, Terms, VALUE_BYTES_MAX};
+use grantkeep::backend::{Backend as _, Batch, Budget, Key, Kind, NewRow, Terms, VALUE_BYTES_MAX};
 use grantkeep::{
     Challenge, Code, ErrorKind, Family, LIFETIME_MAX, LOG_BUDGET_BYTES_MIN, PAYLOAD_BYTES_MAX,
     Payload, Personal, Record, Store, TEXT_BYTES_MAX, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Token,
@@ -143,6 +143,34 @@ fn text_lengths() {
     text(&store, "p4", "scopes", |scopes| Personal { scopes, ..personal() });
 }
 
+// Goal: P7, a record as a whole has a limit, exact to the byte, where all its texts and its payload
+// keep to theirs. Method: the longest code that is taken, and one byte more.
+#[test]
+fn record_lengths() {
+    let (store, _dir) = store();
+    let text = || "x".repeat(TEXT_BYTES_MAX);
+    let code = |len: usize| Code {
+        client: text(),
+        subject: text(),
+        scopes: text(),
+        nonce: Some("x".repeat(len)),
+        payload: Some(Payload::Plain(vec![7; PAYLOAD_BYTES_MAX])),
+        ..samples::code("code", "alice")
+    };
+    let put = |len: usize| {
+        let mut change = store.change()?;
+        let until = store.now().saturating_add(HOUR);
+        change.insert(samples::id(&len.to_string()), &code(len), until)?;
+        store.commit(change).wait()
+    };
+    let longest = (0..TEXT_BYTES_MAX).rev().find(|len| put(*len).is_ok()).unwrap();
+    refused(put(longest + 1), ErrorKind::Limit, &["code does not fit in 32768 bytes", "shorten"]);
+    let id = samples::id(&longest.to_string());
+    assert_eq!(store.get::<Code>(id).wait().unwrap().unwrap().record, code(longest));
+    let row = store.backend().get(Key::new(Code::KIND, id)).wait().unwrap().unwrap();
+    assert_eq!(row.value().len(), VALUE_BYTES_MAX);
+}
+
 fn personal() -> Personal {
     let token = samples::token("personal", "alice");
     Personal {
@@ -184,7 +212,7 @@ fn options_out_of_their_limits() {
 // too many bytes together, one key twice, nothing to write, terms on a write-once kind.
 #[test]
 fn batches_out_of_their_limits() {
-    use grantkeep::backend::{BATCH_BYTES_MAX, BATCH_STEPS_MAX, Backend as _, Expect, Term};
+    use grantkeep::backend::{BATCH_BYTES_MAX, BATCH_STEPS_MAX, Expect, Term};
     let (store, _dir) = store();
     let key = |number: usize| Key::new(Kind::write_once(100), samples::id(&number.to_string()));
     let row = |len: usize| {

@@ -3,8 +3,8 @@
 use grantkeep::backend::conformance;
 use grantkeep_tests::backend;
 
-// Goal: the embedded engine keeps every promise of a backend. Method: the whole suite, each check
-// on a store of its own.
+// Goal: P2, P3, P5, P7, the embedded engine keeps every promise of a backend. Method: the whole
+// suite, each check on a store of its own.
 #[test]
 fn embedded_engine_conforms() {
     let mut dirs = Vec::new();
@@ -17,8 +17,8 @@ fn embedded_engine_conforms() {
     assert!(report.is_clean(), "{report}");
 }
 
-// Goal: keys whose tags meet are told apart. Method: the whole suite with tags of three bits, and
-// without a live set, so that every look-up goes to the log.
+// Goal: P4, P7, keys whose tags meet are told apart. Method: the whole suite with tags of three
+// bits, and without a live set, so that every look-up goes to the log.
 #[test]
 fn embedded_engine_conforms_where_tags_meet() {
     let mut dirs = Vec::new();

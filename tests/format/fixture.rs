@@ -140,7 +140,7 @@ fn check(path: &Path) {
     store.close().unwrap();
 }
 
-// Goal: stores of format 1 open, and answer exactly what was written. Method: a committed store
+// Goal: P7, stores of format 1 open, and answer exactly what was written. Method: a committed store
 // directory, copied and used.
 #[test]
 fn fixture_of_format_1_opens() {

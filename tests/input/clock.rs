@@ -4,7 +4,7 @@ use grantkeep::{Code, ErrorKind, Owner, Store, Wait as _};
 use grantkeep_tests::{manual_clock, options, samples};
 use std::time::{Duration, SystemTime};
 
-// Goal: a leap that no lifetime explains stops issuing, and nothing else, until it is accepted.
+// Goal: P5, a leap that no lifetime explains stops issuing, and nothing else, until it is accepted.
 // Method: leap 60 years; issue, revoke, and read; go back; leap again and accept.
 #[test]
 fn leap_is_refused_until_it_is_accepted() {

@@ -6,8 +6,14 @@ use grantkeep_tests::small_disk::SmallDisk;
 use grantkeep_tests::{manual_clock, options, samples};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use xxhash_rust::xxh3::xxh3_64;
+
+/// A user who owns nothing.
+const NOBODY: u32 = 65_534;
 
 // Goal: a store that is not there is told from one that may be made. Method: open a missing
 // directory without `create`, one whose parent is missing, and an empty one.
@@ -78,18 +84,36 @@ fn read_only_disk() {
 }
 
 // Goal: a directory that the operating system does not let this user write to. Method: take the
-// permission away; skipped where this user may do anything.
+// permission away, and open it in a process of a user whom that stops: root writes anywhere, so its
+// child is somebody else.
 #[test]
 fn read_only_directory() {
-    use std::os::unix::fs::PermissionsExt as _;
     let dir = tempfile::tempdir().unwrap();
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o500)).unwrap();
-    if fs::write(dir.path().join("probe"), "").is_ok() {
-        println!("skipped: this user writes to read-only directories (root)");
-        return;
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    // Where everybody may run it, which a target directory need not be.
+    let program = dir.path().join("child");
+    fs::copy(env!("CARGO_BIN_EXE_child"), &program).unwrap();
+    let place = dir.path().join("place");
+    fs::create_dir(&place).unwrap();
+    mode(&place, 0o555);
+    mode(&program, 0o755);
+    mode(dir.path(), 0o755);
+    let mut child = Command::new(&program);
+    if fs::write(place.join("probe"), "").is_ok() {
+        child.uid(NOBODY).gid(NOBODY);
     }
-    let error = open(&dir.path().join("store"));
-    caused(&refused(error, ErrorKind::Permission, &["read and write access"]));
+    let keys = format!("1:{}", "7".repeat(64));
+    child.arg("env").arg(place.join("store")).arg("KEYS").env("KEYS", keys);
+    let Ok(output) = child.output() else {
+        println!("skipped because no process of another user can be started");
+        return;
+    };
+    let answer = String::from_utf8(output.stdout).unwrap();
+    assert!(answer.starts_with("Permission: cannot create"), "{answer}");
+    assert!(answer.contains("read and write access"), "{answer}");
+    assert!(!place.join("store").exists(), "refusing made something");
 }
 
 // Goal: one process at a time, and the error says which. Method: open while a child has the store,

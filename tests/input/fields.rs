@@ -1,5 +1,5 @@
 use super::{HOUR, open, refused};
-use grantkeep::backend::{Batch, Key, Kind, NewRow, Terms, VALUE_BYTES_MAX};
+use grantkeep::backend::{Backend as _, Batch, Budget, Key, Kind, NewRow, Terms, VALUE_BYTES_MAX};
 use grantkeep::{
     Challenge, Code, ErrorKind, Family, LIFETIME_MAX, LOG_BUDGET_BYTES_MIN, PAYLOAD_BYTES_MAX,
     Payload, Personal, Record, Store, TEXT_BYTES_MAX, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Token,
@@ -13,8 +13,8 @@ fn store() -> (Store, tempfile::TempDir) {
     (open(&dir.path().join("store")).unwrap(), dir)
 }
 
-// Goal: tokens are looked up exact to the byte, or refused without being repeated. Method: at the
-// limits and one byte out of them.
+// Goal: P9, tokens are looked up exact to the byte, or refused without being repeated. Method: at
+// the limits and one byte out of them.
 #[test]
 fn token_lengths() {
     let (store, _dir) = store();
@@ -123,6 +123,8 @@ fn text_lengths() {
     text(&store, "c5", "nonce", |nonce| Code { nonce: Some(nonce), ..code() });
     let plain = |text| Some(Challenge::Plain(text));
     text(&store, "c6", "challenge", |text| Code { challenge: plain(text), ..code() });
+    text(&store, "c7", "audience", |audience| Code { audience, ..code() });
+    text(&store, "c8", "confirmation", |cnf| Code { confirmation: Some(cnf), ..code() });
     let token = || samples::token("token", "alice");
     text(&store, "t1", "client id", |client| Token { client, ..token() });
     text(&store, "t2", "subject", |subject| Token { subject, ..token() });
@@ -141,6 +143,34 @@ fn text_lengths() {
     text(&store, "p4", "scopes", |scopes| Personal { scopes, ..personal() });
 }
 
+// Goal: P7, a record as a whole has a limit, exact to the byte, where all its texts and its payload
+// keep to theirs. Method: the longest code that is taken, and one byte more.
+#[test]
+fn record_lengths() {
+    let (store, _dir) = store();
+    let text = || "x".repeat(TEXT_BYTES_MAX);
+    let code = |len: usize| Code {
+        client: text(),
+        subject: text(),
+        scopes: text(),
+        nonce: Some("x".repeat(len)),
+        payload: Some(Payload::Plain(vec![7; PAYLOAD_BYTES_MAX])),
+        ..samples::code("code", "alice")
+    };
+    let put = |len: usize| {
+        let mut change = store.change()?;
+        let until = store.now().saturating_add(HOUR);
+        change.insert(samples::id(&len.to_string()), &code(len), until)?;
+        store.commit(change).wait()
+    };
+    let longest = (0..TEXT_BYTES_MAX).rev().find(|len| put(*len).is_ok()).unwrap();
+    refused(put(longest + 1), ErrorKind::Limit, &["code does not fit in 32768 bytes", "shorten"]);
+    let id = samples::id(&longest.to_string());
+    assert_eq!(store.get::<Code>(id).wait().unwrap().unwrap().record, code(longest));
+    let row = store.backend().get(Key::new(Code::KIND, id)).wait().unwrap().unwrap();
+    assert_eq!(row.value().len(), VALUE_BYTES_MAX);
+}
+
 fn personal() -> Personal {
     let token = samples::token("personal", "alice");
     Personal {
@@ -156,28 +186,33 @@ fn personal() -> Personal {
     }
 }
 
-// Goal: options out of their limits are refused before anything is made. Method: a log budget below
-// the least, and longest lifetimes of zero and over the maximum.
+// Goal: options out of their limits are refused before anything is made. Method: a log budget and
+// longest lifetimes at their limits and just out of them.
 #[test]
 fn options_out_of_their_limits() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
     let small = options(&manual_clock()).log_budget_bytes(LOG_BUDGET_BYTES_MIN - 1);
     refused(small.open(&path), ErrorKind::Limit, &["log budget of 2097151 bytes", "2097152"]);
-    for lifetime in [Duration::ZERO, LIFETIME_MAX + Duration::from_secs(1)] {
+    let second = Duration::from_secs(1);
+    let millisecond = Duration::from_millis(1);
+    for lifetime in [Duration::ZERO, second - millisecond, LIFETIME_MAX + millisecond] {
         let long = options(&manual_clock()).lifetime_max(lifetime);
-        let seconds = format!("{} s", lifetime.as_secs());
+        let seconds = format!("{} s", lifetime.as_secs_f64());
         refused(long.open(&path), ErrorKind::Lifetime, &["longest lifetime", &seconds]);
     }
     assert!(!path.exists(), "refusing made something");
-    options(&manual_clock()).lifetime_max(LIFETIME_MAX).open(&path).unwrap();
+    for lifetime in [second, LIFETIME_MAX] {
+        let least = options(&manual_clock()).log_budget_bytes(LOG_BUDGET_BYTES_MIN);
+        least.lifetime_max(lifetime).open(&path).unwrap().close().unwrap();
+    }
 }
 
 // Goal: batches out of their limits are refused whole. Method: too many steps, too long a value,
 // too many bytes together, one key twice, nothing to write, terms on a write-once kind.
 #[test]
 fn batches_out_of_their_limits() {
-    use grantkeep::backend::{BATCH_BYTES_MAX, BATCH_STEPS_MAX, Backend as _, Expect, Term};
+    use grantkeep::backend::{BATCH_BYTES_MAX, BATCH_STEPS_MAX, Expect, Term};
     let (store, _dir) = store();
     let key = |number: usize| Key::new(Kind::write_once(100), samples::id(&number.to_string()));
     let row = |len: usize| {
@@ -224,6 +259,39 @@ fn batches_out_of_their_limits() {
     full.backend().commit(batch).wait().unwrap();
 }
 
+// Goal: a store that nobody sweeps says so before its windows run out, and goes on once it is
+// swept. Method: a code a second, each in a window of its own, one more than there are windows.
+#[test]
+fn windows_that_nobody_sweeps() {
+    const WINDOWS: usize = 4_096;
+    let dir = tempfile::tempdir().unwrap();
+    let clock = manual_clock();
+    let store = options(&clock).open(dir.path()).unwrap();
+    let mut issued = 0;
+    let refused_at = loop {
+        let mut change = store.change().unwrap();
+        let code = samples::code("code", "alice");
+        let until = store.now().saturating_add(Duration::from_secs(1));
+        change.insert(samples::id(&issued.to_string()), &code, until).unwrap();
+        match store.commit(change).wait() {
+            Ok(_) => issued += 1,
+            Err(error) => break error,
+        }
+        assert!(issued <= WINDOWS, "more windows than there are");
+        clock.advance(Duration::from_secs(1));
+    };
+    // One holds what recognizes the keyring.
+    assert_eq!(issued, WINDOWS - 1);
+    let words = ["4096 windows", "sweep the store"];
+    refused(Err::<(), _>(refused_at), ErrorKind::Unavailable, &words);
+    store.sweep(Budget::ALL).wait().unwrap();
+    let names = ["fresh".to_owned()];
+    super::issue(&store, &names);
+    assert_eq!(super::found(&store, &names), 1);
+    store.close().unwrap();
+    assert_eq!(super::found(&options(&clock).open(dir.path()).unwrap(), &names), 1);
+}
+
 // Goal: a store that was closed says so, and says that nothing happened. Method: use one after its
 // close, in every way.
 #[test]
@@ -236,7 +304,7 @@ fn closed_stores() {
     let closed = ["closed"];
     refused(store.commit(change).wait(), ErrorKind::Unavailable, &closed);
     refused(store.checkpoint().wait(), ErrorKind::Unavailable, &closed);
-    let swept = store.sweep(grantkeep::backend::Budget::ALL).wait();
+    let swept = store.sweep(Budget::ALL).wait();
     refused(swept, ErrorKind::Unavailable, &closed);
     store.close().unwrap();
 }

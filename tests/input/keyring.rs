@@ -63,8 +63,8 @@ fn keyring_files() {
     assert_eq!(found(&open(dir.path()).unwrap(), &names(3)), 3);
 }
 
-// Goal: texts that are no keyring are refused without being repeated, and so are keyrings out of
-// their limits. Method: one of each.
+// Goal: P9, texts that are no keyring are refused without being repeated, and so are keyrings out
+// of their limits. Method: one of each.
 #[test]
 fn keyring_texts() {
     let secret = "00112233445566778899aabbccddeeff";

@@ -129,8 +129,8 @@ fn damage_that_a_later_commit_proves() {
     println!("{refusals} damages in the middle, all refused");
 }
 
-// Goal: a torn last write is cut in silence, and takes nothing else along. Method: cut and zero
-// the end of the log at every eighth byte of the last frame with a row, after a crash.
+// Goal: P1, P8, a torn last write is cut in silence, and takes nothing else along. Method: cut and
+// zero the end of the log at every eighth byte of the last frame with a row, after a crash.
 #[test]
 fn torn_tail_after_a_crash() {
     let left = Left::new();
@@ -159,8 +159,8 @@ fn torn_tail_after_a_crash() {
     }
 }
 
-// Goal: after an orderly close the log is whole, so a log that ends early is refused. Method: cut,
-// zero, and flip at every eighth byte of its last frames.
+// Goal: P8, after an orderly close the log is whole, so a log that ends early is refused. Method:
+// cut, zero, and flip at every eighth byte of its last frames.
 #[test]
 fn any_tail_after_a_close() {
     let left = Left::new();

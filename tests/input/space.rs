@@ -121,8 +121,8 @@ fn fill_and_go_on(
     println!("full after {count} tokens of 4 KiB");
 }
 
-// Goal: a full disk stops issuing and nothing else, loses nothing, and is left behind without an
-// open. Method: disks of several sizes, full at different moments of log and table.
+// Goal: P1, P2, a full disk stops issuing and nothing else, loses nothing, and is left behind
+// without an open. Method: disks of several sizes, full at different moments of log and table.
 #[test]
 fn full_disk() {
     for mib in [7, 8, 11, 16] {
@@ -154,7 +154,7 @@ fn full_file_system() {
         done.is_ok_and(|output| output.status.success())
     };
     if !mount(["-t", "tmpfs", "-osize=8m", "grantkeep"]) {
-        println!("skipped: this user may not mount a tmpfs");
+        println!("skipped because this user may not mount a tmpfs");
         return;
     }
     let clock = manual_clock();

@@ -97,8 +97,8 @@ fn trial(
     seen
 }
 
-// Goal: damage of the table is refused, or changes nothing: no wrong answer, and no panic where a
-// caller sees it. Method: flip a bit, zero a page, and cut, all over the file.
+// Goal: P4, P7, damage of the table is refused, or changes nothing: no wrong answer, and no panic
+// where a caller sees it. Method: flip a bit, zero a page, and cut, all over the file.
 #[test]
 fn damage_all_over_the_table() {
     let dir = tempfile::tempdir().unwrap();

@@ -61,6 +61,9 @@ fn engine_answers_as_plain_maps_do() {
     }
     outcome.expect("the generators give up on no case");
     let covered = covered.into_inner();
-    println!("model, seed {seed}, in {:.1} s: {covered:?}", started.elapsed().as_secs_f64());
+    println!(
+        "model, {cases} cases, seed {seed}, in {:.1} s: {covered:?}",
+        started.elapsed().as_secs_f64()
+    );
     assert!(covered.applied > 0 && covered.swept_rows > 0 && covered.carried_rows > 0);
 }

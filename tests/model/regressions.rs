@@ -29,7 +29,7 @@ fn blocks_are_appended_to_two_windows_at_once() {
     run(vec![put(2, 8 * SECOND), Op::Checkpoint, put(6, SECOND), put(10, 8 * SECOND)]);
 }
 
-// Goal: a version that died in the log does not let an older one out of the table. Method: an
+// Goal: P2, a version that died in the log does not let an older one out of the table. Method: an
 // older version in the table, a newer one that is dropped when it dies, then an open.
 #[test]
 fn dead_version_takes_the_older_one_out_of_the_table() {
@@ -66,7 +66,7 @@ fn extended_row_that_died_is_swept_with_its_first_window() {
     run(vec![put(REVISED, 2 * SECOND), Op::Checkpoint, put(REVISED, DAY)]);
 }
 
-// Goal: a key is not taken for damage because a revised row has the same tag. Method: all keys
+// Goal: P7, a key is not taken for damage because a revised row has the same tag. Method: all keys
 // looked at while one row is in the table, with tags of one bit.
 #[test]
 fn revised_row_in_the_table_hides_no_key_of_the_same_tag() {

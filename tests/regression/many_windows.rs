@@ -5,8 +5,8 @@ use grantkeep::{Code, Store, Wait as _};
 use grantkeep_tests::{manual_clock, options, samples};
 use std::time::Duration;
 
-// Goal: one checkpoint carries rows of any number of windows. Method: codes of 40 lifetimes from
-// a second to a year, several times over, each time carried, and read back from the table.
+// Goal: P7, one checkpoint carries rows of any number of windows. Method: codes of 40 lifetimes
+// from a second to a year, several times over, each time carried, and read back from the table.
 #[test]
 fn one_checkpoint_appends_to_many_windows() {
     let dir = tempfile::tempdir().unwrap();

@@ -40,10 +40,12 @@ struct DemoArguments {
     #[arg(long)]
     dir: Option<PathBuf>,
     /// Flows of each system
-    #[arg(long, default_value_t = 25_000, value_parser = clap::value_parser!(u64).range(10..=10_000_000))]
+    #[arg(long, default_value_t = 25_000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(10..=10_000_000))]
     count: u64,
     /// Flows at work at the same time
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4_096))]
+    #[arg(long, default_value_t = 64)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=4_096))]
     tasks: u64,
 }
 

@@ -1,12 +1,14 @@
 //! What a store holds, in plain lines.
 
-use grantkeep::backend::Stats;
-use grantkeep::{Record, Result, Store};
+use grantkeep::backend::{Budget, Stats};
+use grantkeep::{Record, Result, Store, Wait as _};
 use std::path::Path;
 
-/// Opens the store in `dir` and prints what it says of itself.
+/// Opens the store in `dir` and prints what it says of itself, once what has died is swept: an open
+/// finds it in the log again.
 pub(crate) fn print(dir: &Path) -> Result<()> {
     let store = Store::options().create(false).open(dir)?;
+    store.sweep(Budget::ALL).wait()?;
     let stats = store.stats();
     for (name, value) in lines(&stats) {
         println!("{name:<24}{value:>16}");

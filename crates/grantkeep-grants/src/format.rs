@@ -233,7 +233,8 @@ impl Face<'_> {
         }
     }
 
-    /// The character that a random byte stands for; base62 rejects 2 of 64, so that none is likelier.
+    /// The character that a random byte stands for; base62 rejects 2 of 64, so that none is
+    /// likelier.
     fn digit(self, byte: u8) -> Option<char> {
         match self {
             Self::Prefixed(_) => base62::digit(byte & 63),
@@ -319,6 +320,7 @@ mod tests {
             let least = format.chars_min();
             assert!(format.clone().chars(least).check("a token").is_ok());
             assert!(format.clone().chars(least - 1).check("a token").is_err());
+            assert!(format.clone().chars(TOKEN_BYTES_MAX).check("a token").is_ok());
             assert!(format.clone().chars(TOKEN_BYTES_MAX + 1).check("a token").is_err());
         }
         for app in ["", "Gk", "1gk", "g_k", "g-k", "abcdefghijklmnopq"] {

@@ -266,4 +266,28 @@ mod tests {
             assert_eq!(!matches!(answer, Refreshed::Unknown), known, "generation {generation}");
         }
     }
+
+    // Goal: after the last generation the grant has ended, and no number is used twice. Method: a
+    // family at the last generation but one, and at the last.
+    #[test]
+    fn the_last_generation_ends_the_grant() {
+        for (generation, rotates) in [(u32::MAX - 1, true), (u32::MAX, false)] {
+            let store = Store::in_memory(Arc::new(SystemClock::new())).unwrap();
+            let grants = Grants::new(store, Policy::default()).unwrap();
+            let pair = grants.password(Grant::new("client-1", "alice")).wait().unwrap();
+            let held = grants.store.get::<Family>(pair.family.digest()).wait().unwrap().unwrap();
+            let family = Family { generation, ..held.record.clone() };
+            let mut change = grants.store.change().unwrap();
+            change.replace(&held, &family, held.expires_at).unwrap();
+            grants.store.commit(change).wait().unwrap();
+            let keyring = grants.store.keyring();
+            let root = keyring.active().unwrap();
+            let format = &grants.policy.refresh_format;
+            let token = refresh_token::derive(root, &family.salt, family.id, generation, format);
+            let request = RefreshRequest::by("client-1");
+            let answer = grants.refresh(token.expose(), &request).wait().unwrap();
+            assert_eq!(matches!(answer, Refreshed::Rotated(_)), rotates);
+            assert_eq!(matches!(answer, Refreshed::Expired), !rotates);
+        }
+    }
 }

@@ -145,8 +145,8 @@ mod tests {
         }
     }
 
-    // Goal: no changed, cut or lengthened token verifies. Method: change every character, cut at
-    // every length, and add one, in all formats.
+    // Goal: P4, no changed, cut or lengthened token verifies. Method: change every character, cut
+    // at every length, and add one, in all formats.
     #[test]
     fn every_character_counts() {
         let keyring = Keyring::from_keys([(1, [7; 32])]).unwrap();

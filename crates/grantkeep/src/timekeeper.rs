@@ -188,8 +188,8 @@ mod tests {
         assert_eq!(keeper.now().since(before), Duration::from_secs(5));
     }
 
-    // Goal: a moment's leap costs nothing, a held one settles. Method: leap a day, go back, leap
-    // again and hold.
+    // Goal: P5, a moment's leap costs nothing, a held one settles. Method: leap a day, go back,
+    // leap again and hold.
     #[test]
     fn leap_counts_at_once_and_settles_after_the_hold() {
         let (clock, keeper) = keeper();
@@ -234,12 +234,40 @@ mod tests {
         assert!(keeper.check_believed().is_ok());
     }
 
-    // Goal: a restart revives nothing. Method: open with a high-water mark ahead of the wall.
+    // Goal: P5, a restart revives nothing. Method: open with a high-water mark ahead of the wall.
     #[test]
     fn high_water_mark_outlives_a_restart() {
         let clock = Arc::new(ManualClock::at(start()));
         let mark = Timestamp::from(start() + DAY);
         let keeper = Timekeeper::new(clock, Some(mark));
         assert_eq!(keeper.now(), mark);
+    }
+
+    // Goal: the bounds of drift, hold, and belief are exact. Method: each, and a millisecond more
+    // or less.
+    #[test]
+    fn bounds_of_a_leap_are_exact() {
+        let millisecond = Duration::from_millis(1);
+        let settled_after = |step, hold| {
+            let (clock, keeper) = keeper();
+            let first = keeper.now();
+            clock.step_to(start() + step);
+            keeper.now();
+            clock.advance(hold);
+            keeper.settled().since(first)
+        };
+        assert_eq!(settled_after(DRIFT_MAX, Duration::ZERO), DRIFT_MAX);
+        assert_eq!(settled_after(DRIFT_MAX + millisecond, Duration::ZERO), Duration::ZERO);
+        assert_eq!(settled_after(DAY, LEAP_HOLD - millisecond), LEAP_HOLD - millisecond);
+        assert_eq!(settled_after(DAY, LEAP_HOLD), DAY + LEAP_HOLD);
+
+        let (clock, keeper) = keeper();
+        for (longest, believed) in [(DAY, LEAP_BELIEVED_MIN), (400 * DAY, 400 * DAY)] {
+            keeper.note_lifetime(longest);
+            clock.step_to(start() + believed);
+            assert!(keeper.check_believed().is_ok());
+            clock.step_to(start() + believed + millisecond);
+            assert_eq!(keeper.check_believed().map_err(|e| e.kind()), Err(ErrorKind::Clock));
+        }
     }
 }

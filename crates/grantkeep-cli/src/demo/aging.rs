@@ -16,9 +16,9 @@ pub(crate) fn play(store: &Store, clock: &MovedClock, tally: &mut Tally) -> Resu
     let mut rows = 0;
     let mut took = Duration::ZERO;
     for (what, time) in [
-        ("an hour: codes and short tokens", HOUR),
+        ("an hour: codes, short tokens", HOUR),
         ("a day: tokens of 12 hours", DAY),
-        ("2 years: families and personal tokens", 730 * DAY),
+        ("2 years: families, personal tokens", 730 * DAY),
     ] {
         clock.pass(time + LEAP_HOLD);
         let started = Instant::now();

@@ -99,7 +99,7 @@ pub(crate) fn play(store: &Store, count: u64, tasks: u64, tally: &mut Tally) -> 
         tally.span += span;
         tally.promise(
             format!(
-                "{}: {count} flows, {operations} operations in {:.1} s, each answer as documented",
+                "{}: {count} flows, {operations} answers in {:.1} s, all as documented",
                 system.name,
                 span.as_secs_f64()
             ),

@@ -28,7 +28,9 @@ const LOG_BUDGET_BYTES: u64 = 64 << 20;
 pub(crate) fn run(dir: Option<&Path>, count: u64, tasks: u64) -> Result<(), Stop> {
     let temporary = match dir {
         Some(_) => None,
-        None => Some(tempfile::tempdir()?),
+        None => Some(tempfile::tempdir().map_err(|cause| {
+            format!("cannot make a temporary directory, name another with --dir: {cause}")
+        })?),
     };
     let kept = dir.is_some();
     let dir = match (&temporary, dir) {
@@ -36,10 +38,10 @@ pub(crate) fn run(dir: Option<&Path>, count: u64, tasks: u64) -> Result<(), Stop
         (None, dir) => dir.map(Path::to_path_buf).unwrap_or_default(),
     };
     let clock = Arc::new(MovedClock::new(0));
+    let store = options(&clock).open(&dir)?;
     println!(
         "Grantkeep: four systems, {count} flows each, {tasks} at a time, every answer durable"
     );
-    let store = options(&clock).open(&dir)?;
     let mut tally = Tally::default();
     flows::play(&store, count, tasks, &mut tally)?;
     rules::play(&store, &mut tally)?;

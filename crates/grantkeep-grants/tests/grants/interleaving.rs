@@ -190,8 +190,8 @@ fn a_burn_overtaken_is_a_replay() {
     assert!(matches!(answer, Redeemed::Replayed { family: Some(_) }));
 }
 
-// Goal: a lost answer never gives twice: a code is then a replay, a rotation a retry with the same
-// successor, a revocation is done. Method: lose the answer of each, and repeat it.
+// Goal: P3, a lost answer never gives twice: a code is then a replay, a rotation a retry with the
+// same successor, a revocation is done. Method: lose the answer of each, and repeat it.
 #[test]
 fn a_lost_answer_is_safe_to_repeat() {
     let stage = stage();

@@ -4,7 +4,7 @@ use crate::world::*;
 use grantkeep::Wait;
 use grantkeep_grants::{ClaimsKind, Grant, Introspection};
 
-// Goal: whatever is not in force is inactive, and nothing more is said. Method: texts of every
+// Goal: P4, whatever is not in force is inactive, and nothing more is said. Method: texts of every
 // length class, a code, a cut token, and tokens of another store.
 #[test]
 fn what_was_not_issued_is_inactive() {

@@ -3,8 +3,8 @@
 use crate::world::*;
 use grantkeep::{Code, ErrorKind, Family, Payload, Token, Wait};
 
-// Goal: a sealed payload is sealed wherever it lies, goes with every access token, and opens only
-// with its token. Method: redeem, rotate, look at each row, open with right and wrong texts.
+// Goal: P9, a sealed payload is sealed wherever it lies, goes with every access token, and opens
+// only with its token. Method: redeem, rotate, look at each row, open with right and wrong texts.
 #[test]
 fn a_sealed_payload_goes_along_and_stays_sealed() {
     let world = World::new();

@@ -32,6 +32,18 @@ fn policy_bounds_are_exact() {
             assert_eq!(check(bad).unwrap_err().kind(), ErrorKind::Lifetime, "field {at}");
         }
     }
+    let shortest = Policy {
+        code_lifetime: second,
+        code_lifetime_max: second,
+        access_lifetime: second,
+        client_credentials_lifetime: second,
+        personal_lifetime: second,
+        refresh_idle: second,
+        refresh_absolute: second,
+        refresh_grace: second,
+        ..Policy::default()
+    };
+    assert!(shortest.check(max).is_ok());
     let grace = |grace| Policy { refresh_grace: grace, ..Policy::default() }.check(max);
     assert!(grace(s(0)).is_ok() && grace(GRACE_MAX).is_ok());
     assert_eq!(grace(GRACE_MAX + second).unwrap_err().kind(), ErrorKind::Lifetime);

@@ -72,8 +72,8 @@ fn racers_within_grace_share_one_successor() {
     }
 }
 
-// Goal: without grace, exactly one racer rotates and the family is revoked by the rest. Method: 16
-// threads on one token, 20 times.
+// Goal: P3, without grace, exactly one racer rotates and the family is revoked by the rest. Method:
+// 16 threads on one token, 20 times.
 #[test]
 fn one_racer_rotates_without_grace() {
     for _ in 0..20 {

@@ -90,8 +90,8 @@ fn asked_code_lifetime_is_bounded() {
     granted(world.redeem(&code));
 }
 
-// Goal: a code that nobody issued is unknown, whatever its length; only one over the limit is an
-// error. Method: texts around both token limits.
+// Goal: P4, a code that nobody issued is unknown, whatever its length; only one over the limit is
+// an error. Method: texts around both token limits.
 #[test]
 fn unknown_codes() {
     let world = World::new();

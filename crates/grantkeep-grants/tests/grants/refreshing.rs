@@ -25,8 +25,8 @@ fn each_generation_is_accepted_once() {
     assert!(pairs.iter().all(|pair| !world.is_active(pair.access.expose())));
 }
 
-// Goal: reuse of *any* earlier generation is noticed, though only one row is kept. Method: rotate
-// five times; for each spent generation a family of its own.
+// Goal: P3, reuse of *any* earlier generation is noticed, though only one row is kept. Method:
+// rotate five times; for each spent generation a family of its own.
 #[test]
 fn reuse_of_any_generation_revokes() {
     for spent in 0..4 {

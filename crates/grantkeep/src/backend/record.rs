@@ -232,7 +232,7 @@ fn check(record: &[u8], version: Version) -> u64 {
 mod tests {
     use super::*;
 
-    // Goal: a record is read back as written, and no damaged one is. Method: encode with 0 to 2
+    // Goal: P7, a record is read back as written, and no damaged one is. Method: encode with 0 to 2
     // terms, read; then flip every bit and cut every length.
     #[test]
     fn record_round_trips_and_every_flipped_bit_is_seen() {

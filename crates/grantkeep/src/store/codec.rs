@@ -7,23 +7,28 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 /// The format of the values that this version writes.
 const FORMAT: u8 = 1;
 
+/// What decoding may claim: it counts a number as long as it is in memory, so a value at its limit
+/// claims more than it has.
+const CLAIM_BYTES_MAX: usize = 2 * VALUE_BYTES_MAX;
+
 const CONFIG: bincode::config::Configuration<
     bincode::config::LittleEndian,
     bincode::config::Varint,
-    bincode::config::Limit<VALUE_BYTES_MAX>,
-> = bincode::config::standard().with_limit::<VALUE_BYTES_MAX>();
+    bincode::config::Limit<CLAIM_BYTES_MAX>,
+> = bincode::config::standard().with_limit::<CLAIM_BYTES_MAX>();
 
 pub(super) fn encode<T: Serialize>(name: &str, value: &T) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(192);
     bytes.push(FORMAT);
-    bincode::serde::encode_into_std_write(value, &mut bytes, CONFIG).map_err(|cause| {
+    let too_long = || {
         Error::new(
             ErrorKind::Limit,
             format!("a {name} does not fit in {VALUE_BYTES_MAX} bytes: shorten its fields"),
         )
-        .with_source(cause)
-    })?;
-    Ok(bytes)
+    };
+    bincode::serde::encode_into_std_write(value, &mut bytes, CONFIG)
+        .map_err(|cause| too_long().with_source(cause))?;
+    if bytes.len() > VALUE_BYTES_MAX { Err(too_long()) } else { Ok(bytes) }
 }
 
 pub(super) fn decode<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T> {

@@ -197,7 +197,7 @@ impl<B: Backend> Store<B> {
 mod tests {
     use super::*;
 
-    // Goal: a standing is that of the family, whatever its other fields hold. Method: encode
+    // Goal: P6, a standing is that of the family, whatever its other fields hold. Method: encode
     // families with and without optional fields, active and revoked; read their heads.
     #[test]
     fn standing_is_that_of_the_family() {

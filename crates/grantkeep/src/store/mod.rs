@@ -278,12 +278,12 @@ impl<B: Backend> Store<B> {
 
 /// Refuses a longest lifetime that no store can have.
 pub(crate) fn check_lifetime_max(lifetime_max: Duration) -> Result<()> {
-    if lifetime_max > LIFETIME_MAX || lifetime_max.is_zero() {
+    if !(Duration::from_secs(1)..=LIFETIME_MAX).contains(&lifetime_max) {
         return Err(Error::new(
             ErrorKind::Lifetime,
             format!(
                 "a longest lifetime of {} s is not within 1 s and {} s",
-                lifetime_max.as_secs(),
+                lifetime_max.as_secs_f64(),
                 LIFETIME_MAX.as_secs()
             ),
         ));

@@ -150,8 +150,8 @@ mod whole {
 mod tests {
     use super::*;
 
-    // Goal: only the secret opens a payload, and no changed byte passes. Method: seal, open with
-    // the right and a wrong secret, flip each byte.
+    // Goal: P9, only the secret opens a payload, and no changed byte passes. Method: seal, open
+    // with the right and a wrong secret, flip each byte.
     #[test]
     fn only_the_secret_opens() {
         let keyring = Keyring::generate().unwrap();

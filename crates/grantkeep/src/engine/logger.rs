@@ -162,7 +162,9 @@ fn publish_item(core: &Core, shard: &mut Shard, item: &Item) -> Result<Replaced>
         before = core.places_of(&key, before)?;
         core.aliases.lock().remove(&core.index.hash(&key));
     }
-    before.iter().for_each(|place| core.strike_later(*place));
+    for place in &before {
+        core.strike_later(*place);
+    }
     match before.split_first() {
         None => shard.insert(tag, item.place),
         Some((first, others)) => {

@@ -247,7 +247,7 @@ impl Core {
                 blocks.retain_in(slice, |_, _| false).map_err(failed)?;
                 let more_terms = slice_end(&terms, terms_from..=terms_to, SLICE_TERMS)?;
                 let slice = terms_from..=more_terms.unwrap_or(terms_to);
-                terms.retain_in(slice, |_, _| false).map_err(failed)?;
+                terms.retain_in(slice, |_, ()| false).map_err(failed)?;
                 table::set_high_water(transaction, settled)?;
                 Ok(more_blocks.is_some() || more_terms.is_some())
             })?;

@@ -47,16 +47,15 @@ impl<'txn> Filing<'txn> {
     /// Files `row` under `window`, in place of what was filed `before`.
     pub(crate) fn put(&mut self, window: Window, row: &Row, before: Option<&Filed>) -> Result<()> {
         let same = |filed: &&Filed| filed.window == window && filed.row.terms() == row.terms();
-        let batch = match before.filter(same) {
-            Some(filed) => filed.batch,
-            None => {
-                if let Some(filed) = before {
-                    self.remove_entries(filed)?;
-                }
-                self.new_deaths.push(death_key(window, &row.key()));
-                self.list(window, row);
-                self.batch
+        let batch = if let Some(filed) = before.filter(same) {
+            filed.batch
+        } else {
+            if let Some(filed) = before {
+                self.remove_entries(filed)?;
             }
+            self.new_deaths.push(death_key(window, &row.key()));
+            self.list(window, row);
+            self.batch
         };
         let value = write_filed(&Filed { window, batch, row: row.clone() });
         self.rows.insert(row.key().to_bytes(), value.as_slice()).map_err(failed)?;

@@ -2,6 +2,7 @@
 //! again. Rows that were replaced, deleted, or have died in the log cost nothing.
 
 use super::core::{Core, Struck, count};
+use super::courtesy;
 use super::log::replay::FrameReader;
 use super::log::segment::{SEGMENT_DATA, Segment};
 use super::place::{Place, Where};
@@ -89,6 +90,7 @@ impl Core {
             slice.bytes += u64::from(reader.offset() - offset);
             slice.through = Some(frame.header.sequence);
             for (at, row) in frame.records {
+                courtesy::step();
                 let at = offset.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
                 self.sort_out(segment, at, row, slice);
             }
@@ -162,6 +164,7 @@ impl Core {
         let settled = self.time.settled();
         let mut moves = Vec::new();
         for row in current {
+            courtesy::step();
             let key = row.row.key();
             let before = filing.filed(&key)?;
             let filed = before.as_ref().map(|before| before.window);
@@ -191,6 +194,7 @@ impl Core {
     fn settle_moves(&self, moves: Vec<Move>, dead: Vec<Dead>) -> Result<()> {
         let mut counts: Vec<(Place, Option<Place>, Key)> = Vec::new();
         for Move { row, to, filed } in moves {
+            courtesy::step();
             let key = row.row.key();
             let deleted = row.gone;
             self.drop_aliases(row.tag, &key, row.from, filed)?;
@@ -332,6 +336,7 @@ fn write_blocks(
         let mut waiting = Vec::new();
         let mut rows = rows.into_iter().peekable();
         while let Some(row) = rows.next() {
+            courtesy::step();
             filing.list(window, &row.row);
             builder.push(row.row.clone());
             waiting.push(row);

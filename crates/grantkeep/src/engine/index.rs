@@ -4,6 +4,7 @@
 //! looked at to tell two keys of one tag apart, which a store of 10^9 rows meets about once in
 //! forty. The live set shares the shards and their locks, so the two never disagree.
 
+use super::courtesy;
 use super::live::LiveSet;
 use super::place::{Place, Slot};
 use crate::backend::Key;
@@ -12,7 +13,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::OccupiedEntry;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-const SHARDS: usize = 64;
+const SHARDS: usize = 256;
 /// Tags are dealt to shards by 12 of their bits.
 const DEALT: usize = 4_096;
 
@@ -96,6 +97,7 @@ impl Index {
     pub(crate) fn forget(&self, gone: impl Fn(Slot) -> bool) -> u64 {
         let mut forgotten = 0;
         for shard in &self.shards {
+            courtesy::offer();
             let mut shard = shard.write();
             shard.changes += 1;
             let before = shard.entries.len();

@@ -3,6 +3,7 @@
 
 use super::checkpoint::{Progress, Slice};
 use super::core::Core;
+use super::courtesy;
 use super::log::frame::FRAME_HEADER_BYTES;
 use super::log::segment::Segment;
 use super::logger::PoisonGuard;
@@ -23,8 +24,6 @@ const TICK: Duration = Duration::from_millis(100);
 const SWEEP_ROWS: u64 = 20_000;
 /// How often an idle store notes its time in the log.
 const NOTE_TIME_S: u64 = 60;
-/// How nice the keeper is to the other threads (-20 to 19, as in `nice(1)`).
-const KEEPER_NICE: i32 = 10;
 /// Segments kept for reuse beyond the one that is ready.
 const RETIRED_MAX: usize = 4;
 /// Frames that one table commit carries at most, in bytes: a longer one would hold up the log's
@@ -61,7 +60,7 @@ impl Keeper {
     /// Runs until told to stop, or an error poisons the store.
     pub(crate) fn run(mut self, work: &Receiver<Work>) {
         let guard = PoisonGuard::new(&self.core, "keeper");
-        give_way();
+        courtesy::lower_priority();
         let mut last_tick = Instant::now();
         loop {
             let enough = self.to_be_freed();
@@ -300,13 +299,6 @@ impl Core {
         drop(writer);
         self.work.notify_one();
     }
-}
-
-/// Lets the callers and the log thread run first where processors are scarce. Without it the
-/// scheduler lets a checkpoint finish its slice of some milliseconds while a commit waits.
-fn give_way() {
-    // A system that refuses leaves everything as it is: slower, not wrong.
-    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), KEEPER_NICE);
 }
 
 impl Core {

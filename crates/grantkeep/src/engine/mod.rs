@@ -4,6 +4,7 @@
 mod checkpoint;
 mod commit;
 mod core;
+mod courtesy;
 mod index;
 mod keeper;
 mod latency;

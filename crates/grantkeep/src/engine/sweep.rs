@@ -2,6 +2,7 @@
 //! revised ones, which are looked at in the order of their deaths.
 
 use super::core::{Core, count};
+use super::courtesy;
 use super::index::Shard;
 use super::place::{Place, SLOTS, Where};
 use super::table::filing::Filing;
@@ -17,8 +18,8 @@ use std::ops::RangeInclusive;
 
 /// Revised rows, or blocks, that one table commit handles at most.
 const SLICE_ROWS: usize = 2_000;
-const SLICE_BLOCKS: usize = 1_000;
-const SLICE_TERMS: usize = 50_000;
+const SLICE_BLOCKS: usize = 100;
+const SLICE_TERMS: usize = 5_000;
 
 /// The batch of terms that belong to rows which were filed anew.
 const REFILED: u64 = 0;
@@ -243,11 +244,11 @@ impl Core {
                 let mut terms = transaction.open_table(TERMS).map_err(failed)?;
                 let more_blocks = slice_end(&tags, blocks_from..=blocks_to, SLICE_BLOCKS)?;
                 let slice = blocks_from..=more_blocks.unwrap_or(blocks_to);
-                tags.retain_in(slice.clone(), |_, _| false).map_err(failed)?;
-                blocks.retain_in(slice, |_, _| false).map_err(failed)?;
+                tags.retain_in(slice.clone(), |_, _| cut()).map_err(failed)?;
+                blocks.retain_in(slice, |_, _| cut()).map_err(failed)?;
                 let more_terms = slice_end(&terms, terms_from..=terms_to, SLICE_TERMS)?;
                 let slice = terms_from..=more_terms.unwrap_or(terms_to);
-                terms.retain_in(slice, |_, ()| false).map_err(failed)?;
+                terms.retain_in(slice, |_, ()| cut()).map_err(failed)?;
                 table::set_high_water(transaction, settled)?;
                 Ok(more_blocks.is_some() || more_terms.is_some())
             })?;
@@ -285,6 +286,12 @@ fn refile(filing: &mut Filing<'_>, extended: &[Ended], settled: Timestamp) -> Re
         refiled.push(Filed { window, batch, row: filed.row.clone() });
     }
     Ok(refiled)
+}
+
+/// Keeps nothing of a range.
+fn cut() -> bool {
+    courtesy::step();
+    false
 }
 
 /// The key at which a slice of `len` entries of a range ends; `None` if there are no more.

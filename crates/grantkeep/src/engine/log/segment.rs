@@ -36,7 +36,7 @@ const MAGIC: [u8; 8] = *b"GKLOG\0\0\0";
 const FORMAT: u32 = 1;
 const HEADER_BYTES: usize = 56;
 const COPY_AT: [u64; 2] = [0, 4_096];
-const ZEROS_BYTES: u32 = 1 << 20;
+const ZEROS_BYTES: u32 = 128 << 10;
 
 /// One use of a log file.
 #[derive(Debug)]

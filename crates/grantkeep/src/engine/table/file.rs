@@ -1,6 +1,7 @@
 //! redb's storage on the store's disk: the seam, the reserve, and the pacing of its writes.
 
 use crate::disk::DiskFile;
+use crate::engine::courtesy;
 use crate::engine::space::Space;
 use crate::sync::{Arc, AtomicU64, Ordering};
 use redb::StorageBackend;
@@ -43,6 +44,7 @@ impl StorageBackend for TableFile {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        courtesy::step();
         self.space.write(|| self.file.write_at(data, offset))?;
         let unsynced = self.unsynced_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
         if unsynced >= PACE_BYTES {

@@ -9,6 +9,7 @@ use super::{
     term_key, write_filed,
 };
 use crate::backend::{Key, Row};
+use crate::engine::courtesy;
 use crate::engine::window::Window;
 use crate::error::Result;
 use redb::{ReadableTable as _, Table, WriteTransaction};
@@ -91,6 +92,7 @@ impl<'txn> Filing<'txn> {
         }
         self.new_terms.sort_unstable();
         for term in &self.new_terms {
+            courtesy::step();
             self.terms.insert(term, ()).map_err(failed)?;
         }
         Ok(())

@@ -1,0 +1,39 @@
+//! Courtesy of the keeper: where processors are scarce, callers and the log thread go first.
+//!
+//! A scheduler lets a thread that computes run for some milliseconds before others get their turn.
+//! A commit takes a tenth of that, so a checkpoint that held a processor for as long as it may
+//! would be seen in the latency of every commit beside it.
+
+use crate::sync::thread;
+use std::cell::Cell;
+
+/// How nice the keeper is to the other threads (-20 to 19, as in `nice(1)`).
+const NICE: i32 = 10;
+
+/// Every so many steps the keeper offers its processor to whoever waits for one. A step is a record
+/// or a page: a few microseconds.
+const STEPS: u32 = 4;
+
+thread_local! {
+    static TAKEN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Lets other threads run before this one, from now on.
+pub(crate) fn lower_priority() {
+    // A system that refuses leaves everything as it is: slower, not wrong.
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+}
+
+/// Counts a step, and lets others run if it was the last of a few.
+pub(crate) fn step() {
+    let taken = TAKEN.get() + 1;
+    TAKEN.set(taken % STEPS);
+    if taken == STEPS {
+        offer();
+    }
+}
+
+/// Lets others run, after a piece of work that is as long as several steps.
+pub(crate) fn offer() {
+    thread::yield_now();
+}

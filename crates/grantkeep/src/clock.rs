@@ -5,6 +5,12 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// The longest lifetime a store may be set to, and the longest any row may have: 100 years.
+pub const LIFETIME_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// The longest lifetime of a row unless the store is set otherwise: 10 years.
+pub const LIFETIME_DEFAULT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// A point in time as it is stored: milliseconds since the Unix epoch, never before it.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,

@@ -13,7 +13,7 @@ mod sync;
 mod timekeeper;
 mod wait;
 
-pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use clock::{Clock, LIFETIME_DEFAULT_MAX, LIFETIME_MAX, ManualClock, SystemClock, Timestamp};
 pub use digest::Digest;
 pub use disk::{Disk, DiskFile, OpenMode, OsDisk};
 pub use engine::{

@@ -6,7 +6,7 @@ use crate::backend::{
     Term, Version, Write,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::sync::{Arc, Mutex};
 use crate::timekeeper::Timekeeper;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,7 +54,7 @@ impl Memory {
                 return Ok(Outcome::Conflict(step.key));
             }
             if let (Some(stored), Write::Put(row)) = (stored, &step.write) {
-                check_terms(stored, row.terms)?;
+                stored.check_terms(row.terms)?;
             }
         }
         maps.commits += 1;
@@ -77,17 +77,6 @@ impl Memory {
         }
         Ok(Outcome::Applied)
     }
-}
-
-/// The terms of a row are fixed at its first put, so that an index needs no second look.
-pub(crate) fn check_terms(stored: &Row, terms: crate::backend::Terms) -> Result<()> {
-    if stored.terms() == terms {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Limit,
-        "the index terms of a row are fixed at its first put: delete it and insert another",
-    ))
 }
 
 impl Maps {

@@ -4,7 +4,7 @@
 use super::key::{Key, Kind, Term, Terms};
 use crate::clock::Timestamp;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use std::fmt;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
@@ -172,6 +172,18 @@ impl Row {
             (2, Some(first), Some(second)) => Terms::two(Term(first), Term(second)),
             _ => Terms::NONE,
         }
+    }
+
+    /// Refuses other terms than the row's: they are fixed at its first put, so that an index needs
+    /// no second look.
+    pub(crate) fn check_terms(&self, terms: Terms) -> Result<()> {
+        if self.terms() == terms {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Limit,
+            "the index terms of a row are fixed at its first put: delete it and insert another",
+        ))
     }
 
     /// Which write of the key this is.

@@ -253,8 +253,9 @@ impl Core {
         Ok(())
     }
 
-    /// Takes away the entries of older versions in blocks that the last open found beside rows that
-    /// are carried now, and has them struck out: a deletion must not be outlived by what it deletes.
+    /// Takes away the entries of older versions in blocks that the last open found beside rows
+    /// that are carried now, and has them struck out: a deletion must not be outlived by what it
+    /// deletes.
     fn note_aliases(&self, current: &[Current]) -> Result<()> {
         for row in current {
             let key = row.row.key();

@@ -2,17 +2,16 @@
 //! short lock; then it waits to be durable.
 
 use super::core::{Core, count};
-use super::keeper::Work;
 use super::log::frame::{FRAME_HEADER_BYTES, padded};
 use super::lookup::Fetched;
 use super::place::{Place, Slot};
 use super::window::Window;
+use super::work::Work;
 use super::writer::{Item, Pending, Writer};
 use crate::backend::record::TOMBSTONE_BYTES_MAX;
 use crate::backend::{Batch, Expect, Key, Outcome, Row, Step, Version, Write};
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::memory::check_terms;
 use std::time::Instant;
 
 /// A step made ready outside the lock.
@@ -192,8 +191,8 @@ impl Core {
             self.time.note_lifetime(Window::of(row.expires_at(), now).lifetime());
             // By settled time, as it will be cut: a leap that is taken back leaves nothing behind.
             let own = Window::of(row.expires_at(), settled);
-            // Never under a window swept earlier than that of the version before: that one may be in the
-            // table, and must not outlive what was said of it since (P2).
+            // Never under a window swept earlier than that of the version before: that one may be
+            // in the table, and must not outlive what was said of it since (P2).
             let before = prior.slot.and_then(|slot| self.slots.window(slot));
             let window = before.filter(|window| window.turn() > own.turn()).unwrap_or(own);
             slots.push(writer.windows.slot(window)?);
@@ -260,7 +259,7 @@ fn rows_to_write(
     for (ready, stored) in ready.iter().zip(&stored) {
         let there = stored.row.as_ref().filter(|row| !row.is_tombstone());
         if let (Some(new), Some(there)) = (&ready.put, there) {
-            check_terms(there, new.terms())?;
+            there.check_terms(new.terms())?;
         }
     }
     let mut rows = Vec::with_capacity(ready.len());

@@ -1,7 +1,6 @@
 //! What the parts of the engine share.
 
 use super::index::Index;
-use super::keeper::Work;
 use super::latency::Latencies;
 use super::log::Segments;
 use super::options::Options;
@@ -11,6 +10,7 @@ use super::space::Space;
 use super::table::Table;
 use super::window::Window;
 use super::windows::Slots;
+use super::work::Work;
 use super::writer::{Mode, Writer};
 use crate::backend::{Key, Term};
 use crate::disk::Disk;

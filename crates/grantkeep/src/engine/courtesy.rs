@@ -7,21 +7,12 @@
 use crate::sync::thread;
 use std::cell::Cell;
 
-/// How nice the keeper is to the other threads (-20 to 19, as in `nice(1)`).
-const NICE: i32 = 10;
-
 /// Every so many steps the keeper offers its processor to whoever waits for one. A step is a record
 /// or a page: a few microseconds.
 const STEPS: u32 = 4;
 
 thread_local! {
     static TAKEN: Cell<u32> = const { Cell::new(0) };
-}
-
-/// Lets other threads run before this one, from now on.
-pub(crate) fn lower_priority() {
-    // A system that refuses leaves everything as it is: slower, not wrong.
-    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
 }
 
 /// Counts a step, and lets others run if it was the last of a few.

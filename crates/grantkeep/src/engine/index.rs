@@ -162,7 +162,7 @@ impl Shard {
 ///
 /// A hash table doubles when it is full, so it wastes up to half of itself; equal shards would all
 /// double at the same time. Shares that grow from one shard to the next, up to twice the first,
-/// spread the doublings evenly: the memory per row stays near its mean, 27 bytes, at any size.
+/// spread the doublings evenly: the memory per row stays near its mean, 28 bytes, at any size.
 fn deal() -> Box<[u8]> {
     let share = |shard: usize| (shard as f64 / SHARDS as f64).exp2();
     let total: f64 = (0..SHARDS).map(share).sum();

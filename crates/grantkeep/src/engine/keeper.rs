@@ -8,8 +8,9 @@ use super::log::frame::FRAME_HEADER_BYTES;
 use super::log::segment::Segment;
 use super::logger::PoisonGuard;
 use super::table::set_high_water;
+use super::work::Work;
 use super::writer::Mode;
-use crate::backend::{Budget, Swept};
+use crate::backend::Budget;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::sync::Arc;
@@ -34,19 +35,6 @@ const SLICE_BYTES_MIN: u64 = 256 << 10;
 /// What a checkpoint frees beyond what is over the log's budget.
 const SURPLUS_BYTES: u64 = 8 << 20;
 
-/// What the keeper is asked for.
-#[derive(Debug)]
-pub(crate) enum Work {
-    /// Supply a segment.
-    Supply,
-    /// Carry all that is in the log.
-    Checkpoint(oneshot::Sender<Result<()>>),
-    /// Sweep within a budget.
-    Sweep(Budget, oneshot::Sender<Result<Swept>>),
-    /// End.
-    Stop,
-}
-
 /// What the keeper holds.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -60,7 +48,7 @@ impl Keeper {
     /// Runs until told to stop, or an error poisons the store.
     pub(crate) fn run(mut self, work: &Receiver<Work>) {
         let guard = PoisonGuard::new(&self.core, "keeper");
-        courtesy::lower_priority();
+
         let mut last_tick = Instant::now();
         loop {
             let enough = self.to_be_freed();

@@ -127,7 +127,8 @@ mod tests {
         Row::new(key, &new, Version(1), Op(1)).unwrap()
     }
 
-    // Goal: the budget holds, and a row in use stays. Method: put many rows, read one each time.
+    // Goal: P10, the budget holds, and a row in use stays. Method: put many rows, read one each
+    // time.
     #[test]
     fn budget_holds_and_rows_in_use_stay() {
         let favorite = row(0);

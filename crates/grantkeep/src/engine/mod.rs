@@ -23,6 +23,7 @@ mod sweep;
 mod table;
 mod window;
 mod windows;
+mod work;
 mod writer;
 
 pub use options::{
@@ -38,9 +39,9 @@ use crate::sync::{Arc, Mutex, Ordering, thread};
 use crate::wait::Wait as _;
 use core::Core;
 use futures_channel::oneshot;
-use keeper::Work;
 use lock::Lock;
 use log::frame::FRAME_HEADER_BYTES;
+use work::Work;
 use writer::Mode;
 
 /// The embedded engine over one store directory. It has two threads of its own: one writes the

@@ -1,7 +1,7 @@
 //! Opening a store: lock, believe nothing cached, read the table's index, replay the log.
 
 use super::core::{Core, Counters};
-use super::keeper::{Keeper, Work};
+use super::keeper::Keeper;
 use super::latency::Latencies;
 use super::load::Loading;
 use super::lock::{LOCK_FILE, Lock};
@@ -9,10 +9,11 @@ use super::log::Segments;
 use super::log::plan::Planner;
 use super::log::replay;
 use super::log::segment::Segment;
-use super::options::{KeySource, Options};
+use super::options::{KeySource, LOG_BUDGET_BYTES_MIN, Options};
 use super::signal::Signal;
 use super::space::Space;
 use super::table::{Meta, TABLE_FILE, Table};
+use super::work::Work;
 use super::writer::{Group, Mode, Writer};
 use super::{Embedded, Threads, logger};
 use crate::disk::{Disk, OpenMode};
@@ -31,8 +32,27 @@ pub(crate) const LOG_DIR: &str = "log";
 const TABLE_FRESH: &str = "table.redb.new";
 const RESERVE_FILE: &str = "reserve";
 
+impl Options {
+    /// Opens the engine alone, without the typed records above it, and the keyring found with it.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn open_backend(self, dir: &Path) -> Result<(Embedded, Keyring)> {
+        if self.log_budget_bytes < LOG_BUDGET_BYTES_MIN {
+            return Err(Error::new(
+                ErrorKind::Limit,
+                format!(
+                    "a log budget of {} bytes is less than the {LOG_BUDGET_BYTES_MIN} required",
+                    self.log_budget_bytes
+                ),
+            ));
+        }
+        open(self, dir)
+    }
+}
+
 /// Opens the store in `dir`.
-pub(crate) fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
+fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     let started = Instant::now();
     let disk = Arc::clone(&options.disk);
     let exists = find(&*disk, dir, options.create)?;

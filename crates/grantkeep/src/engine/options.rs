@@ -1,15 +1,10 @@
 //! Choices made before a store is opened.
 
-use super::Embedded;
 use super::place::SEGMENT_BYTES_MAX;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, LIFETIME_DEFAULT_MAX, SystemClock};
 use crate::disk::{Disk, OsDisk};
-use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::Keyring;
-use crate::store::{LIFETIME_DEFAULT_MAX, Store, check_lifetime_max};
 use crate::sync::Arc;
-use crate::wait::Wait as _;
-use std::path::Path;
 use std::time::Duration;
 
 /// The smallest log budget: 2 MiB.
@@ -157,44 +152,6 @@ impl Options {
     pub fn tag_bits(mut self, bits: u32) -> Self {
         self.tag_bits = bits;
         self
-    }
-
-    /// Opens the store in a directory, or creates one where the directory is missing or empty.
-    /// Blocks until the log is replayed.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Missing`] without the directory or its parent, [`ErrorKind::NotAStore`] for a
-    /// directory of something else, [`ErrorKind::Locked`] if another process has it open,
-    /// [`ErrorKind::Keyring`] for a missing, damaged or wrong keyring, [`ErrorKind::Format`] for a
-    /// store of a newer version, [`ErrorKind::Corrupt`] for damage, [`ErrorKind::Permission`] and
-    /// [`ErrorKind::Full`] as the operating system says, [`ErrorKind::Limit`] and
-    /// [`ErrorKind::Lifetime`] for options outside their limits.
-    ///
-    /// # Durability
-    /// On success all that was acknowledged before is there and durable.
-    pub fn open(self, dir: impl AsRef<Path>) -> Result<Store<Embedded>> {
-        let lifetime_max = self.lifetime_max;
-        // Before anything is made.
-        check_lifetime_max(lifetime_max)?;
-        let (backend, keyring) = self.open_backend(dir.as_ref())?;
-        Store::new(backend, keyring, lifetime_max).wait()
-    }
-
-    /// Opens the engine alone, without the typed records above it, and the keyring found with it.
-    ///
-    /// # Errors
-    /// As [`Options::open`].
-    pub fn open_backend(self, dir: &Path) -> Result<(Embedded, Keyring)> {
-        if self.log_budget_bytes < LOG_BUDGET_BYTES_MIN {
-            return Err(Error::new(
-                ErrorKind::Limit,
-                format!(
-                    "a log budget of {} bytes is less than the {LOG_BUDGET_BYTES_MIN} required",
-                    self.log_budget_bytes
-                ),
-            ));
-        }
-        super::open::open(self, dir)
     }
 
     /// The length of a full segment.

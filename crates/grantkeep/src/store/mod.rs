@@ -4,6 +4,7 @@
 mod change;
 mod code;
 mod codec;
+mod embedded;
 mod epoch;
 mod family;
 mod list;
@@ -25,15 +26,14 @@ pub use seal::{PAYLOAD_BYTES_MAX, Payload};
 pub use token::{Personal, Token, TokenKind};
 
 use crate::backend::{Backend, Budget, Expect, Key, NewRow, Outcome, Stats, Swept, Terms};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, LIFETIME_DEFAULT_MAX, LIFETIME_MAX, Timestamp};
 use crate::digest::Digest;
-use crate::engine::{Embedded, Options};
+use crate::engine::Embedded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::Keyring;
 use crate::memory::Memory;
 use crate::sync::{Arc, RwLock};
 use crate::wait::Wait as _;
-use std::path::Path;
 use std::time::Duration;
 
 /// The shortest token that is looked up, in bytes: less is guessable.
@@ -41,12 +41,6 @@ pub const TOKEN_BYTES_MIN: usize = 16;
 
 /// The longest token that is looked up, in bytes: more is refused, never cut.
 pub const TOKEN_BYTES_MAX: usize = 8_192;
-
-/// The longest lifetime a store may be set to, and the longest any row may have: 100 years.
-pub const LIFETIME_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
-/// The longest lifetime of a row unless the store is set otherwise: 10 years.
-pub const LIFETIME_DEFAULT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// A store of typed records. Clones share one store.
 #[derive(Debug)]
@@ -64,53 +58,6 @@ struct Inner<B> {
 impl<B> Clone for Store<B> {
     fn clone(&self) -> Self {
         Self { inner: Arc::clone(&self.inner) }
-    }
-}
-
-impl Store<Embedded> {
-    /// Opens the store in a directory, or creates one where the directory is missing or empty,
-    /// with the defaults of [`Options`]. Blocks until the log is replayed.
-    ///
-    /// # Errors
-    /// As [`Options::open`].
-    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
-        Self::options().open(dir)
-    }
-
-    /// Choices to be made before a store is opened: keyring, budgets, clock.
-    pub fn options() -> Options {
-        Options::default()
-    }
-
-    /// Carries every row of the log's full segments that is still needed into the table, now.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unavailable`] if the store takes no work.
-    pub async fn checkpoint(&self) -> Result<()> {
-        self.inner.backend.checkpoint().await
-    }
-
-    /// Closes the store: everything acknowledged is durable, and the next open is a fast one.
-    /// Dropping the last clone does the same, without a way to hear of an error. Blocks the calling
-    /// thread until the store's own threads have ended.
-    ///
-    /// # Errors
-    /// Whatever the last writes answered. Later operations answer [`ErrorKind::Unavailable`].
-    pub fn close(&self) -> Result<()> {
-        self.inner.backend.close()
-    }
-
-    /// Adds a root key, which issues from now on, and writes the keyring file of the store.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Keyring`] if the keyring was given by the caller: rotate it there and reopen.
-    pub async fn rotate_keyring(&self) -> Result<()> {
-        let mut keyring = (*self.keyring()).clone();
-        keyring.rotate()?;
-        self.note_keys(&keyring).await?;
-        self.inner.backend.save_keyring(&keyring)?;
-        *self.inner.keyring.write() = Arc::new(keyring);
-        Ok(())
     }
 }
 

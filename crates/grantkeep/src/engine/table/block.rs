@@ -12,8 +12,8 @@ use crate::backend::{Row, record};
 use crate::engine::place::BLOCK_ROWS_MAX;
 
 /// A block is closed before it grows past this, so that with redb's own header it fills two pages
-/// of 4 KiB. Blocks of 4 to 8 KiB were measured best of 1 row to 64 KiB (`docs/performance.md`);
-/// one longer record has a block of its own.
+/// of 4 KiB. Larger blocks are cheaper to write and dearer to read cold; one longer record has
+/// a block of its own.
 const BLOCK_BYTES: usize = 8_000;
 
 /// Gathers rows into blocks.

@@ -387,7 +387,8 @@ pub(crate) fn failed(cause: impl Into<redb::Error>) -> Error {
         redb::Error::Io(io) if super::space::is_full(io) => ErrorKind::Full,
         _ => ErrorKind::Io,
     };
-    Error::new(kind, format!("{TABLE_FILE} answered an error")).with_source(cause)
+    Error::new(kind, format!("{TABLE_FILE} answered an error: open the store again"))
+        .with_source(cause)
 }
 
 fn create(database: &Database, store: [u8; 16]) -> Result<()> {

@@ -8,7 +8,6 @@ use crate::backend::{
 use crate::clock::{Clock as _, ManualClock, Timestamp};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::check_terms;
 use crate::sync::{Arc, Mutex};
 use crate::timekeeper::Timekeeper;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -212,7 +211,7 @@ impl Flawed {
             if let Some(stored) = state.rows.get(&self.place(step.key))
                 && !self.has(Flaw::AllowsOtherTerms)
             {
-                check_terms(stored, new.terms)?;
+                stored.check_terms(new.terms)?;
             }
             if step.expect == Expect::Absent {
                 self.check_clock(state)?;

@@ -91,6 +91,8 @@ fn sound_engine_conforms() {
     assert!(report.is_clean(), "{report}");
 }
 
+const TRIES: usize = 50;
+
 // Goal: each check can fail. Method: for each an engine with a flaw that breaks its promise.
 #[test]
 fn every_check_catches_a_flaw() {
@@ -99,10 +101,15 @@ fn every_check_catches_a_flaw() {
             FLAWS.iter().filter(|(_, name)| *name == check.name).map(|(flaw, _)| *flaw).collect();
         assert!(!flaws.is_empty(), "no flaw is known that breaks: {}", check.name);
         for flaw in flaws {
-            let report =
-                run_some(|clock| Flawed::new(Some(flaw), clock), |name| name == check.name);
-            assert_eq!(report.failed.len(), 1, "{flaw:?} is not caught by: {}", check.name);
-            println!("{flaw:?} is caught by {}", report.failed[0]);
+            // A flaw that shows in a race may stay hidden in one run of it.
+            let caught = (0..TRIES).find_map(|_| {
+                let make = |clock| Flawed::new(Some(flaw), clock);
+                run_some(make, |name| name == check.name).failed.pop()
+            });
+            let Some(caught) = caught else {
+                panic!("{flaw:?} is not caught by: {}", check.name);
+            };
+            println!("{flaw:?} is caught by {caught}");
         }
     }
 }

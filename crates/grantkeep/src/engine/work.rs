@@ -1,0 +1,18 @@
+//! What the keeper is asked for.
+
+use crate::backend::{Budget, Swept};
+use crate::error::Result;
+use futures_channel::oneshot;
+
+/// What the keeper is asked for.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Supply a segment.
+    Supply,
+    /// Carry all that is in the log.
+    Checkpoint(oneshot::Sender<Result<()>>),
+    /// Sweep within a budget.
+    Sweep(Budget, oneshot::Sender<Result<Swept>>),
+    /// End.
+    Stop,
+}

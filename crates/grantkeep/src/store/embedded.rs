@@ -1,0 +1,78 @@
+//! The store over the embedded engine: opening, closing, and what only a store on disk can do.
+
+use super::{Store, check_lifetime_max};
+use crate::engine::{Embedded, Options};
+use crate::error::Result;
+use crate::sync::Arc;
+use crate::wait::Wait as _;
+use std::path::Path;
+
+impl Store<Embedded> {
+    /// Opens the store in a directory, or creates one where the directory is missing or empty,
+    /// with the defaults of [`Options`]. Blocks until the log is replayed.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::options().open(dir)
+    }
+
+    /// Choices to be made before a store is opened: keyring, budgets, clock.
+    pub fn options() -> Options {
+        Options::default()
+    }
+
+    /// Carries every row of the log's full segments that is still needed into the table, now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] if the store takes no work.
+    pub async fn checkpoint(&self) -> Result<()> {
+        self.inner.backend.checkpoint().await
+    }
+
+    /// Closes the store: everything acknowledged is durable, and the next open is a fast one.
+    /// Dropping the last clone does the same, without a way to hear of an error. Blocks the calling
+    /// thread until the store's own threads have ended.
+    ///
+    /// # Errors
+    /// Whatever the last writes answered. Later operations answer [`ErrorKind::Unavailable`].
+    pub fn close(&self) -> Result<()> {
+        self.inner.backend.close()
+    }
+
+    /// Adds a root key, which issues from now on, and writes the keyring file of the store.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Keyring`] if the keyring was given by the caller: rotate it there and reopen.
+    pub async fn rotate_keyring(&self) -> Result<()> {
+        let mut keyring = (*self.keyring()).clone();
+        keyring.rotate()?;
+        self.note_keys(&keyring).await?;
+        self.inner.backend.save_keyring(&keyring)?;
+        *self.inner.keyring.write() = Arc::new(keyring);
+        Ok(())
+    }
+}
+
+impl Options {
+    /// Opens the store in a directory, or creates one where the directory is missing or empty.
+    /// Blocks until the log is replayed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`] without the directory or its parent, [`ErrorKind::NotAStore`] for a
+    /// directory of something else, [`ErrorKind::Locked`] if another process has it open,
+    /// [`ErrorKind::Keyring`] for a missing, damaged or wrong keyring, [`ErrorKind::Format`] for a
+    /// store of a newer version, [`ErrorKind::Corrupt`] for damage, [`ErrorKind::Permission`] and
+    /// [`ErrorKind::Full`] as the operating system says, [`ErrorKind::Limit`] and
+    /// [`ErrorKind::Lifetime`] for options outside their limits.
+    ///
+    /// # Durability
+    /// On success all that was acknowledged before is there and durable.
+    pub fn open(self, dir: impl AsRef<Path>) -> Result<Store<Embedded>> {
+        let lifetime_max = self.lifetime_max;
+        // Before anything is made.
+        check_lifetime_max(lifetime_max)?;
+        let (backend, keyring) = self.open_backend(dir.as_ref())?;
+        Store::new(backend, keyring, lifetime_max).wait()
+    }
+}

@@ -3,7 +3,6 @@
 
 use super::checkpoint::{Progress, Slice};
 use super::core::Core;
-use super::courtesy;
 use super::log::frame::FRAME_HEADER_BYTES;
 use super::log::segment::Segment;
 use super::logger::PoisonGuard;
@@ -48,7 +47,6 @@ impl Keeper {
     /// Runs until told to stop, or an error poisons the store.
     pub(crate) fn run(mut self, work: &Receiver<Work>) {
         let guard = PoisonGuard::new(&self.core, "keeper");
-
         let mut last_tick = Instant::now();
         loop {
             let enough = self.to_be_freed();

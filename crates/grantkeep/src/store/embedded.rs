@@ -2,6 +2,8 @@
 
 use super::{Store, check_lifetime_max};
 use crate::engine::{Embedded, Options};
+#[cfg(doc)]
+use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::sync::Arc;
 use crate::wait::Wait as _;

@@ -1,6 +1,7 @@
 //! Directories of a store as plain files: copied, listed, damaged.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Every file under `dir`, in the order of their paths.
@@ -14,7 +15,8 @@ pub fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Copies a store directory: what its next open would find.
+/// Copies a store directory: what its next open would find. A file that the store removes meanwhile
+/// is one that it does not need.
 pub fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -23,7 +25,10 @@ pub fn copy_dir(from: &Path, to: &Path) {
         if path.is_dir() {
             copy_dir(&path, &target);
         } else {
-            fs::copy(&path, &target).unwrap();
+            match fs::copy(&path, &target) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                copied => drop(copied.unwrap()),
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::checkpoint::{Progress, Slice};
 use super::core::Core;
+use super::log::LOG_DIR;
 use super::log::frame::FRAME_HEADER_BYTES;
 use super::log::segment::Segment;
 use super::logger::PoisonGuard;
@@ -227,7 +228,7 @@ impl Keeper {
     fn create(&self) -> Result<Option<Segment>> {
         let core = &self.core;
         let bytes = core.options.segment_bytes();
-        let dir = core.dir.join(super::open::LOG_DIR);
+        let dir = core.dir.join(LOG_DIR);
         match Segment::create(&*core.disk, &dir, &core.store, self.next_number, bytes) {
             Ok(segment) => Ok(Some(segment)),
             Err(cause) if super::space::is_full(&cause) => {
@@ -255,7 +256,7 @@ impl Keeper {
         }
         self.retired = kept;
         if removed {
-            let dir = self.core.dir.join(super::open::LOG_DIR);
+            let dir = self.core.dir.join(LOG_DIR);
             self.core
                 .disk
                 .sync_dir(&dir)

@@ -5,10 +5,10 @@ use super::keeper::Keeper;
 use super::latency::Latencies;
 use super::load::Loading;
 use super::lock::{LOCK_FILE, Lock};
-use super::log::Segments;
 use super::log::plan::Planner;
 use super::log::replay;
 use super::log::segment::Segment;
+use super::log::{LOG_DIR, Segments};
 use super::options::{KeySource, LOG_BUDGET_BYTES_MIN, Options};
 use super::signal::Signal;
 use super::space::Space;
@@ -24,9 +24,6 @@ use crate::timekeeper::Timekeeper;
 use hashbrown::HashTable;
 use std::path::Path;
 use std::time::Instant;
-
-/// The log's directory in a store directory.
-pub(crate) const LOG_DIR: &str = "log";
 
 /// A table that is being made has this name until it is whole.
 const TABLE_FRESH: &str = "table.redb.new";

@@ -12,6 +12,9 @@ use crate::sync::{Arc, RwLock};
 use segment::Segment;
 use std::collections::VecDeque;
 
+/// The log's directory in a store directory.
+pub(crate) const LOG_DIR: &str = "log";
+
 /// The segments whose rows may still be needed, oldest first, readable by place.
 #[derive(Debug, Default)]
 pub(crate) struct Segments(RwLock<VecDeque<Arc<Segment>>>);

@@ -5,6 +5,7 @@
 //! the generators change.
 
 mod crash_points;
+mod grants;
 mod machine;
 mod plan;
 mod regressions;
@@ -30,6 +31,14 @@ fn from_env<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
     }
 }
 
+/// The generator of a run, from its seed.
+fn rng() -> TestRng {
+    let seed = from_env("GRANTKEEP_MODEL_SEED", SEED);
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
+}
+
 // Goal: P1, P2, P5, P7, P8, P10: the engine answers as plain maps would, over crashes, steps of
 // the clock, and sweeps, and nothing is left of what died. Method: random operations on a
 // simulated disk, the answers compared after each; at the end everything dies and is swept.
@@ -39,8 +48,6 @@ fn engine_answers_as_plain_maps_do() {
     let cases = from_env("GRANTKEEP_MODEL_CASES", CASES);
     let seed = from_env("GRANTKEEP_MODEL_SEED", SEED);
     let tries = from_env("GRANTKEEP_MODEL_TRIES", 1);
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config {
         cases,
         failure_persistence: None,
@@ -48,9 +55,8 @@ fn engine_answers_as_plain_maps_do() {
         max_shrink_time: 120_000,
         ..Config::default()
     };
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let covered = RefCell::new(Covered::default());
-    let outcome = TestRunner::new_with_rng(config, rng).run(&plan::case(OPS_MAX), |case| {
+    let outcome = TestRunner::new_with_rng(config, rng()).run(&plan::case(OPS_MAX), |case| {
         // Which keys share a tag is drawn anew with each store: shrinking asks more than once.
         let tries = if case.tag_bits < 64 { tries } else { 1 };
         (0..tries).for_each(|_| covered.borrow_mut().add(&machine::run(&case)));

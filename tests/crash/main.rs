@@ -141,10 +141,11 @@ impl Crashing {
 
     /// A batch in flight happened as a whole, or not at all (P8).
     fn settle(&mut self, store: &Store, effects: Effects) {
-        let now_ms = store.now().as_millis();
         let mut happened = BTreeSet::new();
         for (name, new) in &effects {
             let seen = observe(store, name);
+            // After the look: a row may be swept between two of them.
+            let now_ms = store.now().as_millis();
             let old = self.model.get(name).map_or(ABSENT, String::as_str);
             let expired = ledger::expiry(new).is_some_and(|at| at <= now_ms);
             if seen == ABSENT && old == ABSENT && expired {

@@ -40,7 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => Just(Step::Authorize),
         4 => any::<usize>().prop_map(Step::Redeem),
-        8 => (any::<usize>(), any::<usize>()).prop_map(|(family, token)| Step::Refresh(family, token)),
+        8 => (any::<usize>(), any::<usize>()).prop_map(|(of, token)| Step::Refresh(of, token)),
         1 => any::<usize>().prop_map(Step::RevokeFamily),
         1 => Just(Step::RevokeSubject),
         4 => prop_oneof![1_u64..40, 40_u64..1_000, 1_000_u64..8_000].prop_map(Step::Pass),

@@ -217,3 +217,21 @@ pub(crate) fn replace(disk: &dyn Disk, dir: &Path, name: &str, bytes: &[u8]) -> 
     disk.rename(&fresh, &dir.join(name))?;
     disk.sync_dir(dir)
 }
+
+/// Zeros written between two syncs.
+const ZEROS_BYTES: u64 = 128 << 10;
+
+/// Writes zeros from `from` up to `to`, syncing as it goes so that a commit's sync never waits
+/// behind all of them.
+pub(crate) fn fill_zeros(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
+    let zeros = vec![0; usize::try_from(ZEROS_BYTES).map_err(io::Error::other)?];
+    let mut at = from;
+    while at < to {
+        let step = ZEROS_BYTES.min(to - at);
+        let part = usize::try_from(step).map_err(io::Error::other)?;
+        file.write_at(zeros.get(..part).unwrap_or_default(), at)?;
+        file.sync_data()?;
+        at += step;
+    }
+    Ok(())
+}

@@ -67,6 +67,14 @@ pub(crate) struct Struck {
     pub(crate) row: u16,
 }
 
+impl Struck {
+    /// The row at `place`, if that is in a block of a window that is there.
+    pub(crate) fn at(place: Place, slots: &Slots) -> Option<Self> {
+        let Where::Block { block, row } = place.at() else { return None };
+        slots.window(place.slot()).map(|window| Self { window, block, row })
+    }
+}
+
 /// Counts since the store was opened.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -108,11 +116,7 @@ impl Core {
     /// Notes that the row at `place` was replaced, so that the next table commit strikes it out: an
     /// open does not find it any more, even once what replaced it is gone.
     pub(crate) fn strike_later(&self, place: Place) {
-        if let (Where::Block { block, row }, Some(window)) =
-            (place.at(), self.slots.window(place.slot()))
-        {
-            self.struck.lock().push(Struck { window, block, row });
-        }
+        self.struck.lock().extend(Struck::at(place, &self.slots));
     }
 
     /// Waits until everything up to `sequence` is durable and visible.

@@ -286,9 +286,7 @@ impl Core {
         drop(writer);
         self.work.notify_one();
     }
-}
 
-impl Core {
     /// Makes sure that the time `until` has passed for good: neither a restart nor a step back
     /// revives what is cut after this (P5).
     ///

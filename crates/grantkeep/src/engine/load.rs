@@ -200,11 +200,7 @@ impl Loading {
                     && self.is_own(table, key, place)?
                 {
                     by_id &= place.at() != Where::ById;
-                    if let Where::Block { block, row } = place.at()
-                        && let Some(window) = self.slots.window(place.slot())
-                    {
-                        self.struck.push(Struck { window, block, row });
-                    }
+                    self.struck.extend(Struck::at(place, &self.slots));
                     self.index.change(tag, |shard| shard.remove(tag, place));
                     self.windows.remove(place.slot(), key.kind);
                 }
@@ -219,9 +215,7 @@ impl Loading {
         }
         Ok(())
     }
-}
 
-impl Loading {
     /// True if a place in the table is that of `key`.
     fn is_own(&self, table: &Table, key: &Key, place: Place) -> Result<bool> {
         let Some(window) = self.slots.window(place.slot()) else { return Ok(false) };

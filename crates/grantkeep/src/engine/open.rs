@@ -11,7 +11,7 @@ use super::log::segment::Segment;
 use super::log::{LOG_DIR, Segments};
 use super::options::{KeySource, LOG_BUDGET_BYTES_MIN, Options};
 use super::signal::Signal;
-use super::space::Space;
+use super::space::{RESERVE_FILE, Space};
 use super::table::{Meta, TABLE_FILE, Table};
 use super::work::Work;
 use super::writer::{Group, Mode, Writer};
@@ -27,7 +27,6 @@ use std::time::Instant;
 
 /// A table that is being made has this name until it is whole.
 const TABLE_FRESH: &str = "table.redb.new";
-const RESERVE_FILE: &str = "reserve";
 
 impl Options {
     /// Opens the engine alone, without the typed records above it, and the keyring found with it.

@@ -1,14 +1,14 @@
 //! Room on the disk: a reserve that is given up when it is full, so that revoking and sweeping go
 //! on while issuing is refused.
 
-use crate::disk::{Disk, OpenMode};
+use crate::disk::{Disk, OpenMode, fill_zeros};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 use std::io;
 use std::path::{Path, PathBuf};
 
-const RESERVE_FILE: &str = "reserve";
-const ZEROS_BYTES: u64 = 1 << 20;
+/// The reserve's file in a store directory.
+pub(crate) const RESERVE_FILE: &str = "reserve";
 
 /// Watches the room of one store's disk.
 #[derive(Debug)]
@@ -69,16 +69,7 @@ impl Space {
         let _one = self.reserve.lock();
         let path = self.dir.join(RESERVE_FILE);
         let file = self.disk.open(&path, OpenMode::Any)?;
-        let taken = (|| {
-            let mut at = file.len()?;
-            let zeros = vec![0; usize::try_from(ZEROS_BYTES).map_err(io::Error::other)?];
-            while at < self.reserve_bytes {
-                file.write_at(&zeros, at)?;
-                file.sync_data()?;
-                at += ZEROS_BYTES;
-            }
-            Ok(())
-        })();
+        let taken = file.len().and_then(|len| fill_zeros(&*file, len, self.reserve_bytes));
         match taken {
             Ok(()) => {
                 self.full.store(false, Ordering::Relaxed);

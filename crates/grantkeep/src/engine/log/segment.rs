@@ -21,7 +21,7 @@
 //! ```
 
 use crate::backend::record::{u32_at, u64_at};
-use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::disk::{Disk, DiskFile, OpenMode, fill_zeros};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::random;
 use crate::sync::Arc;
@@ -36,7 +36,6 @@ const MAGIC: [u8; 8] = *b"GKLOG\0\0\0";
 const FORMAT: u32 = 1;
 const HEADER_BYTES: usize = 56;
 const COPY_AT: [u64; 2] = [0, 4_096];
-const ZEROS_BYTES: u32 = 128 << 10;
 
 /// One use of a log file.
 #[derive(Debug)]
@@ -64,7 +63,7 @@ impl Segment {
         let path = dir.join(format!("{number:012}.seg"));
         let fresh = dir.join(format!("{number:012}.new"));
         let file = disk.open(&fresh, OpenMode::Any)?;
-        let filled = fill(&*file, bytes).and_then(|()| {
+        let filled = fill_zeros(&*file, 0, u64::from(bytes)).and_then(|()| {
             let segment = Self::write_header(file, path, store, number, bytes)?;
             disk.rename(&fresh, &segment.path)?;
             disk.sync_dir(dir)?;
@@ -184,18 +183,4 @@ fn read_header(bytes: &[u8; HEADER_BYTES]) -> Option<Header> {
         number: u64_at(bytes, 32)?,
         nonce: u64_at(bytes, 40)?,
     })
-}
-
-/// Writes zeros, syncing as it goes so that a commit's sync never waits behind all of them.
-fn fill(file: &dyn DiskFile, bytes: u32) -> io::Result<()> {
-    let zeros = vec![0; usize::try_from(ZEROS_BYTES.min(bytes)).map_err(io::Error::other)?];
-    let mut at = 0;
-    while at < bytes {
-        let step = ZEROS_BYTES.min(bytes - at);
-        let part = usize::try_from(step).map_err(io::Error::other)?;
-        file.write_at(zeros.get(..part).unwrap_or_default(), u64::from(at))?;
-        file.sync_data()?;
-        at += step;
-    }
-    Ok(())
 }

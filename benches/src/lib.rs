@@ -4,6 +4,7 @@
 
 pub mod crowd;
 pub mod dying;
+pub mod granted;
 pub mod load;
 pub mod random;
 pub mod scratch;

@@ -75,7 +75,7 @@ impl<B: Backend> Grants<B> {
         let listing = self.store.list::<Family>(owner, cursor, limit).await?;
         let mut items = Vec::with_capacity(listing.records.len());
         for held in listing.records {
-            let in_force = held.standing().in_force(self.store.now());
+            let in_force = held.in_force(self.store.now());
             let family = held.record;
             if in_force && self.admitted(&family.subject, &family.client, &family.epochs).await? {
                 items.push(GrantInForce {

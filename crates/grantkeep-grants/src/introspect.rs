@@ -4,7 +4,9 @@ use crate::grants::{Grants, can_be_held};
 use crate::refresh_token::Claim;
 use crate::scope::Scopes;
 use grantkeep::backend::Backend;
-use grantkeep::{Epochs, Family, FamilyId, Held, Payload, Personal, Result, Token, TokenKind};
+use grantkeep::{
+    Epochs, Family, FamilyId, Held, Owners, Payload, Personal, Result, Timestamp, Token, TokenKind,
+};
 use std::fmt;
 use std::time::SystemTime;
 use zeroize::Zeroizing;
@@ -123,10 +125,10 @@ impl<B: Backend> Grants<B> {
 
     async fn access_claims(&self, held: Held<Token>) -> Result<Option<Claims>> {
         let token = held.record;
-        if self.store.now() >= held.expires_at
+        let now = self.store.now();
+        if held.expires_at <= now
             || token.revoked_at.is_some()
-            || !self.admitted(&token.subject, &token.client, &token.epochs).await?
-            || !self.family_in_force(token.family).await?
+            || !self.admitted_with_family(&token, now).await?
         {
             return Ok(None);
         }
@@ -172,7 +174,7 @@ impl<B: Backend> Grants<B> {
     }
 
     async fn refresh_claims(&self, held: Held<Family>) -> Result<Option<Claims>> {
-        if !held.standing().in_force(self.store.now()) {
+        if !held.in_force(self.store.now()) {
             return Ok(None);
         }
         let family = held.record;
@@ -202,13 +204,20 @@ impl<B: Backend> Grants<B> {
         client: &str,
         issued: &Epochs,
     ) -> Result<bool> {
-        Ok(self.store.epochs(subject, client).await?.admit(issued))
+        self.store.admits(Owners::new(subject, client), issued).await
     }
 
-    async fn family_in_force(&self, family: Option<FamilyId>) -> Result<bool> {
-        let Some(id) = family else { return Ok(true) };
+    /// The same for an access token, whose family must be in force as well: a family row names its
+    /// owners already.
+    async fn admitted_with_family(&self, token: &Token, now: Timestamp) -> Result<bool> {
+        let Some(id) = token.family else {
+            return self.admitted(&token.subject, &token.client, &token.epochs).await;
+        };
         let standing = self.store.family_standing(id).await?;
-        Ok(standing.is_some_and(|standing| standing.in_force(self.store.now())))
+        let Some(standing) = standing.filter(|standing| standing.in_force(now)) else {
+            return Ok(false);
+        };
+        self.store.admits(standing.owners, &token.epochs).await
     }
 }
 

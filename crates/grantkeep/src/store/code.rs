@@ -1,5 +1,6 @@
 //! Codes: what a front channel carries once (RFC 6749 section 4.1, RFC 8628, RFC 9126).
 
+use super::bytes;
 use super::epoch::Epochs;
 use super::family::FamilyId;
 use super::record::{Record, check_optional, check_text};
@@ -24,7 +25,7 @@ pub enum Purpose {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Challenge {
     /// The SHA-256 of the verifier.
-    S256([u8; 32]),
+    S256(#[serde(with = "bytes::fixed")] [u8; 32]),
     /// The verifier itself; only where a policy allows it.
     Plain(String),
 }

@@ -3,7 +3,7 @@
 use super::change::Change;
 use super::record::{Held, Record};
 use super::{Store, as_read};
-use crate::backend::{Backend, Key, Kind, Outcome};
+use crate::backend::{Backend, Key, Kind, Outcome, Term, Terms};
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::keyring::random;
@@ -19,12 +19,49 @@ pub enum Owner<'a> {
 }
 
 impl Owner<'_> {
-    fn id(self) -> Digest {
-        match self {
-            Self::Subject(name) => Digest::of_name("epoch of a subject", name.as_bytes()),
-            Self::Client(name) => Digest::of_name("epoch of a client", name.as_bytes()),
-        }
+    /// What its records are listed by, and its epoch is filed under.
+    pub(super) fn term(self) -> Term {
+        let digest = match self {
+            Self::Subject(name) => Digest::of_name("subject", name.as_bytes()),
+            Self::Client(name) => Digest::of_name("client", name.as_bytes()),
+        };
+        Term(digest.as_bytes().first_chunk().copied().unwrap_or_default())
     }
+}
+
+/// A subject and a client, as their terms: their epochs are found without digesting their names
+/// again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owners {
+    subject: Term,
+    client: Term,
+}
+
+impl Owners {
+    /// A subject and a client by their names; an empty one is nobody.
+    pub fn new(subject: &str, client: &str) -> Self {
+        Self { subject: Owner::Subject(subject).term(), client: Owner::Client(client).term() }
+    }
+
+    /// The terms that `Owners` of the same names gave a record.
+    pub(super) fn of_terms(terms: Terms) -> Option<Self> {
+        let mut terms = terms.iter();
+        Some(Self { subject: terms.next()?, client: terms.next()? })
+    }
+
+    /// What a record of both is listed by.
+    pub(super) fn terms(self) -> Terms {
+        Terms::two(self.subject, self.client)
+    }
+}
+
+/// The key of the epoch of whoever is listed by this term.
+fn key(term: Term) -> Key {
+    let mut bytes = [0; 32];
+    if let Some(head) = bytes.first_chunk_mut() {
+        *head = term.0;
+    }
+    Key::new(Epoch::KIND, Digest::from_bytes(bytes))
 }
 
 /// The epoch that a subject or client is in. A random number rather than a counter: the row may
@@ -88,11 +125,26 @@ impl<B: Backend> Store<B> {
     /// # Errors
     /// As [`Backend::get`].
     pub async fn epochs(&self, subject: &str, client: &str) -> Result<StandingEpochs> {
-        let (subject, client) = (Owner::Subject(subject).id(), Owner::Client(client).id());
+        let owners = Owners::new(subject, client);
+        let (subject, client) = (key(owners.subject), key(owners.client));
         Ok(StandingEpochs {
-            subject: (Key::new(Epoch::KIND, subject), self.get(subject).await?),
-            client: (Key::new(Epoch::KIND, client), self.get(client).await?),
+            subject: (subject, self.get(subject.id).await?),
+            client: (client, self.get(client.id).await?),
         })
+    }
+
+    /// True if neither owner was revoked since something was issued under `issued`.
+    ///
+    /// # Errors
+    /// As [`Backend::get`].
+    pub async fn admits(&self, owners: Owners, issued: &Epochs) -> Result<bool> {
+        for (owner, issued) in [(owners.subject, issued.subject), (owners.client, issued.client)] {
+            let held = self.get::<Epoch>(key(owner).id).await?;
+            if held.is_some_and(|held| issued != Some(held.record)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Begins a new epoch: everything issued to `owner` before is revoked, in one write.
@@ -106,13 +158,14 @@ impl<B: Backend> Store<B> {
         let mut bytes = [0; 8];
         random(&mut bytes)?;
         let epoch = Epoch(u64::from_le_bytes(bytes));
+        let id = key(owner.term()).id;
         loop {
-            let held = self.get::<Epoch>(owner.id()).await?;
+            let held = self.get::<Epoch>(id).await?;
             let until = self.now().saturating_add(self.lifetime_max());
             let mut change = self.change()?;
             match &held {
                 Some(held) => change.replace(held, &epoch, until)?,
-                None => change.insert(owner.id(), &epoch, until)?,
+                None => change.insert(id, &epoch, until)?,
             };
             change.revoking();
             if self.commit(change).await? == Outcome::Applied {

@@ -1,15 +1,15 @@
 //! Refresh families: one row each, however often they rotate.
 
 use super::Store;
+use super::bytes;
 use super::codec;
-use super::epoch::Epochs;
-use super::list::{client_term, subject_term};
+use super::epoch::{Epochs, Owners};
 use super::record::{Held, Record, check_optional, check_text};
 use super::seal::Payload;
 use crate::backend::{Backend, Key, Kind, Terms};
 use crate::clock::Timestamp;
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -19,12 +19,16 @@ pub const FAMILY_ID_BYTES: usize = 12;
 
 /// The random name of a family.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct FamilyId(pub [u8; FAMILY_ID_BYTES]);
+pub struct FamilyId(#[serde(with = "bytes::fixed")] pub [u8; FAMILY_ID_BYTES]);
 
 impl FamilyId {
-    /// The id its row is filed under.
+    /// The id its row is filed under: these bytes, then zeros. It is random already.
     pub fn digest(&self) -> Digest {
-        Digest::of_name("family", &self.0)
+        let mut bytes = [0; 32];
+        if let Some(head) = bytes.first_chunk_mut() {
+            *head = self.0;
+        }
+        Digest::from_bytes(bytes)
     }
 }
 
@@ -76,35 +80,27 @@ pub struct FamilyStanding {
     pub expires_at: Timestamp,
     /// When the grant ends, however often it is refreshed.
     pub absolute_expires_at: Timestamp,
+    /// Whose epochs it depends on.
+    pub owners: Owners,
 }
 
 impl FamilyStanding {
     /// True if it is neither revoked nor expired.
     pub fn in_force(&self, now: Timestamp) -> bool {
-        self.state == FamilyState::Active && now < self.expires_at && now < self.absolute_expires_at
+        in_force(self.state, self.expires_at, self.absolute_expires_at, now)
     }
 }
 
-/// The fields of a [`Family`] in their order, up to the last that a standing takes.
-type Head<'a> = (
-    FamilyId,
-    &'a str,
-    &'a str,
-    &'a str,
-    &'a str,
-    Option<&'a str>,
-    u32,
-    [u8; 32],
-    u32,
-    Timestamp,
-    Timestamp,
-    Epochs,
-    FamilyState,
-);
+/// The first fields of a [`Family`]: all that a standing takes.
+type Head = (FamilyState, Timestamp);
 
 /// A refresh family: all refresh tokens that descend from one grant.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Family {
+    /// Active or revoked.
+    pub state: FamilyState,
+    /// When the grant ends, however often it is refreshed.
+    pub absolute_expires_at: Timestamp,
     /// Its name.
     pub id: FamilyId,
     /// The client it was granted to.
@@ -120,17 +116,14 @@ pub struct Family {
     /// The generation of the refresh token that is accepted; the first is 1.
     pub generation: u32,
     /// What, with the root key, its refresh tokens are made from.
+    #[serde(with = "bytes::fixed")]
     pub salt: [u8; 32],
     /// The root key its refresh tokens are made under.
     pub key_id: u32,
     /// When the present generation was issued.
     pub rotated_at: Timestamp,
-    /// When the grant ends, however often it is refreshed.
-    pub absolute_expires_at: Timestamp,
     /// The epochs it was opened under.
     pub epochs: Epochs,
-    /// Active or revoked.
-    pub state: FamilyState,
     /// What the server attached.
     pub payload: Option<Payload>,
 }
@@ -140,7 +133,7 @@ impl Record for Family {
     const NAME: &'static str = "family";
 
     fn terms(&self) -> Terms {
-        Terms::two(subject_term(&self.subject), client_term(&self.client))
+        Owners::new(&self.subject, &self.client).terms()
     }
 
     fn check(&self) -> Result<()> {
@@ -167,14 +160,14 @@ impl fmt::Debug for Family {
 }
 
 impl Held<Family> {
-    /// How the family stands.
-    pub fn standing(&self) -> FamilyStanding {
-        FamilyStanding {
-            state: self.record.state,
-            expires_at: self.expires_at,
-            absolute_expires_at: self.record.absolute_expires_at,
-        }
+    /// True if the family is neither revoked nor expired.
+    pub fn in_force(&self, now: Timestamp) -> bool {
+        in_force(self.record.state, self.expires_at, self.record.absolute_expires_at, now)
     }
+}
+
+fn in_force(state: FamilyState, idle: Timestamp, absolute: Timestamp, now: Timestamp) -> bool {
+    state == FamilyState::Active && now < idle && now < absolute
 }
 
 impl<B: Backend> Store<B> {
@@ -185,9 +178,11 @@ impl<B: Backend> Store<B> {
     pub async fn family_standing(&self, family: FamilyId) -> Result<Option<FamilyStanding>> {
         let row = self.backend().get(Key::new(Family::KIND, family.digest())).await?;
         row.map(|row| {
-            let head: Head<'_> = codec::decode_head(Family::NAME, row.value())?;
-            let (_, _, _, _, _, _, _, _, _, _, absolute_expires_at, _, state) = head;
-            Ok(FamilyStanding { state, expires_at: row.expires_at(), absolute_expires_at })
+            let (state, absolute_expires_at): Head = codec::decode_head(Family::NAME, row.value())?;
+            let owners = Owners::of_terms(row.terms())
+                .ok_or_else(|| Error::corrupt("a stored family is listed by nobody"))?;
+            let expires_at = row.expires_at();
+            Ok(FamilyStanding { state, expires_at, absolute_expires_at, owners })
         })
         .transpose()
     }
@@ -223,10 +218,9 @@ mod tests {
                 payload: optional.map(|()| Payload::Plain(vec![1; 1000])),
             };
             let bytes = codec::encode(Family::NAME, &family).unwrap();
-            let head: Head<'_> = codec::decode_head(Family::NAME, &bytes).unwrap();
-            assert_eq!((head.0, head.2), (family.id, family.subject.as_str()));
-            assert_eq!((head.10, head.12), (family.absolute_expires_at, state));
-            assert!(codec::decode_head::<Head<'_>>(Family::NAME, &bytes[..60]).is_err());
+            let head: Head = codec::decode_head(Family::NAME, &bytes).unwrap();
+            assert_eq!(head, (state, family.absolute_expires_at));
+            assert!(codec::decode_head::<Head>(Family::NAME, &bytes[..3]).is_err());
         }
     }
 }

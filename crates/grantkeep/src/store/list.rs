@@ -3,7 +3,7 @@
 use super::Store;
 use super::epoch::Owner;
 use super::record::{Held, Record};
-use crate::backend::{Backend, Key, Term};
+use crate::backend::{Backend, Key};
 use crate::digest::Digest;
 use crate::error::Result;
 
@@ -20,19 +20,6 @@ pub struct Listing<R> {
     pub next: Option<Cursor>,
 }
 
-pub(super) fn subject_term(subject: &str) -> Term {
-    term("subject", subject)
-}
-
-pub(super) fn client_term(client: &str) -> Term {
-    term("client", client)
-}
-
-fn term(label: &str, name: &str) -> Term {
-    let digest = Digest::of_name(label, name.as_bytes());
-    Term(digest.as_bytes().first_chunk().copied().unwrap_or_default())
-}
-
 impl<B: Backend> Store<B> {
     /// The records of one type that belong to `owner`, at most `limit` a page (up to
     /// [`PAGE_ROWS_MAX`](crate::backend::PAGE_ROWS_MAX)).
@@ -45,13 +32,9 @@ impl<B: Backend> Store<B> {
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<Listing<R>> {
-        let term = match owner {
-            Owner::Subject(name) => subject_term(name),
-            Owner::Client(name) => client_term(name),
-        };
         let first = Key::new(R::KIND, Digest::from_bytes([0; 32]));
         let after = after.map_or(first, |cursor| cursor.0);
-        let page = self.backend().list(term, Some(after), limit).await?;
+        let page = self.backend().list(owner.term(), Some(after), limit).await?;
         let ours = |key: &Key| key.kind == R::KIND;
         let records = page
             .rows

@@ -1,6 +1,7 @@
 //! Typed records over any backend: codes, tokens, families, burnt values, and epochs. It knows
 //! what is stored of a grant, and no wire format.
 
+mod bytes;
 mod change;
 mod code;
 mod codec;
@@ -15,7 +16,7 @@ mod token;
 
 pub use change::Change;
 pub use code::{Challenge, Code, CodeState, Purpose};
-pub use epoch::{Epoch, Epochs, Owner, StandingEpochs};
+pub use epoch::{Epoch, Epochs, Owner, Owners, StandingEpochs};
 pub use family::{
     FAMILY_ID_BYTES, Family, FamilyId, FamilyStanding, FamilyState, RevocationReason,
 };

@@ -1,5 +1,6 @@
 //! Payloads: what a server attaches to a grant, sealed where it wants.
 
+use super::bytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::{Keyring, RootKey, random};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -13,15 +14,16 @@ pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024;
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Payload {
     /// As they were given.
-    Plain(#[serde(with = "whole")] Vec<u8>),
+    Plain(#[serde(with = "bytes::whole")] Vec<u8>),
     /// Sealed with AES-256-GCM under a key that takes both a root key and a secret to derive.
     Sealed {
         /// The root key.
         key_id: u32,
         /// The nonce.
+        #[serde(with = "bytes::fixed")]
         nonce: [u8; NONCE_LEN],
         /// The sealed bytes and their tag.
-        #[serde(with = "whole")]
+        #[serde(with = "bytes::whole")]
         bytes: Vec<u8>,
     },
 }
@@ -113,39 +115,6 @@ fn no_key(id: u32) -> Error {
     )
 }
 
-/// Bytes read and written at once: the same encoding as byte by byte, without a call for each.
-mod whole {
-    use serde::de::{Error, Visitor};
-    use serde::{Deserializer, Serializer};
-    use std::fmt;
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_bytes(bytes)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        from.deserialize_byte_buf(Bytes)
-    }
-
-    struct Bytes;
-
-    impl Visitor<'_> for Bytes {
-        type Value = Vec<u8>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("bytes")
-        }
-
-        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-            Ok(bytes.to_vec())
-        }
-
-        fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
-            Ok(bytes)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,7 +144,7 @@ mod tests {
         let plain = Payload::Plain(vec![0xaa; 300]);
         let sealed = Payload::Sealed { key_id: 7, nonce: [1; NONCE_LEN], bytes: vec![2, 3] };
         let long = [&[1, 0, 251, 44, 1][..], &[0xaa; 300]].concat();
-        let short = [&[1, 1, 7][..], &[1; NONCE_LEN], &[2, 2, 3]].concat();
+        let short = [&[1, 1, 7, 12][..], &[1; NONCE_LEN], &[2, 2, 3]].concat();
         for (payload, bytes) in [(plain, long), (sealed, short)] {
             assert_eq!(codec::encode("payload", &payload).unwrap(), bytes);
             assert_eq!(codec::decode::<Payload>("payload", &bytes).unwrap(), payload);

@@ -1,8 +1,7 @@
 //! Tokens that are presented as they are: access tokens and personal ones.
 
-use super::epoch::Epochs;
+use super::epoch::{Epochs, Owner, Owners};
 use super::family::FamilyId;
-use super::list::{client_term, subject_term};
 use super::record::{Record, check_optional, check_text};
 use super::seal::Payload;
 use crate::backend::{Kind, Terms};
@@ -89,8 +88,8 @@ impl Record for Personal {
 
     fn terms(&self) -> Terms {
         match self.client.as_str() {
-            "" => Terms::one(subject_term(&self.subject)),
-            client => Terms::two(subject_term(&self.subject), client_term(client)),
+            "" => Terms::one(Owner::Subject(&self.subject).term()),
+            client => Owners::new(&self.subject, client).terms(),
         }
     }
 

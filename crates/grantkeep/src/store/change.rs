@@ -25,7 +25,8 @@ impl Change {
     ///
     /// # Errors
     /// [`ErrorKind::Lifetime`] if `expires_at` is not after now, or is further off than the
-    /// store's longest lifetime; [`ErrorKind::Limit`] for a field over its limit.
+    /// store's longest lifetime and not [`Timestamp::NEVER`]; [`ErrorKind::Limit`] for a field
+    /// over its limit.
     pub fn insert<R: Record>(
         &mut self,
         id: Digest,
@@ -81,13 +82,18 @@ impl Change {
         self
     }
 
+    /// The latest that a row of the store may expire.
+    pub(super) fn latest(&self) -> Timestamp {
+        self.now.saturating_add(self.lifetime_max)
+    }
+
     pub(super) fn into_batch(self) -> Batch {
         self.batch
     }
 
     fn row<R: Record>(&self, record: &R, expires_at: Timestamp) -> Result<NewRow> {
         let lifetime = expires_at.since(self.now);
-        if lifetime > self.lifetime_max {
+        if lifetime > self.lifetime_max && expires_at != Timestamp::NEVER {
             return Err(Error::new(
                 ErrorKind::Lifetime,
                 format!(

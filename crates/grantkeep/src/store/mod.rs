@@ -1,8 +1,9 @@
-//! Typed records over any backend: codes, tokens, families, burnt values, and epochs. It knows
-//! what is stored of a grant, and no wire format.
+//! Typed records over any backend: codes, tokens, families, clients, burnt values, and epochs. It
+//! knows what is stored of a grant, and no wire format.
 
 mod bytes;
 mod change;
+mod client;
 mod code;
 mod codec;
 mod embedded;
@@ -15,8 +16,9 @@ mod seal;
 mod token;
 
 pub use change::Change;
+pub use client::{CLIENT_SECRETS_MAX, Client, ClientSecret, REDIRECT_URIS_MAX};
 pub use code::{Challenge, Code, CodeState, Purpose};
-pub use epoch::{Epoch, Epochs, Owner, Owners, StandingEpochs};
+pub use epoch::{Epoch, EpochNumber, Epochs, HeldEpoch, Owner, Owners, StandingEpochs};
 pub use family::{
     FAMILY_ID_BYTES, Family, FamilyId, FamilyStanding, FamilyState, RevocationReason,
 };
@@ -206,8 +208,8 @@ impl<B: Backend> Store<B> {
             return Ok(());
         }
         let mut batch = crate::backend::Batch::new()?;
-        let forever = Timestamp::from_millis(u64::MAX / 4);
-        let row = |value: Vec<u8>| NewRow { value, expires_at: forever, terms: Terms::NONE };
+        let expires_at = Timestamp::NEVER;
+        let row = |value: Vec<u8>| NewRow { value, expires_at, terms: Terms::NONE };
         for (at, check) in strangers {
             batch.insert(at, row(check.to_vec()));
         }

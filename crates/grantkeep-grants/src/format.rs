@@ -22,6 +22,8 @@ pub enum Tag {
     Refresh,
     /// `pt`, a personal access token.
     Personal,
+    /// `cs`, the secret of a client.
+    ClientSecret,
 }
 
 impl Tag {
@@ -32,11 +34,12 @@ impl Tag {
             Self::Access => "at",
             Self::Refresh => "rt",
             Self::Personal => "pt",
+            Self::ClientSecret => "cs",
         }
     }
 
     fn read(text: &str) -> Option<Self> {
-        [Self::Code, Self::Access, Self::Refresh, Self::Personal]
+        [Self::Code, Self::Access, Self::Refresh, Self::Personal, Self::ClientSecret]
             .into_iter()
             .find(|tag| tag.as_str() == text)
     }
@@ -46,8 +49,8 @@ impl Tag {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Style {
-    /// `<app>_<ac|at|rt|pt>_<base62 body><6 base62 characters of CRC32 of all before>`: a scanner
-    /// finds it in a leak, and tells it from text that only looks like it.
+    /// `<app>_<ac|at|rt|pt|cs>_<base62 body><6 base62 characters of CRC32 of all before>`: a
+    /// scanner finds it in a leak, and tells it from text that only looks like it.
     Prefixed {
         /// 1 to [`APP_CHARS_MAX`] lower-case letters and digits, a letter first.
         app: String,
@@ -104,7 +107,7 @@ impl Format {
         Prefixed::read(text).map(|prefixed| prefixed.tag)
     }
 
-    fn shortest(style: Style) -> Self {
+    pub(crate) fn shortest(style: Style) -> Self {
         let mut format = Self { style, chars: 0 };
         format.chars = format.chars_min();
         format

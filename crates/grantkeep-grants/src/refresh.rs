@@ -185,7 +185,8 @@ impl<B: Backend> Grants<B> {
         generation: u32,
         retry: bool,
     ) -> Result<Option<Refreshed>> {
-        let (standing, now) = self.standing(&held.record.subject, &held.record.client).await?;
+        let (standing, now) =
+            self.standing_or_closed(&held.record.subject, &held.record.client).await?;
         if !standing.admit(&held.record.epochs) {
             return Ok(Some(Refreshed::Revoked));
         }

@@ -7,6 +7,10 @@
 
 mod binding;
 mod client_credentials;
+mod clients;
+mod clients_disabled;
+mod clients_on_disk;
+mod clients_secrets;
 mod interleaving;
 mod interposed;
 mod introspection;

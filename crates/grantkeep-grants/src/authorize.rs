@@ -8,7 +8,9 @@ use crate::policy::check_lifetime;
 use crate::scope::{Scopes, join};
 use crate::secret::Secret;
 use grantkeep::backend::{Backend, Outcome};
-use grantkeep::{Challenge, Code, CodeState, Epochs, Error, ErrorKind, Purpose, Result};
+use grantkeep::{
+    Challenge, Code, CodeState, Confirmation, Epochs, Error, ErrorKind, Purpose, Result,
+};
 use std::fmt;
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ pub struct Authorize<'a> {
     audience: String,
     redirect_uri: Option<&'a str>,
     challenge: Option<Asked<'a>>,
-    confirmation: Option<&'a str>,
+    confirmation: Option<Confirmation>,
     nonce: Option<&'a str>,
     payload: Option<(&'a [u8], bool)>,
     lifetime: Option<Duration>,
@@ -85,11 +87,11 @@ impl<'a> Authorize<'a> {
         Self { challenge: Some(Asked::Plain(challenge)), ..self }
     }
 
-    /// The thumbprint that the redemption must prove possession of (`dpop_jkt`, RFC 9449 section
-    /// 10), and that the tokens are bound to.
+    /// The key that the redemption must prove possession of (`dpop_jkt`, RFC 9449 section 10;
+    /// [`jkt`](crate::proof::jkt) reads it), and that the tokens are bound to.
     #[must_use]
-    pub fn confirmation(self, thumbprint: &'a str) -> Self {
-        Self { confirmation: Some(thumbprint), ..self }
+    pub fn confirmation(self, confirmation: Confirmation) -> Self {
+        Self { confirmation: Some(confirmation), ..self }
     }
 
     /// The nonce of an OpenID Connect request, handed back on redemption.
@@ -176,7 +178,7 @@ impl<B: Backend> Grants<B> {
             audience: request.audience.clone(),
             redirect_uri: request.redirect_uri.map(str::to_owned),
             challenge: self.challenge(request.challenge)?,
-            confirmation: request.confirmation.map(str::to_owned),
+            confirmation: request.confirmation,
             nonce: request.nonce.map(str::to_owned),
             epochs: Epochs::default(),
             state: CodeState::Fresh,

@@ -1,11 +1,13 @@
 //! Introspection, RFC 7662: what a presented token is worth now.
 
 use crate::grants::{Grants, can_be_held};
+use crate::proof::token_type;
 use crate::refresh_token::Claim;
 use crate::scope::Scopes;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Epochs, Family, FamilyId, Held, Owners, Payload, Personal, Result, Timestamp, Token, TokenKind,
+    Confirmation, Epochs, Family, FamilyId, Held, Owners, Payload, Personal, Result, Timestamp,
+    Token, TokenKind,
 };
 use std::fmt;
 use std::time::SystemTime;
@@ -48,10 +50,10 @@ pub struct Claims {
     pub scopes: Scopes,
     /// `aud`, separated by spaces; `None` for any.
     pub audience: Option<String>,
-    /// The thumbprint it is bound to (`cnf`, RFC 7800): to be compared with the proven key.
-    pub confirmation: Option<String>,
-    /// `token_type` of RFC 6749 section 5.1: `Bearer`, or `None` for a refresh token. A server
-    /// that binds them by proof of possession answers `DPoP` where there is a `confirmation`.
+    /// The key it is bound to (`cnf`, RFC 7800): [`Claims::is_confirmed_by`] compares.
+    pub confirmation: Option<Confirmation>,
+    /// `token_type`: `DPoP` where it is bound to the key of a proof (RFC 9449 section 6.2), else
+    /// `Bearer`; `None` for a refresh token.
     pub token_type: Option<&'static str>,
     /// `iat`; for a refresh token, when its generation was issued.
     pub issued_at: SystemTime,
@@ -66,6 +68,21 @@ pub struct Claims {
 struct Attached {
     payload: Payload,
     salt: Option<Zeroizing<[u8; 32]>>,
+}
+
+impl Claims {
+    /// True if the token is bound to no key, or to the one whose possession the request proved.
+    /// A resource server refuses otherwise (RFC 9449 section 7.1, RFC 8705 section 3).
+    pub fn is_confirmed_by(&self, proven: Option<&Confirmation>) -> bool {
+        self.confirmation.as_ref().is_none_or(|bound| Some(bound) == proven)
+    }
+
+    /// True if the token is meant for `resource`, exact to the byte, or for any (RFC 8707).
+    pub fn is_for(&self, resource: &str) -> bool {
+        self.audience
+            .as_deref()
+            .is_none_or(|audience| audience.split(' ').any(|one| one == resource))
+    }
 }
 
 impl fmt::Debug for Claims {
@@ -141,8 +158,8 @@ impl<B: Backend> Grants<B> {
             subject: some(token.subject),
             scopes: Scopes::stored(token.scopes),
             audience: some(token.audience),
+            token_type: Some(token_type(token.confirmation.as_ref())),
             confirmation: token.confirmation,
-            token_type: Some("Bearer"),
             issued_at: token.issued_at.into(),
             expires_at: held.expires_at.into(),
             family: token.family,

@@ -70,6 +70,7 @@ mod personal;
 mod pkce;
 mod policy;
 mod profile;
+pub mod proof;
 mod redeem;
 mod refresh;
 mod refresh_token;

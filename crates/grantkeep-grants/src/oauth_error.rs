@@ -16,6 +16,8 @@ pub enum OAuthError {
     InvalidGrant,
     /// RFC 6749 section 5.2.
     InvalidScope,
+    /// RFC 8707 section 2: an audience that was not granted.
+    InvalidTarget,
     /// RFC 6749 section 4.1.2.1; at the token endpoint, status 500.
     ServerError,
     /// RFC 6749 section 4.1.2.1; at the token endpoint, status 503.
@@ -29,6 +31,7 @@ impl OAuthError {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidGrant => "invalid_grant",
             Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
@@ -46,6 +49,7 @@ impl Redeemed {
     pub fn oauth_error(&self) -> Option<OAuthError> {
         match self {
             Self::Granted(_) => None,
+            Self::InvalidTarget => Some(OAuthError::InvalidTarget),
             Self::Replayed { .. }
             | Self::Expired
             | Self::Mismatch(_)
@@ -61,6 +65,7 @@ impl Refreshed {
         match self {
             Self::Rotated(_) | Self::Retried(_) => None,
             Self::InvalidScope => Some(OAuthError::InvalidScope),
+            Self::InvalidTarget => Some(OAuthError::InvalidTarget),
             Self::Reused { .. }
             | Self::Expired
             | Self::Revoked

@@ -4,13 +4,14 @@ use crate::attachment::Attachment;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
 use crate::policy::Refreshing;
+use crate::proof::token_type;
 use crate::refresh_token;
 use crate::scope::{Scopes, join};
 use crate::secret::Secret;
 use grantkeep::backend::{Backend, Outcome};
 use grantkeep::{
-    Change, Error, ErrorKind, Family, FamilyId, FamilyState, Result, StandingEpochs, Timestamp,
-    Token, TokenKind, random,
+    Change, Confirmation, Error, ErrorKind, Family, FamilyId, FamilyState, Result, StandingEpochs,
+    Timestamp, Token, TokenKind, random,
 };
 use std::fmt;
 use std::time::Duration;
@@ -25,6 +26,9 @@ pub struct Pair {
     pub refresh: Option<Secret>,
     /// How long the access token lives, whole seconds (`expires_in`, RFC 6749 section 5.1).
     pub expires_in: Duration,
+    /// `token_type` of RFC 6749 section 5.1: `DPoP` where the access token is bound to the key of
+    /// a proof (RFC 9449 section 5), else `Bearer`.
+    pub token_type: &'static str,
     /// The scopes of the access token.
     pub scopes: Scopes,
     /// Who granted it.
@@ -59,7 +63,7 @@ pub struct Grant<'a> {
     subject: &'a str,
     scopes: String,
     audience: String,
-    confirmation: Option<&'a str>,
+    confirmation: Option<Confirmation>,
     payload: Option<(&'a [u8], bool)>,
 }
 
@@ -88,10 +92,10 @@ impl<'a> Grant<'a> {
         Self { audience: join(audience), ..self }
     }
 
-    /// The thumbprint that the tokens are bound to.
+    /// The key whose possession the request proved: the tokens are bound to it.
     #[must_use]
-    pub fn confirmation(self, thumbprint: &'a str) -> Self {
-        Self { confirmation: Some(thumbprint), ..self }
+    pub fn confirmation(self, confirmation: Confirmation) -> Self {
+        Self { confirmation: Some(confirmation), ..self }
     }
 
     /// Bytes to go with the grant, at most 16 KiB, kept as they are.
@@ -124,7 +128,9 @@ pub(crate) struct Opening {
     pub(crate) subject: String,
     pub(crate) scopes: String,
     pub(crate) audience: String,
-    pub(crate) confirmation: Option<String>,
+    /// The audience of the first access token, if it is not all of that.
+    pub(crate) narrowed: Option<String>,
+    pub(crate) confirmation: Option<Confirmation>,
     pub(crate) attachment: Option<Attachment>,
 }
 
@@ -154,7 +160,8 @@ impl<B: Backend> Grants<B> {
             subject: grant.subject.to_owned(),
             scopes: Scopes::read(&grant.scopes)?.into_text(),
             audience: grant.audience,
-            confirmation: grant.confirmation.map(str::to_owned),
+            narrowed: None,
+            confirmation: grant.confirmation,
             attachment: grant.payload.map(|(bytes, sealed)| Attachment::new(bytes, sealed)),
         };
         loop {
@@ -180,12 +187,14 @@ impl<B: Backend> Grants<B> {
         change.insert(family.id.digest(), &family, expires_at)?;
         let access_until = now.saturating_add(self.policy.access_lifetime).min(expires_at);
         let attachment = opening.attachment.as_ref();
-        let token = family_token(&family, standing, now, family.scopes.clone());
+        let audience = opening.narrowed.as_ref().unwrap_or(&family.audience).clone();
+        let token = family_token(&family, standing, now, (family.scopes.clone(), audience));
         let access = self.add_token(change, token, access_until, attachment)?;
         Ok(Pair {
             access,
             refresh,
             expires_in: expires_in(now, access_until),
+            token_type: token_type(family.confirmation.as_ref()),
             scopes: Scopes::stored(family.scopes),
             subject: family.subject,
             nonce: None,
@@ -226,7 +235,7 @@ impl<B: Backend> Grants<B> {
             subject: opening.subject.clone(),
             scopes: opening.scopes.clone(),
             audience: opening.audience.clone(),
-            confirmation: opening.confirmation.clone(),
+            confirmation: opening.confirmation,
             generation: FIRST,
             salt: *salt,
             key_id: root.id(),
@@ -265,15 +274,15 @@ pub(crate) fn family_token(
     family: &Family,
     standing: &StandingEpochs,
     now: Timestamp,
-    scopes: String,
+    (scopes, audience): (String, String),
 ) -> Token {
     Token {
         kind: TokenKind::Access,
         client: family.client.clone(),
         subject: family.subject.clone(),
         scopes,
-        audience: family.audience.clone(),
-        confirmation: family.confirmation.clone(),
+        audience,
+        confirmation: family.confirmation,
         family: Some(family.id),
         issued_at: now,
         epochs: standing.epochs(),

@@ -4,8 +4,11 @@ use crate::attachment::Attachment;
 use crate::grants::{Grants, check_presented};
 use crate::opening::{Opening, Pair};
 use crate::pkce;
+use crate::scope::{is_within, join};
 use grantkeep::backend::{Backend, Outcome};
-use grantkeep::{Code, CodeState, FamilyId, Held, Purpose, Result, RevocationReason, Timestamp};
+use grantkeep::{
+    Code, CodeState, Confirmation, FamilyId, Held, Purpose, Result, RevocationReason, Timestamp,
+};
 use std::fmt;
 
 /// What comes with a code. The server has already authenticated the client.
@@ -14,13 +17,14 @@ pub struct Presented<'a> {
     client: &'a str,
     redirect_uri: Option<&'a str>,
     verifier: Option<&'a str>,
-    confirmation: Option<&'a str>,
+    confirmation: Option<Confirmation>,
+    audience: Option<&'a [&'a str]>,
 }
 
 impl<'a> Presented<'a> {
     /// A code presented by this client.
     pub fn by(client: &'a str) -> Self {
-        Self { client, redirect_uri: None, verifier: None, confirmation: None }
+        Self { client, redirect_uri: None, verifier: None, confirmation: None, audience: None }
     }
 
     /// The `redirect_uri` of the request.
@@ -35,11 +39,18 @@ impl<'a> Presented<'a> {
         Self { verifier: Some(verifier), ..self }
     }
 
-    /// The thumbprint of the key whose possession the request proved (RFC 9449, RFC 8705): the
-    /// tokens are bound to it.
+    /// The `resource` parameters of the request (RFC 8707 section 2.2): some of the granted
+    /// audience, for the first access token only.
     #[must_use]
-    pub fn confirmation(self, thumbprint: &'a str) -> Self {
-        Self { confirmation: Some(thumbprint), ..self }
+    pub fn audience(self, audience: &'a [&'a str]) -> Self {
+        Self { audience: Some(audience), ..self }
+    }
+
+    /// The key whose possession the request proved (RFC 9449, RFC 8705): the tokens are bound to
+    /// it.
+    #[must_use]
+    pub fn confirmation(self, confirmation: Confirmation) -> Self {
+        Self { confirmation: Some(confirmation), ..self }
     }
 }
 
@@ -86,6 +97,8 @@ pub enum Redeemed {
     /// It was issued for something else than was presented; it is spent only if the policy says
     /// so.
     Mismatch(Mismatch),
+    /// An audience was asked for that was not granted (RFC 8707 section 2); nothing was changed.
+    InvalidTarget,
     /// Its subject or client was revoked since it was issued.
     Revoked,
     /// There is no such code.
@@ -133,6 +146,9 @@ impl<B: Backend> Grants<B> {
                 }
                 Some(mismatch) => {
                     self.burn(held, now).await?.then_some(Redeemed::Mismatch(mismatch))
+                }
+                None if !presented.is_within(&held.record.audience) => {
+                    return Ok(Redeemed::InvalidTarget);
                 }
                 None => self.spend(code, held, presented).await?,
             };
@@ -182,7 +198,8 @@ impl<B: Backend> Grants<B> {
             subject,
             scopes: std::mem::take(&mut held.record.scopes),
             audience: std::mem::take(&mut held.record.audience),
-            confirmation: presented.confirmation.map(str::to_owned),
+            narrowed: presented.audience.map(join),
+            confirmation: presented.confirmation,
             attachment,
         };
         let mut change = self.store.change()?;
@@ -209,6 +226,10 @@ fn strip(code: &mut Code) {
 }
 
 impl Presented<'_> {
+    fn is_within(&self, granted: &str) -> bool {
+        self.audience.is_none_or(|asked| is_within(&join(asked), granted))
+    }
+
     fn mismatch(&self, code: &Code) -> Option<Mismatch> {
         if code.client != self.client {
             return Some(Mismatch::Client);
@@ -219,7 +240,7 @@ impl Presented<'_> {
         if !pkce::matches(code.challenge.as_ref(), self.verifier) {
             return Some(Mismatch::Verifier);
         }
-        if code.confirmation.is_some() && code.confirmation.as_deref() != self.confirmation {
+        if code.confirmation.is_some() && code.confirmation != self.confirmation {
             return Some(Mismatch::Confirmation);
         }
         None

@@ -4,12 +4,14 @@ use crate::attachment::Attachment;
 use crate::grants::{Grants, check_presented};
 use crate::opening::{Pair, expires_in, family_token};
 use crate::policy::Refreshing;
+use crate::proof::token_type;
 use crate::redeem::Mismatch;
 use crate::refresh_token::{self, Claim};
-use crate::scope::{Scopes, join};
+use crate::scope::{Scopes, is_within, join};
 use grantkeep::backend::{Backend, Outcome};
 use grantkeep::{
-    Error, ErrorKind, Family, FamilyId, FamilyState, Held, Result, RevocationReason, Timestamp,
+    Confirmation, Error, ErrorKind, Family, FamilyId, FamilyState, Held, Result, RevocationReason,
+    Timestamp,
 };
 use std::time::Duration;
 
@@ -18,13 +20,14 @@ use std::time::Duration;
 pub struct RefreshRequest<'a> {
     client: &'a str,
     scopes: Option<String>,
-    confirmation: Option<&'a str>,
+    audience: Option<String>,
+    confirmation: Option<Confirmation>,
 }
 
 impl<'a> RefreshRequest<'a> {
     /// A refresh token presented by this client.
     pub fn by(client: &'a str) -> Self {
-        Self { client, scopes: None, confirmation: None }
+        Self { client, scopes: None, audience: None, confirmation: None }
     }
 
     /// The `scope` of the request: some of the granted ones, for this access token only. All of
@@ -34,11 +37,18 @@ impl<'a> RefreshRequest<'a> {
         Self { scopes: Some(join(scopes)), ..self }
     }
 
-    /// The thumbprint of the key whose possession the request proved; a family that is bound to
-    /// one demands it (RFC 9449 section 5).
+    /// The `resource` parameters of the request (RFC 8707 section 2.2): some of the granted
+    /// audience, for this access token only.
     #[must_use]
-    pub fn confirmation(self, thumbprint: &'a str) -> Self {
-        Self { confirmation: Some(thumbprint), ..self }
+    pub fn audience<S: AsRef<str>>(self, audience: impl IntoIterator<Item = S>) -> Self {
+        Self { audience: Some(join(audience)), ..self }
+    }
+
+    /// The key whose possession the request proved; a family that is bound to one demands it (RFC
+    /// 9449 section 5).
+    #[must_use]
+    pub fn confirmation(self, confirmation: Confirmation) -> Self {
+        Self { confirmation: Some(confirmation), ..self }
     }
 }
 
@@ -66,6 +76,8 @@ pub enum Refreshed {
     Mismatch(Mismatch),
     /// The scopes asked for are malformed, or more than was granted; nothing was changed.
     InvalidScope,
+    /// An audience was asked for that was not granted (RFC 8707 section 2); nothing was changed.
+    InvalidTarget,
     /// There is no such token.
     Unknown,
 }
@@ -78,6 +90,7 @@ enum Verdict {
     /// Issue an access token with these scopes, beside this generation's refresh token.
     Issue {
         scopes: Scopes,
+        audience: String,
         generation: u32,
         retry: bool,
     },
@@ -116,8 +129,8 @@ impl<B: Backend> Grants<B> {
                     self.revoke_family_for(family, RevocationReason::RefreshReused).await?;
                     Some(Refreshed::Reused { family })
                 }
-                Verdict::Issue { scopes, generation, retry } => {
-                    self.issue(held, scopes, generation, retry).await?
+                Verdict::Issue { scopes, audience, generation, retry } => {
+                    self.issue(held, (scopes, audience), generation, retry).await?
                 }
             };
             if let Some(answer) = answer {
@@ -148,7 +161,7 @@ impl<B: Backend> Grants<B> {
         if family.client != request.client {
             return Verdict::Answer(Refreshed::Mismatch(Mismatch::Client));
         }
-        if family.confirmation.is_some() && family.confirmation.as_deref() != request.confirmation {
+        if family.confirmation.is_some() && family.confirmation != request.confirmation {
             return Verdict::Answer(Refreshed::Mismatch(Mismatch::Confirmation));
         }
         // Less than a second would be an access token that is announced with no lifetime at all.
@@ -169,9 +182,14 @@ impl<B: Backend> Grants<B> {
             Some(Ok(asked)) if asked.is_subset(&granted) => asked,
             Some(_) => return Verdict::Answer(Refreshed::InvalidScope),
         };
+        let audience = match &request.audience {
+            None => family.audience.clone(),
+            Some(asked) if is_within(asked, &family.audience) => asked.clone(),
+            Some(_) => return Verdict::Answer(Refreshed::InvalidTarget),
+        };
         let moves_on = self.policy.refreshing == Refreshing::Rotating && !retry;
         match family.generation.checked_add(u32::from(moves_on)) {
-            Some(generation) => Verdict::Issue { scopes, generation, retry },
+            Some(generation) => Verdict::Issue { scopes, audience, generation, retry },
             // After 2^32 rotations there is no next one: the grant has ended.
             None => Verdict::Answer(Refreshed::Expired),
         }
@@ -181,7 +199,7 @@ impl<B: Backend> Grants<B> {
     async fn issue(
         &self,
         held: Held<Family>,
-        scopes: Scopes,
+        (scopes, audience): (Scopes, String),
         generation: u32,
         retry: bool,
     ) -> Result<Option<Refreshed>> {
@@ -209,7 +227,8 @@ impl<B: Backend> Grants<B> {
         let open = |payload| Attachment::open(payload, &keyring, &family.salt);
         let attachment = family.payload.as_ref().map(open).transpose()?;
         let access_until = now.saturating_add(self.policy.access_lifetime).min(expires_at);
-        let token = family_token(&family, &standing, now, scopes.as_str().to_owned());
+        let narrowed = (scopes.as_str().to_owned(), audience);
+        let token = family_token(&family, &standing, now, narrowed);
         let access = self.add_token(&mut change, token, access_until, attachment.as_ref())?;
         let root = keyring.key(family.key_id).ok_or_else(retired)?;
         let format = &self.policy.refresh_format;
@@ -221,6 +240,7 @@ impl<B: Backend> Grants<B> {
             access,
             refresh: Some(refresh),
             expires_in: expires_in(now, access_until),
+            token_type: token_type(family.confirmation.as_ref()),
             scopes,
             subject: family.subject,
             nonce: None,

@@ -5,6 +5,7 @@
 // A duration that underflows is a test that fails.
 #![allow(clippy::unchecked_time_subtraction)]
 
+mod audience;
 mod binding;
 mod client_credentials;
 mod interleaving;

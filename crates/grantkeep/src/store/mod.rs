@@ -5,6 +5,7 @@ mod bytes;
 mod change;
 mod code;
 mod codec;
+mod confirmation;
 mod embedded;
 mod epoch;
 mod family;
@@ -16,6 +17,7 @@ mod token;
 
 pub use change::Change;
 pub use code::{Challenge, Code, CodeState, Purpose};
+pub use confirmation::Confirmation;
 pub use epoch::{Epoch, Epochs, Owner, Owners, StandingEpochs};
 pub use family::{
     FAMILY_ID_BYTES, Family, FamilyId, FamilyStanding, FamilyState, RevocationReason,

@@ -1,8 +1,8 @@
 use data_encoding::HEXLOWER;
 use grantkeep::backend::{Backend as _, Batch, Key, Kind, NewRow, Row, Term, Terms};
 use grantkeep::{
-    Code, CodeState, Digest, Family, FamilyState, Keyring, Payload, Record, RevocationReason,
-    Store, Timestamp, Token, Wait as _,
+    Code, CodeState, Confirmation, Digest, Family, FamilyState, Keyring, Payload, Record,
+    RevocationReason, Store, Timestamp, Token, Wait as _,
 };
 use grantkeep_tests::files::segments;
 use grantkeep_tests::{manual_clock, options, samples};

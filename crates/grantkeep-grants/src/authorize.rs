@@ -1,13 +1,14 @@
 //! Authorization codes, RFC 6749 section 4.1.2.
 
-use crate::attachment::Attachment;
+use crate::attachment::close;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
+use crate::minter::Minting;
 use crate::pkce;
 use crate::policy::check_lifetime;
 use crate::scope::{Scopes, join};
 use crate::secret::Secret;
-use grantkeep::backend::{Backend, Outcome};
+use grantkeep::backend::Backend;
 use grantkeep::{
     Challenge, Code, CodeState, Confirmation, Epochs, Error, ErrorKind, Purpose, Result,
 };
@@ -149,21 +150,29 @@ impl<B: Backend> Grants<B> {
         check_name("a subject", request.subject)?;
         let lifetime = request.lifetime.unwrap_or(self.policy.code_lifetime);
         check_lifetime("a code's lifetime", lifetime, self.policy.code_lifetime_max)?;
-        let code = self.mint(Tag::Code)?;
         let mut record = self.code(&request)?;
-        if let Some((bytes, sealed)) = request.payload {
-            let secret = code.expose().as_bytes();
-            let attachment = Attachment::new(bytes, sealed);
-            record.payload = Some(attachment.close(&self.store.keyring(), secret)?);
-        }
-        let id = self.store.id(code.expose().as_bytes())?;
         loop {
             let (standing, now) = self.standing(request.subject, request.client).await?;
+            let expires_at = now.saturating_add(lifetime);
+            let code = self.mint(&Minting {
+                tag: Tag::Code,
+                client: request.client,
+                subject: request.subject,
+                scopes: &record.scopes,
+                audience: &record.audience,
+                confirmation: record.confirmation.as_ref(),
+                family: None,
+                generation: None,
+                issued_at: now.into(),
+                expires_at: expires_at.into(),
+            })?;
+            let secret = code.expose().as_bytes();
+            record.payload = close(request.payload, &self.store.keyring(), secret)?;
             record.epochs = standing.epochs();
             let mut change = self.store.change()?;
-            change.insert(id, &record, now.saturating_add(lifetime))?;
+            change.insert(self.store.id(secret)?, &record, expires_at)?;
             standing.require(&mut change);
-            if self.store.commit(change).await? == Outcome::Applied {
+            if self.commit(change).await? {
                 return Ok(code);
             }
         }

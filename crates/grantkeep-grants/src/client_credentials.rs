@@ -5,7 +5,7 @@ use crate::opening::expires_in;
 use crate::proof::token_type;
 use crate::scope::{Scopes, join};
 use crate::secret::Secret;
-use grantkeep::backend::{Backend, Outcome};
+use grantkeep::backend::Backend;
 use grantkeep::{Confirmation, Result, Token, TokenKind};
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ impl<B: Backend> Grants<B> {
             let mut change = self.store.change()?;
             let access = self.add_token(&mut change, token, until, None)?;
             standing.require(&mut change);
-            if self.store.commit(change).await? == Outcome::Applied {
+            if self.commit(change).await? {
                 let token_type = token_type(request.confirmation.as_ref());
                 let expires_in = expires_in(now, until);
                 return Ok(Issued { access, expires_in, token_type, scopes });

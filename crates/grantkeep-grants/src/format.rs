@@ -35,6 +35,16 @@ impl Tag {
         }
     }
 
+    /// What it is called in a message.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::Access => "access token",
+            Self::Refresh => "refresh token",
+            Self::Personal => "personal access token",
+        }
+    }
+
     fn read(text: &str) -> Option<Self> {
         [Self::Code, Self::Access, Self::Refresh, Self::Personal]
             .into_iter()

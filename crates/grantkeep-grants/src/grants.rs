@@ -1,11 +1,13 @@
 //! The grants of one store under one policy.
 
 use crate::format::Tag;
+use crate::minter::{Minter, Minting, bring};
 use crate::policy::Policy;
 use crate::secret::Secret;
-use grantkeep::backend::Backend;
+use grantkeep::backend::{Backend, Key, Kind, Outcome};
 use grantkeep::{
-    Error, ErrorKind, Result, StandingEpochs, Store, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Timestamp,
+    Change, Code, Error, ErrorKind, Personal, Record as _, RefreshText, Result, StandingEpochs,
+    Store, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Timestamp, Token,
 };
 use std::sync::Arc;
 
@@ -17,11 +19,16 @@ use std::sync::Arc;
 pub struct Grants<B> {
     pub(crate) store: Store<B>,
     pub(crate) policy: Arc<Policy>,
+    minter: Option<Arc<dyn Minter>>,
 }
 
 impl<B> Clone for Grants<B> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), policy: Arc::clone(&self.policy) }
+        Self {
+            store: self.store.clone(),
+            policy: Arc::clone(&self.policy),
+            minter: self.minter.clone(),
+        }
     }
 }
 
@@ -33,7 +40,13 @@ impl<B: Backend> Grants<B> {
     /// field; see [`Policy::check`].
     pub fn new(store: Store<B>, policy: Policy) -> Result<Self> {
         policy.check(store.lifetime_max())?;
-        Ok(Self { store, policy: Arc::new(policy) })
+        Ok(Self { store, policy: Arc::new(policy), minter: None })
+    }
+
+    /// The same, with texts that the server makes itself.
+    #[must_use]
+    pub fn with_minter(self, minter: Arc<dyn Minter>) -> Self {
+        Self { minter: Some(minter), ..self }
     }
 
     /// The store below.
@@ -46,15 +59,39 @@ impl<B: Backend> Grants<B> {
         &self.policy
     }
 
-    /// Mints a text in the format of what it is for.
-    pub(crate) fn mint(&self, tag: Tag) -> Result<Secret> {
-        match tag {
+    pub(crate) fn minter(&self) -> Option<&dyn Minter> {
+        self.minter.as_deref()
+    }
+
+    /// Makes a text: the server's own, or one in the format of what it is for.
+    pub(crate) fn mint(&self, minting: &Minting<'_>) -> Result<Secret> {
+        if let Some(text) = bring(self.minter(), minting)? {
+            return Ok(text);
+        }
+        match minting.tag {
             Tag::Code => &self.policy.code_format,
             Tag::Access => &self.policy.access_format,
             Tag::Refresh => &self.policy.refresh_format,
             Tag::Personal => &self.policy.personal_format,
         }
-        .mint(tag)
+        .mint(minting.tag)
+    }
+
+    /// Commits a decision; false if something that it rests on changed since it was read.
+    pub(crate) async fn commit(&self, change: Change) -> Result<bool> {
+        let brought: Vec<Key> = match self.minter {
+            Some(_) => change.inserts().filter(|key| TEXT_KINDS.contains(&key.kind)).collect(),
+            None => Vec::new(),
+        };
+        match self.store.commit(change).await? {
+            Outcome::Applied => Ok(true),
+            // To decide again would bring the same text again.
+            Outcome::Conflict(key) if brought.contains(&key) => Err(Error::new(
+                ErrorKind::Limit,
+                "the minter made a text that was issued before: make each one new",
+            )),
+            Outcome::Conflict(_) => Ok(false),
+        }
     }
 
     /// The epochs to issue under, and the time of the decision.
@@ -67,6 +104,9 @@ impl<B: Backend> Grants<B> {
         Ok((standing, self.store.now()))
     }
 }
+
+/// What is filed under the look-up id of a text.
+const TEXT_KINDS: [Kind; 4] = [Code::KIND, Token::KIND, Personal::KIND, RefreshText::KIND];
 
 /// True if a store could hold `token`.
 pub(crate) fn can_be_held(token: &str) -> bool {

@@ -1,8 +1,8 @@
 //! Introspection, RFC 7662: what a presented token is worth now.
 
+use crate::generation::Presented;
 use crate::grants::{Grants, can_be_held};
 use crate::proof::token_type;
-use crate::refresh_token::Claim;
 use crate::scope::Scopes;
 use grantkeep::backend::Backend;
 use grantkeep::{
@@ -116,9 +116,8 @@ impl<B: Backend> Grants<B> {
             self.access_claims(held).await?
         } else if let Some(held) = self.store.find::<Personal>(token.as_bytes()).await? {
             self.personal_claims(held).await?
-        } else if let Some(claim) = Claim::read(token)
-            && let Some(held) = self.family_of(&claim, token).await?
-            && claim.generation == held.record.generation
+        } else if let Some(Presented { held, generation }) = self.presented(token).await?
+            && generation == held.record.generation
         {
             self.refresh_claims(held).await?
         } else {

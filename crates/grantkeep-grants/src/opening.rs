@@ -3,12 +3,12 @@
 use crate::attachment::Attachment;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
+use crate::minter::Minting;
 use crate::policy::Refreshing;
 use crate::proof::token_type;
-use crate::refresh_token;
 use crate::scope::{Scopes, join};
 use crate::secret::Secret;
-use grantkeep::backend::{Backend, Outcome};
+use grantkeep::backend::Backend;
 use grantkeep::{
     Change, Confirmation, Error, ErrorKind, Family, FamilyId, FamilyState, Result, StandingEpochs,
     Timestamp, Token, TokenKind, random,
@@ -134,14 +134,6 @@ pub(crate) struct Opening {
     pub(crate) attachment: Option<Attachment>,
 }
 
-/// A family that is not yet committed.
-#[derive(Debug)]
-struct Opened {
-    family: Family,
-    expires_at: Timestamp,
-    refresh: Option<Secret>,
-}
-
 impl<B: Backend> Grants<B> {
     /// Opens a family for a subject whose password the server has verified, and issues its first
     /// pair.
@@ -169,7 +161,7 @@ impl<B: Backend> Grants<B> {
             let mut change = self.store.change()?;
             let pair = self.open(&mut change, &standing, now, &opening)?;
             standing.require(&mut change);
-            if self.store.commit(change).await? == Outcome::Applied {
+            if self.commit(change).await? {
                 return Ok(pair);
             }
         }
@@ -183,7 +175,16 @@ impl<B: Backend> Grants<B> {
         now: Timestamp,
         opening: &Opening,
     ) -> Result<Pair> {
-        let Opened { family, expires_at, refresh } = self.new_family(standing, now, opening)?;
+        let mut family = self.new_family(standing, now, opening)?;
+        let (expires_at, refresh) = match self.policy.refreshing {
+            Refreshing::Rotating | Refreshing::Fixed => {
+                let until = now.saturating_add(self.policy.refresh_idle);
+                let until = until.min(family.absolute_expires_at);
+                (until, Some(self.add_refresh(change, &mut family, now, until)?))
+            }
+            // The family lives as long as the one access token that it is there to revoke.
+            Refreshing::Off => (family.absolute_expires_at, None),
+        };
         change.insert(family.id.digest(), &family, expires_at)?;
         let access_until = now.saturating_add(self.policy.access_lifetime).min(expires_at);
         let attachment = opening.attachment.as_ref();
@@ -208,7 +209,7 @@ impl<B: Backend> Grants<B> {
         standing: &StandingEpochs,
         now: Timestamp,
         opening: &Opening,
-    ) -> Result<Opened> {
+    ) -> Result<Family> {
         let mut id = FamilyId([0; grantkeep::FAMILY_ID_BYTES]);
         let mut salt = Zeroizing::new([0; 32]);
         random(&mut id.0)?;
@@ -217,19 +218,12 @@ impl<B: Backend> Grants<B> {
         let root = keyring
             .active()
             .ok_or_else(|| Error::new(ErrorKind::Keyring, "the keyring is empty"))?;
-        let (idle, absolute, refresh) = match self.policy.refreshing {
-            Refreshing::Rotating | Refreshing::Fixed => {
-                let format = &self.policy.refresh_format;
-                let refresh = refresh_token::derive(root, &salt, id, FIRST, format);
-                (self.policy.refresh_idle, self.policy.refresh_absolute, Some(refresh))
-            }
-            // The family lives as long as the one access token that it is there to revoke.
-            Refreshing::Off => (self.policy.access_lifetime, self.policy.access_lifetime, None),
+        let absolute = match self.policy.refreshing {
+            Refreshing::Rotating | Refreshing::Fixed => self.policy.refresh_absolute,
+            Refreshing::Off => self.policy.access_lifetime,
         };
-        let absolute_expires_at = now.saturating_add(absolute);
-        let expires_at = now.saturating_add(idle).min(absolute_expires_at);
         let payload = opening.attachment.as_ref().map(|each| each.close(&keyring, &salt[..]));
-        let family = Family {
+        Ok(Family {
             id,
             client: opening.client.clone(),
             subject: opening.subject.clone(),
@@ -237,15 +231,15 @@ impl<B: Backend> Grants<B> {
             audience: opening.audience.clone(),
             confirmation: opening.confirmation,
             generation: FIRST,
+            brought: false,
             salt: *salt,
             key_id: root.id(),
             rotated_at: now,
-            absolute_expires_at,
+            absolute_expires_at: now.saturating_add(absolute),
             epochs: standing.epochs(),
             state: FamilyState::Active,
             payload: payload.transpose()?,
-        };
-        Ok(Opened { family, expires_at, refresh })
+        })
     }
 
     /// Mints an access token and adds its row to `change`.
@@ -256,7 +250,18 @@ impl<B: Backend> Grants<B> {
         expires_at: Timestamp,
         attachment: Option<&Attachment>,
     ) -> Result<Secret> {
-        let access = self.mint(Tag::Access)?;
+        let access = self.mint(&Minting {
+            tag: Tag::Access,
+            client: &token.client,
+            subject: &token.subject,
+            scopes: &token.scopes,
+            audience: &token.audience,
+            confirmation: token.confirmation.as_ref(),
+            family: token.family,
+            generation: None,
+            issued_at: token.issued_at.into(),
+            expires_at: expires_at.into(),
+        })?;
         let secret = access.expose().as_bytes();
         if let Some(attachment) = attachment {
             token.payload = Some(attachment.close(&self.store.keyring(), secret)?);

@@ -1,14 +1,15 @@
 //! Personal access tokens: made by a person, named, shown once, listed, revoked by hand.
 
-use crate::attachment::Attachment;
+use crate::attachment::close;
 use crate::families::Listed;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
+use crate::minter::Minting;
 use crate::policy::check_lifetime;
 use crate::scope::{Scopes, join};
 use crate::secret::Secret;
 use data_encoding::HEXLOWER;
-use grantkeep::backend::{Backend, Outcome};
+use grantkeep::backend::Backend;
 use grantkeep::{Cursor, Digest, Epochs, Error, ErrorKind, Owner, Personal, Result};
 use std::fmt;
 use std::str::FromStr;
@@ -140,11 +141,6 @@ impl<B: Backend> Grants<B> {
         check_name("a subject", new.subject)?;
         let lifetime = new.lifetime.unwrap_or(self.policy.personal_lifetime);
         check_lifetime("a personal token's lifetime", lifetime, self.policy.personal_lifetime)?;
-        let token = self.mint(Tag::Personal)?;
-        let secret = token.expose().as_bytes();
-        let id = self.store.id(secret)?;
-        let close =
-            |(bytes, sealed)| Attachment::new(bytes, sealed).close(&self.store.keyring(), secret);
         let mut record = Personal {
             name: new.name.to_owned(),
             subject: new.subject.to_owned(),
@@ -154,17 +150,32 @@ impl<B: Backend> Grants<B> {
             last_used_at: None,
             epochs: Epochs::default(),
             revoked_at: None,
-            payload: new.payload.map(close).transpose()?,
+            payload: None,
         };
         loop {
             let (standing, now) = self.standing(new.subject, new.client).await?;
+            let expires_at = now.saturating_add(lifetime);
+            let token = self.mint(&Minting {
+                tag: Tag::Personal,
+                client: new.client,
+                subject: new.subject,
+                scopes: &record.scopes,
+                audience: "",
+                confirmation: None,
+                family: None,
+                generation: None,
+                issued_at: now.into(),
+                expires_at: expires_at.into(),
+            })?;
+            let secret = token.expose().as_bytes();
+            let id = self.store.id(secret)?;
+            record.payload = close(new.payload, &self.store.keyring(), secret)?;
             record.issued_at = now;
             record.epochs = standing.epochs();
-            let expires_at = now.saturating_add(lifetime);
             let mut change = self.store.change()?;
             change.insert(id, &record, expires_at)?;
             standing.require(&mut change);
-            if self.store.commit(change).await? == Outcome::Applied {
+            if self.commit(change).await? {
                 let (id, expires_at) = (PersonalId(id), expires_at.into());
                 return Ok(PersonalIssued { id, token, expires_at });
             }

@@ -5,7 +5,7 @@ use crate::grants::{Grants, check_presented};
 use crate::opening::{Opening, Pair};
 use crate::pkce;
 use crate::scope::{is_within, join};
-use grantkeep::backend::{Backend, Outcome};
+use grantkeep::backend::Backend;
 use grantkeep::{
     Code, CodeState, Confirmation, FamilyId, Held, Purpose, Result, RevocationReason, Timestamp,
 };
@@ -174,7 +174,7 @@ impl<B: Backend> Grants<B> {
         strip(&mut held.record);
         held.record.state = CodeState::Spent { at: now, family: None };
         change.replace(&held, &held.record, held.expires_at)?;
-        Ok(self.store.commit(change).await? == Outcome::Applied)
+        Ok(self.commit(change).await?)
     }
 
     /// Spends a code for a family; `None` if something it rests on changed meanwhile.
@@ -208,7 +208,7 @@ impl<B: Backend> Grants<B> {
         held.record.state = CodeState::Spent { at: now, family: Some(pair.family) };
         change.replace(&held, &held.record, held.expires_at)?;
         standing.require(&mut change);
-        let applied = self.store.commit(change).await? == Outcome::Applied;
+        let applied = self.commit(change).await?;
         pair.nonce = nonce;
         Ok(applied.then(|| Redeemed::Granted(Box::new(pair))))
     }

@@ -1,8 +1,8 @@
 //! Revocation, RFC 7009: of a token, a family, a subject, a client.
 
+use crate::generation::Presented;
 use crate::grants::{Grants, can_be_held, check_name};
-use crate::refresh_token::Claim;
-use grantkeep::backend::{Backend, Outcome};
+use grantkeep::backend::Backend;
 use grantkeep::{
     Family, FamilyId, FamilyState, Held, Owner, Personal, Record, Result, RevocationReason,
     Timestamp, Token,
@@ -28,12 +28,10 @@ impl<B: Backend> Grants<B> {
         if self.revoke_row::<Token>(token).await? || self.revoke_row::<Personal>(token).await? {
             return Ok(());
         }
-        if let Some(claim) = Claim::read(token)
-            && let Some(held) = self.family_of(&claim, token).await?
-        {
-            return self.revoke_family(held.record.id).await;
+        match self.presented(token).await? {
+            Some(Presented { held, .. }) => self.revoke_family(held.record.id).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Revokes a family: its refresh tokens, and the access tokens issued from it. One that is not
@@ -124,7 +122,7 @@ impl<B: Backend> Grants<B> {
         let latest = self.store.now().saturating_add(self.store.lifetime_max());
         let mut change = self.store.change()?;
         change.replace(held, &held.record, held.expires_at.min(latest))?;
-        Ok(self.store.commit(change).await? == Outcome::Applied)
+        Ok(self.commit(change).await?)
     }
 }
 

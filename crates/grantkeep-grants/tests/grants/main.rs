@@ -7,6 +7,7 @@
 
 mod audience;
 mod binding;
+mod brought;
 mod client_credentials;
 mod interleaving;
 mod interposed;

@@ -2,7 +2,7 @@
 
 use super::codec;
 use super::record::{Held, Record};
-use crate::backend::{Batch, Expect, Key, NewRow};
+use crate::backend::{Batch, Expect, Key, NewRow, Step, Write};
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -79,6 +79,13 @@ impl Change {
     pub(super) fn require_key(&mut self, key: Key, expect: Expect) -> &mut Self {
         self.batch.require(key, expect);
         self
+    }
+
+    /// The keys that the change puts something under for the first time.
+    pub fn inserts(&self) -> impl Iterator<Item = Key> + '_ {
+        let first =
+            |step: &&Step| step.expect == Expect::Absent && matches!(step.write, Write::Put(_));
+        self.batch.steps().iter().filter(first).map(|step| step.key)
     }
 
     pub(super) fn into_batch(self) -> Batch {

@@ -116,6 +116,8 @@ pub struct Family {
     pub confirmation: Option<Confirmation>,
     /// The generation of the refresh token that is accepted; the first is 1.
     pub generation: u32,
+    /// True if the text of the present refresh token was brought, and is not derived.
+    pub brought: bool,
     /// What, with the root key, its refresh tokens are made from.
     #[serde(with = "bytes::fixed")]
     pub salt: [u8; 32],
@@ -209,6 +211,7 @@ mod tests {
                 audience: "a b".to_owned(),
                 confirmation: optional.map(|()| Confirmation::Jkt([9; 32])),
                 generation: u32::MAX,
+                brought: false,
                 salt: [0xfe; 32],
                 key_id: 70_000,
                 rotated_at: Timestamp::from_millis(1 << 41),

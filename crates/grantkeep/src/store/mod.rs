@@ -12,6 +12,7 @@ mod family;
 mod list;
 mod once;
 mod record;
+mod refresh_text;
 mod seal;
 mod token;
 
@@ -25,6 +26,7 @@ pub use family::{
 pub use list::{Cursor, Listing};
 pub use once::Burned;
 pub use record::{Held, Record, TEXT_BYTES_MAX};
+pub use refresh_text::{RefreshText, Successor};
 pub use seal::{PAYLOAD_BYTES_MAX, Payload};
 pub use token::{Personal, Token, TokenKind};
 

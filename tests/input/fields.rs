@@ -176,7 +176,6 @@ fn personal() -> Personal {
         client: String::new(),
         scopes: token.scopes,
         issued_at: token.issued_at,
-        last_used_at: None,
         epochs: token.epochs,
         revoked_at: None,
         payload: None,

@@ -1,6 +1,7 @@
 //! The grants of one store under one policy.
 
 use crate::format::Tag;
+use crate::last_use::Uses;
 use crate::minter::{Minter, Minting, bring};
 use crate::policy::Policy;
 use crate::secret::Secret;
@@ -20,6 +21,7 @@ pub struct Grants<B> {
     pub(crate) store: Store<B>,
     pub(crate) policy: Arc<Policy>,
     minter: Option<Arc<dyn Minter>>,
+    uses: Arc<Uses>,
 }
 
 impl<B> Clone for Grants<B> {
@@ -28,6 +30,7 @@ impl<B> Clone for Grants<B> {
             store: self.store.clone(),
             policy: Arc::clone(&self.policy),
             minter: self.minter.clone(),
+            uses: Arc::clone(&self.uses),
         }
     }
 }
@@ -40,7 +43,7 @@ impl<B: Backend> Grants<B> {
     /// field; see [`Policy::check`].
     pub fn new(store: Store<B>, policy: Policy) -> Result<Self> {
         policy.check(store.lifetime_max())?;
-        Ok(Self { store, policy: Arc::new(policy), minter: None })
+        Ok(Self { store, policy: Arc::new(policy), minter: None, uses: Arc::default() })
     }
 
     /// The same, with texts that the server makes itself.
@@ -57,6 +60,10 @@ impl<B: Backend> Grants<B> {
     /// The policy in force.
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    pub(crate) fn uses(&self) -> &Uses {
+        &self.uses
     }
 
     pub(crate) fn minter(&self) -> Option<&dyn Minter> {
@@ -77,8 +84,22 @@ impl<B: Backend> Grants<B> {
         .mint(minting.tag)
     }
 
-    /// Commits a decision; false if something that it rests on changed since it was read.
-    pub(crate) async fn commit(&self, change: Change) -> Result<bool> {
+    /// Commits a decision; false if something that it rests on changed since it was read. One that
+    /// issues something takes last uses along; one that revokes is left alone, since it must go
+    /// through on a full disk.
+    pub(crate) async fn commit(&self, mut change: Change) -> Result<bool> {
+        if change.inserts().next().is_none() {
+            return self.commit_alone(change).await;
+        }
+        let along = self.uses_along(&mut change).await?;
+        let applied = self.commit_alone(change).await?;
+        if applied {
+            along.written();
+        }
+        Ok(applied)
+    }
+
+    pub(crate) async fn commit_alone(&self, change: Change) -> Result<bool> {
         let brought: Vec<Key> = match self.minter {
             Some(_) => change.inserts().filter(|key| TEXT_KINDS.contains(&key.kind)).collect(),
             None => Vec::new(),

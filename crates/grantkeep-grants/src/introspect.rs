@@ -104,7 +104,8 @@ impl<B: Backend> Grants<B> {
     ///
     /// It is active if its own row is neither expired nor revoked, its family is in force, and
     /// neither its subject nor its client was revoked since it was issued. Of refresh tokens only
-    /// the present generation is. A text that no store can hold is inactive.
+    /// the present generation is. A text that no store can hold is inactive. That a personal token
+    /// was used is noted in memory: see [`Grants::write_last_uses`].
     ///
     /// # Errors
     /// As [`Backend::get`].
@@ -168,12 +169,14 @@ impl<B: Backend> Grants<B> {
 
     async fn personal_claims(&self, held: Held<Personal>) -> Result<Option<Claims>> {
         let token = held.record;
-        if self.store.now() >= held.expires_at
+        let now = self.store.now();
+        if now >= held.expires_at
             || token.revoked_at.is_some()
             || !self.admitted(&token.subject, &token.client, &token.epochs).await?
         {
             return Ok(None);
         }
+        self.uses().note(held.id, now, held.expires_at, self.policy.last_used_resolution);
         Ok(Some(Claims {
             kind: ClaimsKind::Personal,
             client: some(token.client),

@@ -10,7 +10,7 @@ use crate::scope::{Scopes, join};
 use crate::secret::Secret;
 use data_encoding::HEXLOWER;
 use grantkeep::backend::Backend;
-use grantkeep::{Cursor, Digest, Epochs, Error, ErrorKind, Owner, Personal, Result};
+use grantkeep::{Cursor, Digest, Epochs, Error, ErrorKind, LastUse, Owner, Personal, Result};
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
@@ -123,6 +123,8 @@ pub struct PersonalInForce {
     pub scopes: Scopes,
     /// When it was made.
     pub issued_at: SystemTime,
+    /// When it was last introspected, as far as is known: see [`Grants::write_last_uses`].
+    pub last_used_at: Option<SystemTime>,
     /// When it expires.
     pub expires_at: SystemTime,
 }
@@ -147,7 +149,6 @@ impl<B: Backend> Grants<B> {
             client: new.client.to_owned(),
             scopes: Scopes::read(&new.scopes)?.into_text(),
             issued_at: self.store.now(),
-            last_used_at: None,
             epochs: Epochs::default(),
             revoked_at: None,
             payload: None,
@@ -201,12 +202,15 @@ impl<B: Backend> Grants<B> {
                 && token.revoked_at.is_none()
                 && self.admitted(&token.subject, &token.client, &token.epochs).await?
             {
+                let written = self.store.get::<LastUse>(held.id).await?.map(|use_| use_.record.at);
+                let last_used_at = written.max(self.uses().at(&held.id));
                 items.push(PersonalInForce {
                     id: PersonalId(held.id),
                     name: token.name,
                     client: token.client,
                     scopes: Scopes::stored(token.scopes),
                     issued_at: token.issued_at.into(),
+                    last_used_at: last_used_at.map(Into::into),
                     expires_at: held.expires_at.into(),
                 });
             }

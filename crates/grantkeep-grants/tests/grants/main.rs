@@ -12,6 +12,7 @@ mod client_credentials;
 mod interleaving;
 mod interposed;
 mod introspection;
+mod last_use;
 mod payload;
 mod personal;
 mod policy;

@@ -81,6 +81,11 @@ impl Change {
         self
     }
 
+    /// True while there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.batch.steps().is_empty()
+    }
+
     /// The keys that the change puts something under for the first time.
     pub fn inserts(&self) -> impl Iterator<Item = Key> + '_ {
         let first =

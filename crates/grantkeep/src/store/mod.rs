@@ -9,6 +9,7 @@ mod confirmation;
 mod embedded;
 mod epoch;
 mod family;
+mod last_use;
 mod list;
 mod once;
 mod record;
@@ -23,6 +24,7 @@ pub use epoch::{Epoch, Epochs, Owner, Owners, StandingEpochs};
 pub use family::{
     FAMILY_ID_BYTES, Family, FamilyId, FamilyStanding, FamilyState, RevocationReason,
 };
+pub use last_use::LastUse;
 pub use list::{Cursor, Listing};
 pub use once::Burned;
 pub use record::{Held, Record, TEXT_BYTES_MAX};

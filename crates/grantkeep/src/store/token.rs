@@ -72,8 +72,6 @@ pub struct Personal {
     pub scopes: String,
     /// When it was made.
     pub issued_at: Timestamp,
-    /// When it was last presented, as far as that was written.
-    pub last_used_at: Option<Timestamp>,
     /// The epochs it was issued under.
     pub epochs: Epochs,
     /// When it was revoked.

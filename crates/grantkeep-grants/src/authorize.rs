@@ -1,9 +1,11 @@
 //! Authorization codes, RFC 6749 section 4.1.2.
 
 use crate::attachment::close;
+use crate::events::Event;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
 use crate::minter::Minting;
+use crate::observe;
 use crate::pkce;
 use crate::policy::check_lifetime;
 use crate::scope::{Scopes, join};
@@ -146,6 +148,7 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The code is durable when it is answered.
     pub async fn authorize(&self, request: Authorize<'_>) -> Result<Secret> {
+        let _decision = observe::decision("authorize");
         check_name("a client id", request.client)?;
         check_name("a subject", request.subject)?;
         let lifetime = request.lifetime.unwrap_or(self.policy.code_lifetime);
@@ -173,6 +176,10 @@ impl<B: Backend> Grants<B> {
             change.insert(self.store.id(secret)?, &record, expires_at)?;
             standing.require(&mut change);
             if self.commit(change).await? {
+                self.events().tell(|| Event::Authorized {
+                    client: request.client.to_owned(),
+                    subject: request.subject.to_owned(),
+                });
                 return Ok(code);
             }
         }

@@ -1,6 +1,9 @@
 //! The client credentials grant, RFC 6749 section 4.4.
 
+use crate::events::Event;
 use crate::grants::{Grants, check_name};
+use crate::introspect::ClaimsKind;
+use crate::observe;
 use crate::opening::expires_in;
 use crate::proof::token_type;
 use crate::scope::{Scopes, join};
@@ -69,6 +72,7 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The token is durable when it is answered.
     pub async fn client_credentials(&self, request: ClientCredentials<'_>) -> Result<Issued> {
+        let _decision = observe::decision("client_credentials");
         check_name("a client id", request.client)?;
         let scopes = Scopes::read(&request.scopes)?;
         loop {
@@ -91,6 +95,12 @@ impl<B: Backend> Grants<B> {
             let access = self.add_token(&mut change, token, until, None)?;
             standing.require(&mut change);
             if self.commit(change).await? {
+                self.events().tell(|| Event::Issued {
+                    kind: ClaimsKind::ClientCredential,
+                    client: request.client.to_owned(),
+                    subject: String::new(),
+                    family: None,
+                });
                 let token_type = token_type(request.confirmation.as_ref());
                 let expires_in = expires_in(now, until);
                 return Ok(Issued { access, expires_in, token_type, scopes });

@@ -1,5 +1,6 @@
 //! The grants of one store under one policy.
 
+use crate::events::Events;
 use crate::format::Tag;
 use crate::last_use::Uses;
 use crate::minter::{Minter, Minting, bring};
@@ -22,6 +23,7 @@ pub struct Grants<B> {
     pub(crate) policy: Arc<Policy>,
     minter: Option<Arc<dyn Minter>>,
     uses: Arc<Uses>,
+    events: Events,
 }
 
 impl<B> Clone for Grants<B> {
@@ -31,6 +33,7 @@ impl<B> Clone for Grants<B> {
             policy: Arc::clone(&self.policy),
             minter: self.minter.clone(),
             uses: Arc::clone(&self.uses),
+            events: self.events.clone(),
         }
     }
 }
@@ -43,7 +46,31 @@ impl<B: Backend> Grants<B> {
     /// field; see [`Policy::check`].
     pub fn new(store: Store<B>, policy: Policy) -> Result<Self> {
         policy.check(store.lifetime_max())?;
-        Ok(Self { store, policy: Arc::new(policy), minter: None, uses: Arc::default() })
+        Ok(Self {
+            store,
+            policy: Arc::new(policy),
+            minter: None,
+            uses: Arc::default(),
+            events: Events::new(),
+        })
+    }
+
+    /// The same, telling of what happens where `events` does.
+    #[must_use]
+    pub fn with_events(self, events: Events) -> Self {
+        Self { events, ..self }
+    }
+
+    /// Where it is told what happens.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Publishes what [`Store::stats`] answers as gauges and counters of `metrics`; to be called
+    /// before they are scraped, or every few seconds. `docs/operating.md` lists them.
+    #[cfg(feature = "metrics")]
+    pub fn publish_stats(&self) {
+        crate::observe::stats(&self.store.stats());
     }
 
     /// The same, with texts that the server makes itself.

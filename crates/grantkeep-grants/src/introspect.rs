@@ -2,6 +2,7 @@
 
 use crate::generation::Presented;
 use crate::grants::{Grants, can_be_held};
+use crate::observe;
 use crate::proof::token_type;
 use crate::scope::Scopes;
 use grantkeep::backend::Backend;
@@ -35,6 +36,15 @@ pub enum ClaimsKind {
     Personal,
     /// A refresh token: not to be accepted by a resource server.
     Refresh,
+}
+
+impl From<TokenKind> for ClaimsKind {
+    fn from(kind: TokenKind) -> Self {
+        match kind {
+            TokenKind::Access => Self::Access,
+            TokenKind::ClientCredential => Self::ClientCredential,
+        }
+    }
 }
 
 /// What a token in force stands for; the fields of RFC 7662 section 2.2.
@@ -110,6 +120,7 @@ impl<B: Backend> Grants<B> {
     /// # Errors
     /// As [`Backend::get`].
     pub async fn introspect(&self, token: &str) -> Result<Introspection> {
+        let _decision = observe::decision("introspect");
         if !can_be_held(token) {
             return Ok(Introspection::Inactive);
         }
@@ -150,10 +161,7 @@ impl<B: Backend> Grants<B> {
             return Ok(None);
         }
         Ok(Some(Claims {
-            kind: match token.kind {
-                TokenKind::Access => ClaimsKind::Access,
-                TokenKind::ClientCredential => ClaimsKind::ClientCredential,
-            },
+            kind: token.kind.into(),
             client: some(token.client),
             subject: some(token.subject),
             scopes: Scopes::stored(token.scopes),

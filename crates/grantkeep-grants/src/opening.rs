@@ -1,9 +1,12 @@
 //! Opening a family: what a redeemed code and a verified password have in common.
 
 use crate::attachment::Attachment;
+use crate::events::Event;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
+use crate::introspect::ClaimsKind;
 use crate::minter::Minting;
+use crate::observe;
 use crate::policy::Refreshing;
 use crate::proof::token_type;
 use crate::scope::{Scopes, join};
@@ -145,6 +148,7 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The family and the pair are durable when they are answered.
     pub async fn password(&self, grant: Grant<'_>) -> Result<Pair> {
+        let _decision = observe::decision("password");
         check_name("a client id", grant.client)?;
         check_name("a subject", grant.subject)?;
         let opening = Opening {
@@ -162,6 +166,12 @@ impl<B: Backend> Grants<B> {
             let pair = self.open(&mut change, &standing, now, &opening)?;
             standing.require(&mut change);
             if self.commit(change).await? {
+                self.events().tell(|| Event::Issued {
+                    kind: ClaimsKind::Access,
+                    client: opening.client,
+                    subject: opening.subject,
+                    family: Some(pair.family),
+                });
                 return Ok(pair);
             }
         }

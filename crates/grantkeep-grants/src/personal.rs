@@ -1,10 +1,13 @@
 //! Personal access tokens: made by a person, named, shown once, listed, revoked by hand.
 
 use crate::attachment::close;
+use crate::events::Event;
 use crate::families::Listed;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
+use crate::introspect::ClaimsKind;
 use crate::minter::Minting;
+use crate::observe;
 use crate::policy::check_lifetime;
 use crate::scope::{Scopes, join};
 use crate::secret::Secret;
@@ -140,6 +143,7 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The token is durable when it is answered.
     pub async fn create_personal(&self, new: NewPersonal<'_>) -> Result<PersonalIssued> {
+        let _decision = observe::decision("personal");
         check_name("a subject", new.subject)?;
         let lifetime = new.lifetime.unwrap_or(self.policy.personal_lifetime);
         check_lifetime("a personal token's lifetime", lifetime, self.policy.personal_lifetime)?;
@@ -177,6 +181,12 @@ impl<B: Backend> Grants<B> {
             change.insert(id, &record, expires_at)?;
             standing.require(&mut change);
             if self.commit(change).await? {
+                self.events().tell(|| Event::Issued {
+                    kind: ClaimsKind::Personal,
+                    client: record.client,
+                    subject: record.subject,
+                    family: None,
+                });
                 let (id, expires_at) = (PersonalId(id), expires_at.into());
                 return Ok(PersonalIssued { id, token, expires_at });
             }

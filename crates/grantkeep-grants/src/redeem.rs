@@ -1,7 +1,9 @@
 //! Redeeming a code, RFC 6749 section 4.1.3: exactly one of any number of racers is granted.
 
 use crate::attachment::Attachment;
+use crate::events::Event;
 use crate::grants::{Grants, check_presented};
+use crate::observe;
 use crate::opening::{Opening, Pair};
 use crate::pkce;
 use crate::scope::{is_within, join};
@@ -122,6 +124,7 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// Every answer rests on durable state; `Granted` and `Replayed` are durable when answered.
     pub async fn redeem(&self, code: &str, presented: &Presented<'_>) -> Result<Redeemed> {
+        let _decision = observe::decision("redeem");
         check_presented(code)?;
         if !crate::grants::can_be_held(code) {
             return Ok(Redeemed::Unknown);
@@ -165,6 +168,7 @@ impl<B: Backend> Grants<B> {
         if let Some(family) = family {
             self.revoke_family_for(family, RevocationReason::CodeReplayed).await?;
         }
+        self.events().tell(|| Event::Replayed { family });
         Ok(Redeemed::Replayed { family })
     }
 
@@ -208,9 +212,14 @@ impl<B: Backend> Grants<B> {
         held.record.state = CodeState::Spent { at: now, family: Some(pair.family) };
         change.replace(&held, &held.record, held.expires_at)?;
         standing.require(&mut change);
-        let applied = self.commit(change).await?;
+        if !self.commit(change).await? {
+            return Ok(None);
+        }
+        let family = pair.family;
+        let (client, subject) = (opening.client, opening.subject);
+        self.events().tell(|| Event::Redeemed { client, subject, family });
         pair.nonce = nonce;
-        Ok(applied.then(|| Redeemed::Granted(Box::new(pair))))
+        Ok(Some(Redeemed::Granted(Box::new(pair))))
     }
 }
 

@@ -1,8 +1,10 @@
 //! Refreshing, RFC 6749 section 6: rotation that notices reuse and survives a lost response.
 
 use crate::attachment::Attachment;
+use crate::events::Event;
 use crate::generation::Presented;
 use crate::grants::{Grants, can_be_held, check_presented};
+use crate::observe;
 use crate::opening::{Pair, expires_in, family_token};
 use crate::policy::Refreshing;
 use crate::proof::token_type;
@@ -114,6 +116,7 @@ impl<B: Backend> Grants<B> {
     /// Every answer rests on durable state; `Rotated`, `Retried`, and `Reused` are durable when
     /// answered.
     pub async fn refresh(&self, token: &str, request: &RefreshRequest<'_>) -> Result<Refreshed> {
+        let _decision = observe::decision("refresh");
         check_presented(token)?;
         if self.policy.refreshing == Refreshing::Off || !can_be_held(token) {
             return Ok(Refreshed::Unknown);
@@ -135,6 +138,7 @@ impl<B: Backend> Grants<B> {
 
     async fn reused(&self, family: FamilyId) -> Result<Refreshed> {
         self.revoke_family_for(family, RevocationReason::RefreshReused).await?;
+        self.events().tell(|| Event::Reused { family });
         Ok(Refreshed::Reused { family })
     }
 
@@ -226,6 +230,10 @@ impl<B: Backend> Grants<B> {
         if !self.commit(change).await? {
             return Ok(None);
         }
+        self.events().tell(|| match retry {
+            true => Event::Retried { family: family.id },
+            false => Event::Rotated { family: family.id, generation },
+        });
         let pair = Box::new(Pair {
             access,
             refresh: Some(refresh),

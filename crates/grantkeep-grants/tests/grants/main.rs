@@ -9,6 +9,7 @@ mod audience;
 mod binding;
 mod brought;
 mod client_credentials;
+mod events;
 mod interleaving;
 mod interposed;
 mod introspection;

@@ -96,7 +96,8 @@ fn found(store: &Store, text: &[u8], expected: bool) {
     assert_eq!(black_box(held).is_some(), expected, "a look-up answered the wrong thing");
 }
 
-fn ns_each(turn: Duration, mut work: impl FnMut()) -> f64 {
+/// Does `work` for a turn, and answers how long it took each time.
+pub(crate) fn ns_each(turn: Duration, mut work: impl FnMut()) -> f64 {
     let started = Instant::now();
     let mut calls = 0_u64;
     while started.elapsed() < turn {

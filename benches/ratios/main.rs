@@ -6,6 +6,7 @@
 //! `GRANTKEEP_BENCH_SECONDS` says about how long a whole run takes, 150 unless it is set; less
 //! means shorter turns and fewer rows. Further arguments name the sections to be run.
 
+mod introspect;
 mod issue;
 mod latency;
 mod lookup;
@@ -24,9 +25,10 @@ use table::Line;
 /// Measures one part, and answers its lines of the table.
 type Section = fn(&Scale) -> Vec<Line>;
 
-const SECTIONS: [(&str, Section); 7] = [
+const SECTIONS: [(&str, Section); 8] = [
     ("issue", issue::measure),
     ("lookup", lookup::measure),
+    ("introspect", introspect::measure),
     ("rotate", rotate::measure),
     ("sweep", sweep::measure),
     ("latency", latency::measure),

@@ -1,8 +1,8 @@
 use data_encoding::HEXLOWER;
 use grantkeep::backend::{Backend as _, Batch, Key, Kind, NewRow, Row, Term, Terms};
 use grantkeep::{
-    Code, CodeState, Digest, Family, FamilyState, Keyring, Payload, Record, RevocationReason,
-    Store, Timestamp, Token, Wait as _,
+    Code, CodeState, Confirmation, Digest, Family, FamilyState, Keyring, Payload, Record,
+    RevocationReason, Store, Timestamp, Token, Wait as _,
 };
 use grantkeep_tests::files::segments;
 use grantkeep_tests::{manual_clock, options, samples};
@@ -29,7 +29,7 @@ fn values() {
     assert_eq!(value(&code), CODE);
     let sealed = Payload::Sealed { key_id: 3, nonce: [9; 12], bytes: vec![1, 2, 3] };
     let token = Token {
-        confirmation: Some("x5t".to_owned()),
+        confirmation: Some(Confirmation::X5tS256([8; 32])),
         revoked_at: Some(at),
         payload: Some(sealed),
         ..samples::token("t", "alice")

@@ -124,19 +124,16 @@ fn text_lengths() {
     let plain = |text| Some(Challenge::Plain(text));
     text(&store, "c6", "challenge", |text| Code { challenge: plain(text), ..code() });
     text(&store, "c7", "audience", |audience| Code { audience, ..code() });
-    text(&store, "c8", "confirmation", |cnf| Code { confirmation: Some(cnf), ..code() });
     let token = || samples::token("token", "alice");
     text(&store, "t1", "client id", |client| Token { client, ..token() });
     text(&store, "t2", "subject", |subject| Token { subject, ..token() });
     text(&store, "t3", "scopes", |scopes| Token { scopes, ..token() });
     text(&store, "t4", "audience", |audience| Token { audience, ..token() });
-    text(&store, "t5", "confirmation", |cnf| Token { confirmation: Some(cnf), ..token() });
     let family = || samples::family("family", "alice");
     text(&store, "f1", "client id", |client| Family { client, ..family() });
     text(&store, "f2", "subject", |subject| Family { subject, ..family() });
     text(&store, "f3", "scopes", |scopes| Family { scopes, ..family() });
     text(&store, "f4", "audience", |audience| Family { audience, ..family() });
-    text(&store, "f5", "confirmation", |cnf| Family { confirmation: Some(cnf), ..family() });
     text(&store, "p1", "token name", |name| Personal { name, ..personal() });
     text(&store, "p2", "subject", |subject| Personal { subject, ..personal() });
     text(&store, "p3", "client id", |client| Personal { client, ..personal() });
@@ -179,7 +176,6 @@ fn personal() -> Personal {
         client: String::new(),
         scopes: token.scopes,
         issued_at: token.issued_at,
-        last_used_at: None,
         epochs: token.epochs,
         revoked_at: None,
         payload: None,

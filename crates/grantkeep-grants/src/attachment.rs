@@ -34,3 +34,12 @@ impl Attachment {
         self.bytes.to_vec()
     }
 }
+
+/// What a builder was given, to be stored with whatever `secret` opens.
+pub(crate) fn close(
+    given: Option<(&[u8], bool)>,
+    keyring: &Keyring,
+    secret: &[u8],
+) -> Result<Option<Payload>> {
+    given.map(|(bytes, sealed)| Attachment::new(bytes, sealed).close(keyring, secret)).transpose()
+}

@@ -1,14 +1,19 @@
 //! Authorization codes, RFC 6749 section 4.1.2.
 
-use crate::attachment::Attachment;
+use crate::attachment::close;
+use crate::events::Event;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
+use crate::minter::Minting;
+use crate::observe;
 use crate::pkce;
 use crate::policy::check_lifetime;
 use crate::scope::{Scopes, join};
 use crate::secret::Secret;
-use grantkeep::backend::{Backend, Outcome};
-use grantkeep::{Challenge, Code, CodeState, Epochs, Error, ErrorKind, Purpose, Result};
+use grantkeep::backend::Backend;
+use grantkeep::{
+    Challenge, Code, CodeState, Confirmation, Epochs, Error, ErrorKind, Purpose, Result,
+};
 use std::fmt;
 use std::time::Duration;
 
@@ -24,7 +29,7 @@ pub struct Authorize<'a> {
     audience: String,
     redirect_uri: Option<&'a str>,
     challenge: Option<Asked<'a>>,
-    confirmation: Option<&'a str>,
+    confirmation: Option<Confirmation>,
     nonce: Option<&'a str>,
     payload: Option<(&'a [u8], bool)>,
     lifetime: Option<Duration>,
@@ -85,11 +90,11 @@ impl<'a> Authorize<'a> {
         Self { challenge: Some(Asked::Plain(challenge)), ..self }
     }
 
-    /// The thumbprint that the redemption must prove possession of (`dpop_jkt`, RFC 9449 section
-    /// 10), and that the tokens are bound to.
+    /// The key that the redemption must prove possession of (`dpop_jkt`, RFC 9449 section 10;
+    /// [`jkt`](crate::proof::jkt) reads it), and that the tokens are bound to.
     #[must_use]
-    pub fn confirmation(self, thumbprint: &'a str) -> Self {
-        Self { confirmation: Some(thumbprint), ..self }
+    pub fn confirmation(self, confirmation: Confirmation) -> Self {
+        Self { confirmation: Some(confirmation), ..self }
     }
 
     /// The nonce of an OpenID Connect request, handed back on redemption.
@@ -143,25 +148,38 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The code is durable when it is answered.
     pub async fn authorize(&self, request: Authorize<'_>) -> Result<Secret> {
+        let _decision = observe::decision("authorize");
         check_name("a client id", request.client)?;
         check_name("a subject", request.subject)?;
         let lifetime = request.lifetime.unwrap_or(self.policy.code_lifetime);
         check_lifetime("a code's lifetime", lifetime, self.policy.code_lifetime_max)?;
-        let code = self.mint(Tag::Code)?;
         let mut record = self.code(&request)?;
-        if let Some((bytes, sealed)) = request.payload {
-            let secret = code.expose().as_bytes();
-            let attachment = Attachment::new(bytes, sealed);
-            record.payload = Some(attachment.close(&self.store.keyring(), secret)?);
-        }
-        let id = self.store.id(code.expose().as_bytes())?;
         loop {
             let (standing, now) = self.standing(request.subject, request.client).await?;
+            let expires_at = now.saturating_add(lifetime);
+            let code = self.mint(&Minting {
+                tag: Tag::Code,
+                client: request.client,
+                subject: request.subject,
+                scopes: &record.scopes,
+                audience: &record.audience,
+                confirmation: record.confirmation.as_ref(),
+                family: None,
+                generation: None,
+                issued_at: now.into(),
+                expires_at: expires_at.into(),
+            })?;
+            let secret = code.expose().as_bytes();
+            record.payload = close(request.payload, &self.store.keyring(), secret)?;
             record.epochs = standing.epochs();
             let mut change = self.store.change()?;
-            change.insert(id, &record, now.saturating_add(lifetime))?;
+            change.insert(self.store.id(secret)?, &record, expires_at)?;
             standing.require(&mut change);
-            if self.store.commit(change).await? == Outcome::Applied {
+            if self.commit(change).await? {
+                self.events().tell(|| Event::Authorized {
+                    client: request.client.to_owned(),
+                    subject: request.subject.to_owned(),
+                });
                 return Ok(code);
             }
         }
@@ -176,7 +194,7 @@ impl<B: Backend> Grants<B> {
             audience: request.audience.clone(),
             redirect_uri: request.redirect_uri.map(str::to_owned),
             challenge: self.challenge(request.challenge)?,
-            confirmation: request.confirmation.map(str::to_owned),
+            confirmation: request.confirmation,
             nonce: request.nonce.map(str::to_owned),
             epochs: Epochs::default(),
             state: CodeState::Fresh,

@@ -1,11 +1,15 @@
 //! The client credentials grant, RFC 6749 section 4.4.
 
+use crate::events::Event;
 use crate::grants::{Grants, check_name};
+use crate::introspect::ClaimsKind;
+use crate::observe;
 use crate::opening::expires_in;
+use crate::proof::token_type;
 use crate::scope::{Scopes, join};
 use crate::secret::Secret;
-use grantkeep::backend::{Backend, Outcome};
-use grantkeep::{Result, Token, TokenKind};
+use grantkeep::backend::Backend;
+use grantkeep::{Confirmation, Result, Token, TokenKind};
 use std::time::Duration;
 
 /// A token that a client asks for itself. The server has already authenticated it and checked
@@ -15,7 +19,7 @@ pub struct ClientCredentials<'a> {
     client: &'a str,
     scopes: String,
     audience: String,
-    confirmation: Option<&'a str>,
+    confirmation: Option<Confirmation>,
 }
 
 impl<'a> ClientCredentials<'a> {
@@ -36,10 +40,10 @@ impl<'a> ClientCredentials<'a> {
         Self { audience: join(audience), ..self }
     }
 
-    /// The thumbprint that the token is bound to.
+    /// The key whose possession the request proved (RFC 9449, RFC 8705): the token is bound to it.
     #[must_use]
-    pub fn confirmation(self, thumbprint: &'a str) -> Self {
-        Self { confirmation: Some(thumbprint), ..self }
+    pub fn confirmation(self, confirmation: Confirmation) -> Self {
+        Self { confirmation: Some(confirmation), ..self }
     }
 }
 
@@ -51,6 +55,8 @@ pub struct Issued {
     pub access: Secret,
     /// How long it lives, whole seconds.
     pub expires_in: Duration,
+    /// `DPoP` or `Bearer`, as [`Pair::token_type`](crate::Pair).
+    pub token_type: &'static str,
     /// Its scopes.
     pub scopes: Scopes,
 }
@@ -66,6 +72,7 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The token is durable when it is answered.
     pub async fn client_credentials(&self, request: ClientCredentials<'_>) -> Result<Issued> {
+        let _decision = observe::decision("client_credentials");
         check_name("a client id", request.client)?;
         let scopes = Scopes::read(&request.scopes)?;
         loop {
@@ -77,7 +84,7 @@ impl<B: Backend> Grants<B> {
                 subject: String::new(),
                 scopes: scopes.as_str().to_owned(),
                 audience: request.audience.clone(),
-                confirmation: request.confirmation.map(str::to_owned),
+                confirmation: request.confirmation,
                 family: None,
                 issued_at: now,
                 epochs: standing.epochs(),
@@ -87,8 +94,16 @@ impl<B: Backend> Grants<B> {
             let mut change = self.store.change()?;
             let access = self.add_token(&mut change, token, until, None)?;
             standing.require(&mut change);
-            if self.store.commit(change).await? == Outcome::Applied {
-                return Ok(Issued { access, expires_in: expires_in(now, until), scopes });
+            if self.commit(change).await? {
+                self.events().tell(|| Event::Issued {
+                    kind: ClaimsKind::ClientCredential,
+                    client: request.client.to_owned(),
+                    subject: String::new(),
+                    family: None,
+                });
+                let token_type = token_type(request.confirmation.as_ref());
+                let expires_in = expires_in(now, until);
+                return Ok(Issued { access, expires_in, token_type, scopes });
             }
         }
     }

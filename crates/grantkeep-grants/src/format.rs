@@ -38,6 +38,17 @@ impl Tag {
         }
     }
 
+    /// What it is called in a message.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::Access => "access token",
+            Self::Refresh => "refresh token",
+            Self::Personal => "personal access token",
+            Self::ClientSecret => "client secret",
+        }
+    }
+
     fn read(text: &str) -> Option<Self> {
         [Self::Code, Self::Access, Self::Refresh, Self::Personal, Self::ClientSecret]
             .into_iter()
@@ -46,8 +57,7 @@ impl Tag {
 }
 
 /// How a token is spelled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Style {
     /// `<app>_<ac|at|rt|pt|cs>_<base62 body><6 base62 characters of CRC32 of all before>`: a
     /// scanner finds it in a leak, and tells it from text that only looks like it.
@@ -63,13 +73,61 @@ pub enum Style {
 
 /// How a token is spelled, and how long it is. Every format carries at least 256 random bits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct Format {
     /// How it is spelled.
     pub style: Style,
     /// Its whole length in characters, prefix and checksum included; one character is one byte.
     /// At least [`Format::chars_min`], at most [`TOKEN_BYTES_MAX`].
     pub chars: usize,
+}
+
+/// A format as it stands in a policy's file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    style: WrittenStyle,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<String>,
+    chars: Option<usize>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WrittenStyle {
+    Prefixed,
+    Hex,
+    Base64Url,
+}
+
+impl TryFrom<Written> for Format {
+    type Error = &'static str;
+
+    fn try_from(Written { style, app, chars }: Written) -> Result<Self, Self::Error> {
+        let style = match (style, app) {
+            (WrittenStyle::Prefixed, Some(app)) => Style::Prefixed { app },
+            (WrittenStyle::Prefixed, None) => {
+                return Err("a prefixed format takes an application name: add `app`");
+            }
+            (WrittenStyle::Hex, None) => Style::Hex,
+            (WrittenStyle::Base64Url, None) => Style::Base64Url,
+            (_, Some(_)) => return Err("only a prefixed format takes `app`: leave it out"),
+        };
+        let shortest = Self::shortest(style);
+        let chars = chars.unwrap_or(shortest.chars);
+        Ok(shortest.chars(chars))
+    }
+}
+
+impl From<Format> for Written {
+    fn from(format: Format) -> Self {
+        let (style, app) = match format.style {
+            Style::Prefixed { app } => (WrittenStyle::Prefixed, Some(app)),
+            Style::Hex => (WrittenStyle::Hex, None),
+            Style::Base64Url => (WrittenStyle::Base64Url, None),
+        };
+        Self { style, app, chars: Some(format.chars) }
+    }
 }
 
 impl Format {

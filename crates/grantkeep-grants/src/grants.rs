@@ -1,11 +1,15 @@
 //! The grants of one store under one policy.
 
+use crate::events::Events;
 use crate::format::Tag;
+use crate::last_use::Uses;
+use crate::minter::{Minter, Minting, bring};
 use crate::policy::Policy;
 use crate::secret::Secret;
-use grantkeep::backend::Backend;
+use grantkeep::backend::{Backend, Key, Kind, Outcome};
 use grantkeep::{
-    Error, ErrorKind, Result, StandingEpochs, Store, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Timestamp,
+    Change, Code, Error, ErrorKind, Personal, Record as _, RefreshText, Result, StandingEpochs,
+    Store, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Timestamp, Token,
 };
 use std::sync::Arc;
 
@@ -17,11 +21,20 @@ use std::sync::Arc;
 pub struct Grants<B> {
     pub(crate) store: Store<B>,
     pub(crate) policy: Arc<Policy>,
+    minter: Option<Arc<dyn Minter>>,
+    uses: Arc<Uses>,
+    events: Events,
 }
 
 impl<B> Clone for Grants<B> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), policy: Arc::clone(&self.policy) }
+        Self {
+            store: self.store.clone(),
+            policy: Arc::clone(&self.policy),
+            minter: self.minter.clone(),
+            uses: Arc::clone(&self.uses),
+            events: self.events.clone(),
+        }
     }
 }
 
@@ -33,7 +46,37 @@ impl<B: Backend> Grants<B> {
     /// field; see [`Policy::check`].
     pub fn new(store: Store<B>, policy: Policy) -> Result<Self> {
         policy.check(store.lifetime_max())?;
-        Ok(Self { store, policy: Arc::new(policy) })
+        Ok(Self {
+            store,
+            policy: Arc::new(policy),
+            minter: None,
+            uses: Arc::default(),
+            events: Events::new(),
+        })
+    }
+
+    /// The same, telling of what happens where `events` does.
+    #[must_use]
+    pub fn with_events(self, events: Events) -> Self {
+        Self { events, ..self }
+    }
+
+    /// Where it is told what happens.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Publishes what [`Store::stats`] answers as gauges and counters of `metrics`; to be called
+    /// before they are scraped, or every few seconds. `docs/operating.md` lists them.
+    #[cfg(feature = "metrics")]
+    pub fn publish_stats(&self) {
+        crate::observe::stats(&self.store.stats());
+    }
+
+    /// The same, with texts that the server makes itself.
+    #[must_use]
+    pub fn with_minter(self, minter: Arc<dyn Minter>) -> Self {
+        Self { minter: Some(minter), ..self }
     }
 
     /// The store below.
@@ -46,15 +89,57 @@ impl<B: Backend> Grants<B> {
         &self.policy
     }
 
-    /// Mints a text in the format of what it is for.
-    pub(crate) fn mint(&self, tag: Tag) -> Result<Secret> {
-        match tag {
+    pub(crate) fn uses(&self) -> &Uses {
+        &self.uses
+    }
+
+    pub(crate) fn minter(&self) -> Option<&dyn Minter> {
+        self.minter.as_deref()
+    }
+
+    /// Makes a text: the server's own, or one in the format of what it is for.
+    pub(crate) fn mint(&self, minting: &Minting<'_>) -> Result<Secret> {
+        if let Some(text) = bring(self.minter(), minting)? {
+            return Ok(text);
+        }
+        match minting.tag {
             Tag::Code => &self.policy.code_format,
             Tag::Access => &self.policy.access_format,
             Tag::Refresh => &self.policy.refresh_format,
             Tag::Personal | Tag::ClientSecret => &self.policy.personal_format,
         }
-        .mint(tag)
+        .mint(minting.tag)
+    }
+
+    /// Commits a decision; false if something that it rests on changed since it was read. One that
+    /// issues something takes last uses along; one that revokes is left alone, since it must go
+    /// through on a full disk.
+    pub(crate) async fn commit(&self, mut change: Change) -> Result<bool> {
+        if change.inserts().next().is_none() {
+            return self.commit_alone(change).await;
+        }
+        let along = self.uses_along(&mut change).await?;
+        let applied = self.commit_alone(change).await?;
+        if applied {
+            along.written();
+        }
+        Ok(applied)
+    }
+
+    pub(crate) async fn commit_alone(&self, change: Change) -> Result<bool> {
+        let brought: Vec<Key> = match self.minter {
+            Some(_) => change.inserts().filter(|key| TEXT_KINDS.contains(&key.kind)).collect(),
+            None => Vec::new(),
+        };
+        match self.store.commit(change).await? {
+            Outcome::Applied => Ok(true),
+            // To decide again would bring the same text again.
+            Outcome::Conflict(key) if brought.contains(&key) => Err(Error::new(
+                ErrorKind::Limit,
+                "the minter made a text that was issued before: make each one new",
+            )),
+            Outcome::Conflict(_) => Ok(false),
+        }
     }
 
     /// The epochs to issue under, and the time of the decision.
@@ -86,6 +171,9 @@ impl<B: Backend> Grants<B> {
         Ok((standing, self.store.now()))
     }
 }
+
+/// What is filed under the look-up id of a text.
+const TEXT_KINDS: [Kind; 4] = [Code::KIND, Token::KIND, Personal::KIND, RefreshText::KIND];
 
 /// True if a store could hold `token`.
 pub(crate) fn can_be_held(token: &str) -> bool {

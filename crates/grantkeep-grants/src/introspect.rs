@@ -1,11 +1,14 @@
 //! Introspection, RFC 7662: what a presented token is worth now.
 
+use crate::generation::Presented;
 use crate::grants::{Grants, can_be_held};
-use crate::refresh_token::Claim;
+use crate::observe;
+use crate::proof::token_type;
 use crate::scope::Scopes;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Epochs, Family, FamilyId, Held, Owners, Payload, Personal, Result, Timestamp, Token, TokenKind,
+    Confirmation, Epochs, Family, FamilyId, Held, Owners, Payload, Personal, Result, Timestamp,
+    Token, TokenKind,
 };
 use std::fmt;
 use std::time::SystemTime;
@@ -35,6 +38,15 @@ pub enum ClaimsKind {
     Refresh,
 }
 
+impl From<TokenKind> for ClaimsKind {
+    fn from(kind: TokenKind) -> Self {
+        match kind {
+            TokenKind::Access => Self::Access,
+            TokenKind::ClientCredential => Self::ClientCredential,
+        }
+    }
+}
+
 /// What a token in force stands for; the fields of RFC 7662 section 2.2.
 #[non_exhaustive]
 pub struct Claims {
@@ -48,10 +60,10 @@ pub struct Claims {
     pub scopes: Scopes,
     /// `aud`, separated by spaces; `None` for any.
     pub audience: Option<String>,
-    /// The thumbprint it is bound to (`cnf`, RFC 7800): to be compared with the proven key.
-    pub confirmation: Option<String>,
-    /// `token_type` of RFC 6749 section 5.1: `Bearer`, or `None` for a refresh token. A server
-    /// that binds them by proof of possession answers `DPoP` where there is a `confirmation`.
+    /// The key it is bound to (`cnf`, RFC 7800): [`Claims::is_confirmed_by`] compares.
+    pub confirmation: Option<Confirmation>,
+    /// `token_type`: `DPoP` where it is bound to the key of a proof (RFC 9449 section 6.2), else
+    /// `Bearer`; `None` for a refresh token.
     pub token_type: Option<&'static str>,
     /// `iat`; for a refresh token, when its generation was issued.
     pub issued_at: SystemTime,
@@ -66,6 +78,21 @@ pub struct Claims {
 struct Attached {
     payload: Payload,
     salt: Option<Zeroizing<[u8; 32]>>,
+}
+
+impl Claims {
+    /// True if the token is bound to no key, or to the one whose possession the request proved.
+    /// A resource server refuses otherwise (RFC 9449 section 7.1, RFC 8705 section 3).
+    pub fn is_confirmed_by(&self, proven: Option<&Confirmation>) -> bool {
+        self.confirmation.as_ref().is_none_or(|bound| Some(bound) == proven)
+    }
+
+    /// True if the token is meant for `resource`, exact to the byte, or for any (RFC 8707).
+    pub fn is_for(&self, resource: &str) -> bool {
+        self.audience
+            .as_deref()
+            .is_none_or(|audience| audience.split(' ').any(|one| one == resource))
+    }
 }
 
 impl fmt::Debug for Claims {
@@ -87,11 +114,13 @@ impl<B: Backend> Grants<B> {
     ///
     /// It is active if its own row is neither expired nor revoked, its family is in force, and
     /// neither its subject nor its client was revoked since it was issued. Of refresh tokens only
-    /// the present generation is. A text that no store can hold is inactive.
+    /// the present generation is. A text that no store can hold is inactive. That a personal token
+    /// was used is noted in memory: see [`Grants::write_last_uses`].
     ///
     /// # Errors
     /// As [`Backend::get`].
     pub async fn introspect(&self, token: &str) -> Result<Introspection> {
+        let _decision = observe::decision("introspect");
         if !can_be_held(token) {
             return Ok(Introspection::Inactive);
         }
@@ -99,9 +128,8 @@ impl<B: Backend> Grants<B> {
             self.access_claims(held).await?
         } else if let Some(held) = self.store.find::<Personal>(token.as_bytes()).await? {
             self.personal_claims(held).await?
-        } else if let Some(claim) = Claim::read(token)
-            && let Some(held) = self.family_of(&claim, token).await?
-            && claim.generation == held.record.generation
+        } else if let Some(Presented { held, generation }) = self.presented(token).await?
+            && generation == held.record.generation
         {
             self.refresh_claims(held).await?
         } else {
@@ -133,16 +161,13 @@ impl<B: Backend> Grants<B> {
             return Ok(None);
         }
         Ok(Some(Claims {
-            kind: match token.kind {
-                TokenKind::Access => ClaimsKind::Access,
-                TokenKind::ClientCredential => ClaimsKind::ClientCredential,
-            },
+            kind: token.kind.into(),
             client: some(token.client),
             subject: some(token.subject),
             scopes: Scopes::stored(token.scopes),
             audience: some(token.audience),
+            token_type: Some(token_type(token.confirmation.as_ref())),
             confirmation: token.confirmation,
-            token_type: Some("Bearer"),
             issued_at: token.issued_at.into(),
             expires_at: held.expires_at.into(),
             family: token.family,
@@ -152,12 +177,14 @@ impl<B: Backend> Grants<B> {
 
     async fn personal_claims(&self, held: Held<Personal>) -> Result<Option<Claims>> {
         let token = held.record;
-        if self.store.now() >= held.expires_at
+        let now = self.store.now();
+        if now >= held.expires_at
             || token.revoked_at.is_some()
             || !self.admitted(&token.subject, &token.client, &token.epochs).await?
         {
             return Ok(None);
         }
+        self.uses().note(held.id, now, held.expires_at, self.policy.last_used_resolution);
         Ok(Some(Claims {
             kind: ClaimsKind::Personal,
             client: some(token.client),

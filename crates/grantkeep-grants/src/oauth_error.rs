@@ -21,6 +21,8 @@ pub enum OAuthError {
     UnauthorizedClient,
     /// RFC 6749 section 5.2.
     InvalidScope,
+    /// RFC 8707 section 2: an audience that was not granted.
+    InvalidTarget,
     /// RFC 6749 section 4.1.2.1; at the token endpoint, status 500.
     ServerError,
     /// RFC 6749 section 4.1.2.1; at the token endpoint, status 503.
@@ -36,6 +38,7 @@ impl OAuthError {
             Self::InvalidClient => "invalid_client",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
@@ -53,6 +56,7 @@ impl Redeemed {
     pub fn oauth_error(&self) -> Option<OAuthError> {
         match self {
             Self::Granted(_) => None,
+            Self::InvalidTarget => Some(OAuthError::InvalidTarget),
             Self::Replayed { .. }
             | Self::Expired
             | Self::Mismatch(_)
@@ -68,6 +72,7 @@ impl Refreshed {
         match self {
             Self::Rotated(_) | Self::Retried(_) => None,
             Self::InvalidScope => Some(OAuthError::InvalidScope),
+            Self::InvalidTarget => Some(OAuthError::InvalidTarget),
             Self::Reused { .. }
             | Self::Expired
             | Self::Revoked

@@ -1,16 +1,20 @@
 //! Opening a family: what a redeemed code and a verified password have in common.
 
 use crate::attachment::Attachment;
+use crate::events::Event;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
+use crate::introspect::ClaimsKind;
+use crate::minter::Minting;
+use crate::observe;
 use crate::policy::Refreshing;
-use crate::refresh_token;
+use crate::proof::token_type;
 use crate::scope::{Scopes, join};
 use crate::secret::Secret;
-use grantkeep::backend::{Backend, Outcome};
+use grantkeep::backend::Backend;
 use grantkeep::{
-    Change, Error, ErrorKind, Family, FamilyId, FamilyState, Result, StandingEpochs, Timestamp,
-    Token, TokenKind, random,
+    Change, Confirmation, Error, ErrorKind, Family, FamilyId, FamilyState, Result, StandingEpochs,
+    Timestamp, Token, TokenKind, random,
 };
 use std::fmt;
 use std::time::Duration;
@@ -25,6 +29,9 @@ pub struct Pair {
     pub refresh: Option<Secret>,
     /// How long the access token lives, whole seconds (`expires_in`, RFC 6749 section 5.1).
     pub expires_in: Duration,
+    /// `token_type` of RFC 6749 section 5.1: `DPoP` where the access token is bound to the key of
+    /// a proof (RFC 9449 section 5), else `Bearer`.
+    pub token_type: &'static str,
     /// The scopes of the access token.
     pub scopes: Scopes,
     /// Who granted it.
@@ -59,7 +66,7 @@ pub struct Grant<'a> {
     subject: &'a str,
     scopes: String,
     audience: String,
-    confirmation: Option<&'a str>,
+    confirmation: Option<Confirmation>,
     payload: Option<(&'a [u8], bool)>,
 }
 
@@ -88,10 +95,10 @@ impl<'a> Grant<'a> {
         Self { audience: join(audience), ..self }
     }
 
-    /// The thumbprint that the tokens are bound to.
+    /// The key whose possession the request proved: the tokens are bound to it.
     #[must_use]
-    pub fn confirmation(self, thumbprint: &'a str) -> Self {
-        Self { confirmation: Some(thumbprint), ..self }
+    pub fn confirmation(self, confirmation: Confirmation) -> Self {
+        Self { confirmation: Some(confirmation), ..self }
     }
 
     /// Bytes to go with the grant, at most 16 KiB, kept as they are.
@@ -124,16 +131,10 @@ pub(crate) struct Opening {
     pub(crate) subject: String,
     pub(crate) scopes: String,
     pub(crate) audience: String,
-    pub(crate) confirmation: Option<String>,
+    /// The audience of the first access token, if it is not all of that.
+    pub(crate) narrowed: Option<String>,
+    pub(crate) confirmation: Option<Confirmation>,
     pub(crate) attachment: Option<Attachment>,
-}
-
-/// A family that is not yet committed.
-#[derive(Debug)]
-struct Opened {
-    family: Family,
-    expires_at: Timestamp,
-    refresh: Option<Secret>,
 }
 
 impl<B: Backend> Grants<B> {
@@ -147,6 +148,7 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The family and the pair are durable when they are answered.
     pub async fn password(&self, grant: Grant<'_>) -> Result<Pair> {
+        let _decision = observe::decision("password");
         check_name("a client id", grant.client)?;
         check_name("a subject", grant.subject)?;
         let opening = Opening {
@@ -154,7 +156,8 @@ impl<B: Backend> Grants<B> {
             subject: grant.subject.to_owned(),
             scopes: Scopes::read(&grant.scopes)?.into_text(),
             audience: grant.audience,
-            confirmation: grant.confirmation.map(str::to_owned),
+            narrowed: None,
+            confirmation: grant.confirmation,
             attachment: grant.payload.map(|(bytes, sealed)| Attachment::new(bytes, sealed)),
         };
         loop {
@@ -162,7 +165,13 @@ impl<B: Backend> Grants<B> {
             let mut change = self.store.change()?;
             let pair = self.open(&mut change, &standing, now, &opening)?;
             standing.require(&mut change);
-            if self.store.commit(change).await? == Outcome::Applied {
+            if self.commit(change).await? {
+                self.events().tell(|| Event::Issued {
+                    kind: ClaimsKind::Access,
+                    client: opening.client,
+                    subject: opening.subject,
+                    family: Some(pair.family),
+                });
                 return Ok(pair);
             }
         }
@@ -176,16 +185,27 @@ impl<B: Backend> Grants<B> {
         now: Timestamp,
         opening: &Opening,
     ) -> Result<Pair> {
-        let Opened { family, expires_at, refresh } = self.new_family(standing, now, opening)?;
+        let mut family = self.new_family(standing, now, opening)?;
+        let (expires_at, refresh) = match self.policy.refreshing {
+            Refreshing::Rotating | Refreshing::Fixed => {
+                let until = now.saturating_add(self.policy.refresh_idle);
+                let until = until.min(family.absolute_expires_at);
+                (until, Some(self.add_refresh(change, &mut family, now, until)?))
+            }
+            // The family lives as long as the one access token that it is there to revoke.
+            Refreshing::Off => (family.absolute_expires_at, None),
+        };
         change.insert(family.id.digest(), &family, expires_at)?;
         let access_until = now.saturating_add(self.policy.access_lifetime).min(expires_at);
         let attachment = opening.attachment.as_ref();
-        let token = family_token(&family, standing, now, family.scopes.clone());
+        let audience = opening.narrowed.as_ref().unwrap_or(&family.audience).clone();
+        let token = family_token(&family, standing, now, (family.scopes.clone(), audience));
         let access = self.add_token(change, token, access_until, attachment)?;
         Ok(Pair {
             access,
             refresh,
             expires_in: expires_in(now, access_until),
+            token_type: token_type(family.confirmation.as_ref()),
             scopes: Scopes::stored(family.scopes),
             subject: family.subject,
             nonce: None,
@@ -199,7 +219,7 @@ impl<B: Backend> Grants<B> {
         standing: &StandingEpochs,
         now: Timestamp,
         opening: &Opening,
-    ) -> Result<Opened> {
+    ) -> Result<Family> {
         let mut id = FamilyId([0; grantkeep::FAMILY_ID_BYTES]);
         let mut salt = Zeroizing::new([0; 32]);
         random(&mut id.0)?;
@@ -208,35 +228,28 @@ impl<B: Backend> Grants<B> {
         let root = keyring
             .active()
             .ok_or_else(|| Error::new(ErrorKind::Keyring, "the keyring is empty"))?;
-        let (idle, absolute, refresh) = match self.policy.refreshing {
-            Refreshing::Rotating | Refreshing::Fixed => {
-                let format = &self.policy.refresh_format;
-                let refresh = refresh_token::derive(root, &salt, id, FIRST, format);
-                (self.policy.refresh_idle, self.policy.refresh_absolute, Some(refresh))
-            }
-            // The family lives as long as the one access token that it is there to revoke.
-            Refreshing::Off => (self.policy.access_lifetime, self.policy.access_lifetime, None),
+        let absolute = match self.policy.refreshing {
+            Refreshing::Rotating | Refreshing::Fixed => self.policy.refresh_absolute,
+            Refreshing::Off => self.policy.access_lifetime,
         };
-        let absolute_expires_at = now.saturating_add(absolute);
-        let expires_at = now.saturating_add(idle).min(absolute_expires_at);
         let payload = opening.attachment.as_ref().map(|each| each.close(&keyring, &salt[..]));
-        let family = Family {
+        Ok(Family {
             id,
             client: opening.client.clone(),
             subject: opening.subject.clone(),
             scopes: opening.scopes.clone(),
             audience: opening.audience.clone(),
-            confirmation: opening.confirmation.clone(),
+            confirmation: opening.confirmation,
             generation: FIRST,
+            brought: false,
             salt: *salt,
             key_id: root.id(),
             rotated_at: now,
-            absolute_expires_at,
+            absolute_expires_at: now.saturating_add(absolute),
             epochs: standing.epochs(),
             state: FamilyState::Active,
             payload: payload.transpose()?,
-        };
-        Ok(Opened { family, expires_at, refresh })
+        })
     }
 
     /// Mints an access token and adds its row to `change`.
@@ -247,7 +260,18 @@ impl<B: Backend> Grants<B> {
         expires_at: Timestamp,
         attachment: Option<&Attachment>,
     ) -> Result<Secret> {
-        let access = self.mint(Tag::Access)?;
+        let access = self.mint(&Minting {
+            tag: Tag::Access,
+            client: &token.client,
+            subject: &token.subject,
+            scopes: &token.scopes,
+            audience: &token.audience,
+            confirmation: token.confirmation.as_ref(),
+            family: token.family,
+            generation: None,
+            issued_at: token.issued_at.into(),
+            expires_at: expires_at.into(),
+        })?;
         let secret = access.expose().as_bytes();
         if let Some(attachment) = attachment {
             token.payload = Some(attachment.close(&self.store.keyring(), secret)?);
@@ -265,15 +289,15 @@ pub(crate) fn family_token(
     family: &Family,
     standing: &StandingEpochs,
     now: Timestamp,
-    scopes: String,
+    (scopes, audience): (String, String),
 ) -> Token {
     Token {
         kind: TokenKind::Access,
         client: family.client.clone(),
         subject: family.subject.clone(),
         scopes,
-        audience: family.audience.clone(),
-        confirmation: family.confirmation.clone(),
+        audience,
+        confirmation: family.confirmation,
         family: Some(family.id),
         issued_at: now,
         epochs: standing.epochs(),

@@ -1,15 +1,19 @@
 //! Personal access tokens: made by a person, named, shown once, listed, revoked by hand.
 
-use crate::attachment::Attachment;
+use crate::attachment::close;
+use crate::events::Event;
 use crate::families::Listed;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
+use crate::introspect::ClaimsKind;
+use crate::minter::Minting;
+use crate::observe;
 use crate::policy::check_lifetime;
 use crate::scope::{Scopes, join};
 use crate::secret::Secret;
 use data_encoding::HEXLOWER;
-use grantkeep::backend::{Backend, Outcome};
-use grantkeep::{Cursor, Digest, Epochs, Error, ErrorKind, Owner, Personal, Result};
+use grantkeep::backend::Backend;
+use grantkeep::{Cursor, Digest, Epochs, Error, ErrorKind, LastUse, Owner, Personal, Result};
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
@@ -122,6 +126,8 @@ pub struct PersonalInForce {
     pub scopes: Scopes,
     /// When it was made.
     pub issued_at: SystemTime,
+    /// When it was last introspected, as far as is known: see [`Grants::write_last_uses`].
+    pub last_used_at: Option<SystemTime>,
     /// When it expires.
     pub expires_at: SystemTime,
 }
@@ -137,34 +143,50 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The token is durable when it is answered.
     pub async fn create_personal(&self, new: NewPersonal<'_>) -> Result<PersonalIssued> {
+        let _decision = observe::decision("personal");
         check_name("a subject", new.subject)?;
         let lifetime = new.lifetime.unwrap_or(self.policy.personal_lifetime);
         check_lifetime("a personal token's lifetime", lifetime, self.policy.personal_lifetime)?;
-        let token = self.mint(Tag::Personal)?;
-        let secret = token.expose().as_bytes();
-        let id = self.store.id(secret)?;
-        let close =
-            |(bytes, sealed)| Attachment::new(bytes, sealed).close(&self.store.keyring(), secret);
         let mut record = Personal {
             name: new.name.to_owned(),
             subject: new.subject.to_owned(),
             client: new.client.to_owned(),
             scopes: Scopes::read(&new.scopes)?.into_text(),
             issued_at: self.store.now(),
-            last_used_at: None,
             epochs: Epochs::default(),
             revoked_at: None,
-            payload: new.payload.map(close).transpose()?,
+            payload: None,
         };
         loop {
             let (standing, now) = self.standing(new.subject, new.client).await?;
+            let expires_at = now.saturating_add(lifetime);
+            let token = self.mint(&Minting {
+                tag: Tag::Personal,
+                client: new.client,
+                subject: new.subject,
+                scopes: &record.scopes,
+                audience: "",
+                confirmation: None,
+                family: None,
+                generation: None,
+                issued_at: now.into(),
+                expires_at: expires_at.into(),
+            })?;
+            let secret = token.expose().as_bytes();
+            let id = self.store.id(secret)?;
+            record.payload = close(new.payload, &self.store.keyring(), secret)?;
             record.issued_at = now;
             record.epochs = standing.epochs();
-            let expires_at = now.saturating_add(lifetime);
             let mut change = self.store.change()?;
             change.insert(id, &record, expires_at)?;
             standing.require(&mut change);
-            if self.store.commit(change).await? == Outcome::Applied {
+            if self.commit(change).await? {
+                self.events().tell(|| Event::Issued {
+                    kind: ClaimsKind::Personal,
+                    client: record.client,
+                    subject: record.subject,
+                    family: None,
+                });
                 let (id, expires_at) = (PersonalId(id), expires_at.into());
                 return Ok(PersonalIssued { id, token, expires_at });
             }
@@ -190,12 +212,15 @@ impl<B: Backend> Grants<B> {
                 && token.revoked_at.is_none()
                 && self.admitted(&token.subject, &token.client, &token.epochs).await?
             {
+                let written = self.store.get::<LastUse>(held.id).await?.map(|use_| use_.record.at);
+                let last_used_at = written.max(self.uses().at(&held.id));
                 items.push(PersonalInForce {
                     id: PersonalId(held.id),
                     name: token.name,
                     client: token.client,
                     scopes: Scopes::stored(token.scopes),
                     issued_at: token.issued_at.into(),
+                    last_used_at: last_used_at.map(Into::into),
                     expires_at: held.expires_at.into(),
                 });
             }

@@ -12,6 +12,9 @@ pub const CODE_LIFETIME_MAX: Duration = Duration::from_secs(10 * 60);
 /// second one.
 pub const GRACE_MAX: Duration = Duration::from_secs(5 * 60);
 
+/// A last use is written at least this often while its token is used: once a day.
+pub const LAST_USED_RESOLUTION_MAX: Duration = Duration::from_secs(DAY_S);
+
 /// What becomes of a refresh token when it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -49,6 +52,10 @@ pub struct Policy {
     /// default.
     #[serde(with = "seconds")]
     pub personal_lifetime: Duration,
+    /// How often the last use of a personal access token is written at most. 1 minute by default, at
+    /// most [`LAST_USED_RESOLUTION_MAX`].
+    #[serde(with = "seconds")]
+    pub last_used_resolution: Duration,
     /// How long a refresh token lives unused. 30 days by default; at least `access_lifetime`, so
     /// that no access token outlives its family.
     #[serde(with = "seconds")]
@@ -92,6 +99,7 @@ impl Default for Policy {
             access_lifetime: Duration::from_secs(15 * MINUTE_S),
             client_credentials_lifetime: Duration::from_secs(15 * MINUTE_S),
             personal_lifetime: Duration::from_secs(365 * DAY_S),
+            last_used_resolution: Duration::from_secs(MINUTE_S),
             refresh_idle: Duration::from_secs(30 * DAY_S),
             refresh_absolute: Duration::from_secs(90 * DAY_S),
             refresh_grace: Duration::from_secs(30),
@@ -118,6 +126,7 @@ impl Policy {
             ("code_lifetime", self.code_lifetime, self.code_lifetime_max),
             ("client_credentials_lifetime", self.client_credentials_lifetime, lifetime_max),
             ("personal_lifetime", self.personal_lifetime, lifetime_max),
+            ("last_used_resolution", self.last_used_resolution, LAST_USED_RESOLUTION_MAX),
             ("refresh_absolute", self.refresh_absolute, lifetime_max),
             ("refresh_idle", self.refresh_idle, self.refresh_absolute),
             ("access_lifetime", self.access_lifetime, self.refresh_idle),

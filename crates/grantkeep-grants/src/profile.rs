@@ -1,76 +1,141 @@
-//! Policies of known systems, to start from.
+//! Policies of known systems, and policies in files.
 
-use crate::format::Format;
-use crate::policy::{Policy, Refreshing};
-use std::time::Duration;
+use crate::policy::Policy;
+use grantkeep::{Error, ErrorKind, LIFETIME_MAX, Result};
+use std::path::Path;
 
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
-
-/// Ready-made policies. Each is plain data: change what differs.
+/// Ready-made policies, as TOML that is shipped with the crate. What a file does not name is as in
+/// [`Policy::default`]; change what differs.
 #[derive(Debug, Clone, Copy)]
 pub struct Profile;
 
 impl Profile {
+    /// The names and the texts of all of them.
+    pub const ALL: [(&'static str, &'static str); 4] = [
+        ("hourfleet", include_str!("../profiles/hourfleet.toml")),
+        ("rest_api_v1", include_str!("../profiles/rest_api_v1.toml")),
+        ("hospitable", include_str!("../profiles/hospitable.toml")),
+        ("hapn", include_str!("../profiles/hapn.toml")),
+    ];
+
     /// Hourfleet: opaque access tokens of 15 minutes for users and for client applications, and
     /// refresh tokens that live much longer (90 days unused, 1 year at most).
-    pub fn hourfleet() -> Policy {
-        let format = Format::base64url().chars(128);
-        Policy {
-            access_lifetime: HOUR / 4,
-            client_credentials_lifetime: HOUR / 4,
-            refresh_idle: 90 * DAY,
-            refresh_absolute: 365 * DAY,
-            code_format: format.clone(),
-            access_format: format.clone(),
-            refresh_format: format.clone(),
-            personal_format: format,
-            ..Policy::default()
-        }
+    ///
+    /// # Errors
+    /// None in practice: a test reads each shipped text.
+    pub fn hourfleet() -> Result<Policy> {
+        Self::named("hourfleet")
     }
 
     /// REST API v1: code, access token, and refresh token of 64 hex characters; 7,200 s.
-    pub fn rest_api_v1() -> Policy {
-        Policy {
-            access_lifetime: 2 * HOUR,
-            client_credentials_lifetime: 2 * HOUR,
-            code_format: Format::hex(),
-            access_format: Format::hex(),
-            refresh_format: Format::hex(),
-            personal_format: Format::hex(),
-            ..Policy::default()
-        }
+    ///
+    /// # Errors
+    /// None in practice: a test reads each shipped text.
+    pub fn rest_api_v1() -> Result<Policy> {
+        Self::named("rest_api_v1")
     }
 
     /// Hospitable: access tokens of 1,200 characters and 12 hours, codes and refresh tokens of
     /// 1,000 hex characters, 90 days unused; each refresh answers a new pair, and renews the 90
     /// days for up to 5 years.
-    pub fn hospitable() -> Policy {
-        Policy {
-            access_lifetime: 12 * HOUR,
-            client_credentials_lifetime: 12 * HOUR,
-            refresh_idle: 90 * DAY,
-            refresh_absolute: 5 * 365 * DAY,
-            code_format: Format::hex().chars(1_000),
-            access_format: Format::base64url().chars(1_200),
-            refresh_format: Format::hex().chars(1_000),
-            personal_format: Format::base64url().chars(1_200),
-            ..Policy::default()
-        }
+    ///
+    /// # Errors
+    /// None in practice: a test reads each shipped text.
+    pub fn hospitable() -> Result<Policy> {
+        Self::named("hospitable")
     }
 
     /// Hapn: client credentials only, 3,600 s, any number live at once, none renewable.
-    pub fn hapn() -> Policy {
-        let format = Format::base64url().chars(64);
-        Policy {
-            access_lifetime: HOUR,
-            client_credentials_lifetime: HOUR,
-            refreshing: Refreshing::Off,
-            code_format: format.clone(),
-            access_format: format.clone(),
-            refresh_format: format.clone(),
-            personal_format: format,
-            ..Policy::default()
-        }
+    ///
+    /// # Errors
+    /// None in practice: a test reads each shipped text.
+    pub fn hapn() -> Result<Policy> {
+        Self::named("hapn")
+    }
+
+    /// The shipped profile of this name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`] for a name that none has.
+    pub fn named(name: &str) -> Result<Policy> {
+        let Some((_, text)) = Self::ALL.iter().find(|(known, _)| *known == name) else {
+            let known = Self::ALL.map(|(known, _)| known).join(", ");
+            return Err(Error::new(
+                ErrorKind::Missing,
+                format!("there is no profile {name:?}: take one of {known}, or a file of your own"),
+            ));
+        };
+        Policy::from_toml(text)
+    }
+}
+
+impl Policy {
+    /// The policy that a TOML text describes: the fields of [`Policy`] by their names, lifetimes in
+    /// whole seconds, formats as `{ style = "prefixed", app = "gk", chars = 60 }` with `hex` and
+    /// `base64url` for the other styles, and the least length where `chars` is left out. A field
+    /// that is not named is as in [`Policy::default`]; one that is not known is refused.
+    ///
+    /// ```
+    /// use grantkeep_grants::Policy;
+    /// use std::time::Duration;
+    ///
+    /// let policy = Policy::from_toml(
+    ///     r#"
+    ///     access_lifetime = 600
+    ///     refreshing = "rotating"
+    ///     access_format = { style = "prefixed", app = "acme" }
+    ///     "#,
+    /// )?;
+    /// assert_eq!(policy.access_lifetime, Duration::from_secs(600));
+    /// let wrong = Policy::from_toml("acces_lifetime = 600").unwrap_err();
+    /// assert!(wrong.to_string().starts_with("line 1: unknown field `acces_lifetime`"));
+    /// # Ok::<(), grantkeep::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] for a text that is not such a policy, naming the line;
+    /// [`ErrorKind::Limit`] and [`ErrorKind::Lifetime`] as [`Policy::check`], against the longest
+    /// lifetime of any store.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        let policy: Self = toml::from_str(text).map_err(|cause| {
+            let at = cause.span().map_or(0, |span| span.start);
+            let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
+            let what = cause.message().lines().next().unwrap_or_default().to_owned();
+            Error::new(ErrorKind::Limit, format!("line {line}: {what}")).with_source(cause)
+        })?;
+        policy.check(LIFETIME_MAX)?;
+        Ok(policy)
+    }
+
+    /// The policy as TOML, every field of it; [`Policy::from_toml`] reads it back.
+    ///
+    /// # Errors
+    /// None in practice: every policy can be written.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|cause| {
+            Error::new(ErrorKind::Limit, "the policy cannot be written as TOML").with_source(cause)
+        })
+    }
+
+    /// The policy in a file; see [`Policy::from_toml`].
+    ///
+    /// # Errors
+    /// As [`Policy::from_toml`], naming the file; [`ErrorKind::Missing`],
+    /// [`ErrorKind::Permission`], or [`ErrorKind::Io`] if it cannot be read.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(|cause| {
+            let kind = match cause.kind() {
+                std::io::ErrorKind::NotFound => ErrorKind::Missing,
+                std::io::ErrorKind::PermissionDenied => ErrorKind::Permission,
+                _ => ErrorKind::Io,
+            };
+            let message = format!("cannot read the policy in {}: check the path", path.display());
+            Error::new(kind, message).with_source(cause)
+        })?;
+        Self::from_toml(&text).map_err(|cause| {
+            let message = format!("the policy in {}: {cause}", path.display());
+            Error::new(cause.kind(), message).with_source(cause)
+        })
     }
 }

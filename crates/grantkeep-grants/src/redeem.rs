@@ -1,11 +1,16 @@
 //! Redeeming a code, RFC 6749 section 4.1.3: exactly one of any number of racers is granted.
 
 use crate::attachment::Attachment;
+use crate::events::Event;
 use crate::grants::{Grants, check_presented};
+use crate::observe;
 use crate::opening::{Opening, Pair};
 use crate::pkce;
-use grantkeep::backend::{Backend, Outcome};
-use grantkeep::{Code, CodeState, FamilyId, Held, Purpose, Result, RevocationReason, Timestamp};
+use crate::scope::{is_within, join};
+use grantkeep::backend::Backend;
+use grantkeep::{
+    Code, CodeState, Confirmation, FamilyId, Held, Purpose, Result, RevocationReason, Timestamp,
+};
 use std::fmt;
 
 /// What comes with a code. The server has already authenticated the client.
@@ -14,13 +19,14 @@ pub struct Presented<'a> {
     client: &'a str,
     redirect_uri: Option<&'a str>,
     verifier: Option<&'a str>,
-    confirmation: Option<&'a str>,
+    confirmation: Option<Confirmation>,
+    audience: Option<&'a [&'a str]>,
 }
 
 impl<'a> Presented<'a> {
     /// A code presented by this client.
     pub fn by(client: &'a str) -> Self {
-        Self { client, redirect_uri: None, verifier: None, confirmation: None }
+        Self { client, redirect_uri: None, verifier: None, confirmation: None, audience: None }
     }
 
     /// The `redirect_uri` of the request.
@@ -35,11 +41,18 @@ impl<'a> Presented<'a> {
         Self { verifier: Some(verifier), ..self }
     }
 
-    /// The thumbprint of the key whose possession the request proved (RFC 9449, RFC 8705): the
-    /// tokens are bound to it.
+    /// The `resource` parameters of the request (RFC 8707 section 2.2): some of the granted
+    /// audience, for the first access token only.
     #[must_use]
-    pub fn confirmation(self, thumbprint: &'a str) -> Self {
-        Self { confirmation: Some(thumbprint), ..self }
+    pub fn audience(self, audience: &'a [&'a str]) -> Self {
+        Self { audience: Some(audience), ..self }
+    }
+
+    /// The key whose possession the request proved (RFC 9449, RFC 8705): the tokens are bound to
+    /// it.
+    #[must_use]
+    pub fn confirmation(self, confirmation: Confirmation) -> Self {
+        Self { confirmation: Some(confirmation), ..self }
     }
 }
 
@@ -86,6 +99,8 @@ pub enum Redeemed {
     /// It was issued for something else than was presented; it is spent only if the policy says
     /// so.
     Mismatch(Mismatch),
+    /// An audience was asked for that was not granted (RFC 8707 section 2); nothing was changed.
+    InvalidTarget,
     /// Its subject or client was revoked since it was issued.
     Revoked,
     /// There is no such code.
@@ -109,6 +124,7 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// Every answer rests on durable state; `Granted` and `Replayed` are durable when answered.
     pub async fn redeem(&self, code: &str, presented: &Presented<'_>) -> Result<Redeemed> {
+        let _decision = observe::decision("redeem");
         check_presented(code)?;
         if !crate::grants::can_be_held(code) {
             return Ok(Redeemed::Unknown);
@@ -134,6 +150,9 @@ impl<B: Backend> Grants<B> {
                 Some(mismatch) => {
                     self.burn(held, now).await?.then_some(Redeemed::Mismatch(mismatch))
                 }
+                None if !presented.is_within(&held.record.audience) => {
+                    return Ok(Redeemed::InvalidTarget);
+                }
                 None => self.spend(code, held, presented).await?,
             };
             if let Some(answer) = answer {
@@ -149,6 +168,7 @@ impl<B: Backend> Grants<B> {
         if let Some(family) = family {
             self.revoke_family_for(family, RevocationReason::CodeReplayed).await?;
         }
+        self.events().tell(|| Event::Replayed { family });
         Ok(Redeemed::Replayed { family })
     }
 
@@ -158,7 +178,7 @@ impl<B: Backend> Grants<B> {
         strip(&mut held.record);
         held.record.state = CodeState::Spent { at: now, family: None };
         change.replace(&held, &held.record, held.expires_at)?;
-        Ok(self.store.commit(change).await? == Outcome::Applied)
+        self.commit(change).await
     }
 
     /// Spends a code for a family; `None` if something it rests on changed meanwhile.
@@ -182,7 +202,8 @@ impl<B: Backend> Grants<B> {
             subject,
             scopes: std::mem::take(&mut held.record.scopes),
             audience: std::mem::take(&mut held.record.audience),
-            confirmation: presented.confirmation.map(str::to_owned),
+            narrowed: presented.audience.map(join),
+            confirmation: presented.confirmation,
             attachment,
         };
         let mut change = self.store.change()?;
@@ -191,9 +212,14 @@ impl<B: Backend> Grants<B> {
         held.record.state = CodeState::Spent { at: now, family: Some(pair.family) };
         change.replace(&held, &held.record, held.expires_at)?;
         standing.require(&mut change);
-        let applied = self.store.commit(change).await? == Outcome::Applied;
+        if !self.commit(change).await? {
+            return Ok(None);
+        }
+        let family = pair.family;
+        let (client, subject) = (opening.client, opening.subject);
+        self.events().tell(|| Event::Redeemed { client, subject, family });
         pair.nonce = nonce;
-        Ok(applied.then(|| Redeemed::Granted(Box::new(pair))))
+        Ok(Some(Redeemed::Granted(Box::new(pair))))
     }
 }
 
@@ -209,6 +235,10 @@ fn strip(code: &mut Code) {
 }
 
 impl Presented<'_> {
+    fn is_within(&self, granted: &str) -> bool {
+        self.audience.is_none_or(|asked| is_within(&join(asked), granted))
+    }
+
     fn mismatch(&self, code: &Code) -> Option<Mismatch> {
         if code.client != self.client {
             return Some(Mismatch::Client);
@@ -219,7 +249,7 @@ impl Presented<'_> {
         if !pkce::matches(code.challenge.as_ref(), self.verifier) {
             return Some(Mismatch::Verifier);
         }
-        if code.confirmation.is_some() && code.confirmation.as_deref() != self.confirmation {
+        if code.confirmation.is_some() && code.confirmation != self.confirmation {
             return Some(Mismatch::Confirmation);
         }
         None

@@ -1,30 +1,36 @@
 //! Refreshing, RFC 6749 section 6: rotation that notices reuse and survives a lost response.
 
 use crate::attachment::Attachment;
-use crate::grants::{Grants, check_presented};
+use crate::events::Event;
+use crate::generation::Presented;
+use crate::grants::{Grants, can_be_held, check_presented};
+use crate::observe;
 use crate::opening::{Pair, expires_in, family_token};
 use crate::policy::Refreshing;
+use crate::proof::token_type;
 use crate::redeem::Mismatch;
-use crate::refresh_token::{self, Claim};
-use crate::scope::{Scopes, join};
-use grantkeep::backend::{Backend, Outcome};
+use crate::scope::{Scopes, is_within, join};
+use crate::secret::Secret;
+use grantkeep::backend::Backend;
 use grantkeep::{
-    Error, ErrorKind, Family, FamilyId, FamilyState, Held, Result, RevocationReason, Timestamp,
+    Confirmation, Family, FamilyId, FamilyState, Held, Result, RevocationReason, Timestamp,
 };
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// What comes with a refresh token. The server has already authenticated the client.
 #[derive(Debug, Clone)]
 pub struct RefreshRequest<'a> {
     client: &'a str,
     scopes: Option<String>,
-    confirmation: Option<&'a str>,
+    audience: Option<String>,
+    confirmation: Option<Confirmation>,
 }
 
 impl<'a> RefreshRequest<'a> {
     /// A refresh token presented by this client.
     pub fn by(client: &'a str) -> Self {
-        Self { client, scopes: None, confirmation: None }
+        Self { client, scopes: None, audience: None, confirmation: None }
     }
 
     /// The `scope` of the request: some of the granted ones, for this access token only. All of
@@ -34,11 +40,18 @@ impl<'a> RefreshRequest<'a> {
         Self { scopes: Some(join(scopes)), ..self }
     }
 
-    /// The thumbprint of the key whose possession the request proved; a family that is bound to
-    /// one demands it (RFC 9449 section 5).
+    /// The `resource` parameters of the request (RFC 8707 section 2.2): some of the granted
+    /// audience, for this access token only.
     #[must_use]
-    pub fn confirmation(self, thumbprint: &'a str) -> Self {
-        Self { confirmation: Some(thumbprint), ..self }
+    pub fn audience<S: AsRef<str>>(self, audience: impl IntoIterator<Item = S>) -> Self {
+        Self { audience: Some(join(audience)), ..self }
+    }
+
+    /// The key whose possession the request proved; a family that is bound to one demands it (RFC
+    /// 9449 section 5).
+    #[must_use]
+    pub fn confirmation(self, confirmation: Confirmation) -> Self {
+        Self { confirmation: Some(confirmation), ..self }
     }
 }
 
@@ -66,6 +79,8 @@ pub enum Refreshed {
     Mismatch(Mismatch),
     /// The scopes asked for are malformed, or more than was granted; nothing was changed.
     InvalidScope,
+    /// An audience was asked for that was not granted (RFC 8707 section 2); nothing was changed.
+    InvalidTarget,
     /// There is no such token.
     Unknown,
 }
@@ -75,12 +90,15 @@ enum Verdict {
     Answer(Refreshed),
     /// Revoke the family.
     Reuse,
-    /// Issue an access token with these scopes, beside this generation's refresh token.
-    Issue {
-        scopes: Scopes,
-        generation: u32,
-        retry: bool,
-    },
+    Issue(Issue),
+}
+
+/// An access token to be issued, beside the refresh token of a generation.
+struct Issue {
+    scopes: Scopes,
+    audience: String,
+    generation: u32,
+    retry: bool,
 }
 
 impl<B: Backend> Grants<B> {
@@ -98,27 +116,19 @@ impl<B: Backend> Grants<B> {
     /// Every answer rests on durable state; `Rotated`, `Retried`, and `Reused` are durable when
     /// answered.
     pub async fn refresh(&self, token: &str, request: &RefreshRequest<'_>) -> Result<Refreshed> {
+        let _decision = observe::decision("refresh");
         check_presented(token)?;
-        let Some(claim) = Claim::read(token) else {
-            return Ok(Refreshed::Unknown);
-        };
-        if self.policy.refreshing == Refreshing::Off {
+        if self.policy.refreshing == Refreshing::Off || !can_be_held(token) {
             return Ok(Refreshed::Unknown);
         }
         loop {
-            let Some(held) = self.family_of(&claim, token).await? else {
+            let Some(Presented { held, generation }) = self.presented(token).await? else {
                 return Ok(Refreshed::Unknown);
             };
-            let answer = match self.judge(&held, claim.generation, request) {
+            let answer = match self.judge(&held, generation, request) {
                 Verdict::Answer(answer) => Some(answer),
-                Verdict::Reuse => {
-                    let family = held.record.id;
-                    self.revoke_family_for(family, RevocationReason::RefreshReused).await?;
-                    Some(Refreshed::Reused { family })
-                }
-                Verdict::Issue { scopes, generation, retry } => {
-                    self.issue(held, scopes, generation, retry).await?
-                }
+                Verdict::Reuse => Some(self.reused(held.record.id).await?),
+                Verdict::Issue(issue) => self.issue(token, held, issue).await?,
             };
             if let Some(answer) = answer {
                 return Ok(answer);
@@ -126,20 +136,10 @@ impl<B: Backend> Grants<B> {
         }
     }
 
-    /// The family of a presented refresh token, if the token is genuine and was issued.
-    pub(crate) async fn family_of(
-        &self,
-        claim: &Claim<'_>,
-        token: &str,
-    ) -> Result<Option<Held<Family>>> {
-        let held = self.store.get::<Family>(claim.family.digest()).await?;
-        let keyring = self.store.keyring();
-        Ok(held.filter(|held| {
-            claim.generation <= held.record.generation
-                && keyring
-                    .key(held.record.key_id)
-                    .is_some_and(|root| claim.verify(token, root, &held.record.salt))
-        }))
+    async fn reused(&self, family: FamilyId) -> Result<Refreshed> {
+        self.revoke_family_for(family, RevocationReason::RefreshReused).await?;
+        self.events().tell(|| Event::Reused { family });
+        Ok(Refreshed::Reused { family })
     }
 
     fn judge(&self, held: &Held<Family>, presented: u32, request: &RefreshRequest<'_>) -> Verdict {
@@ -148,7 +148,7 @@ impl<B: Backend> Grants<B> {
         if family.client != request.client {
             return Verdict::Answer(Refreshed::Mismatch(Mismatch::Client));
         }
-        if family.confirmation.is_some() && family.confirmation.as_deref() != request.confirmation {
+        if family.confirmation.is_some() && family.confirmation != request.confirmation {
             return Verdict::Answer(Refreshed::Mismatch(Mismatch::Confirmation));
         }
         // Less than a second would be an access token that is announced with no lifetime at all.
@@ -169,9 +169,14 @@ impl<B: Backend> Grants<B> {
             Some(Ok(asked)) if asked.is_subset(&granted) => asked,
             Some(_) => return Verdict::Answer(Refreshed::InvalidScope),
         };
+        let audience = match &request.audience {
+            None => family.audience.clone(),
+            Some(asked) if is_within(asked, &family.audience) => asked.clone(),
+            Some(_) => return Verdict::Answer(Refreshed::InvalidTarget),
+        };
         let moves_on = self.policy.refreshing == Refreshing::Rotating && !retry;
         match family.generation.checked_add(u32::from(moves_on)) {
-            Some(generation) => Verdict::Issue { scopes, generation, retry },
+            Some(generation) => Verdict::Issue(Issue { scopes, audience, generation, retry }),
             // After 2^32 rotations there is no next one: the grant has ended.
             None => Verdict::Answer(Refreshed::Expired),
         }
@@ -180,10 +185,9 @@ impl<B: Backend> Grants<B> {
     /// Issues in one batch; `None` if something it rests on changed meanwhile.
     async fn issue(
         &self,
+        token: &str,
         held: Held<Family>,
-        scopes: Scopes,
-        generation: u32,
-        retry: bool,
+        Issue { scopes, audience, generation, retry }: Issue,
     ) -> Result<Option<Refreshed>> {
         let (standing, now) =
             self.standing_or_closed(&held.record.subject, &held.record.client).await?;
@@ -191,37 +195,54 @@ impl<B: Backend> Grants<B> {
             return Ok(Some(Refreshed::Revoked));
         }
         let mut change = self.store.change()?;
-        let expires_at = if retry {
+        let mut family = held.record.clone();
+        let mut expires_at = held.expires_at;
+        let refresh = if retry {
             change.require(&held);
-            held.expires_at
+            match self.successor(token, &family).await? {
+                Some(successor) => successor,
+                // Under the policy it was spent by there was no grace.
+                None => return self.reused(family.id).await.map(Some),
+            }
         } else {
-            let mut family = held.record.clone();
-            if family.generation != generation {
+            expires_at = self.idle_until(&family, now);
+            let refresh = if family.generation == generation {
+                self.unchanged(token, &family)?
+            } else {
                 family.generation = generation;
                 family.rotated_at = now;
-            }
-            let expires_at = self.idle_until(&family, now);
+                let refresh = self.add_refresh(&mut change, &mut family, now, expires_at)?;
+                if family.brought {
+                    self.keep_successor(&mut change, token, &refresh, now)?;
+                }
+                refresh
+            };
             change.replace(&held, &family, expires_at)?;
-            expires_at
+            refresh
         };
         standing.require(&mut change);
-        let family = held.record;
         let keyring = self.store.keyring();
         let open = |payload| Attachment::open(payload, &keyring, &family.salt);
         let attachment = family.payload.as_ref().map(open).transpose()?;
         let access_until = now.saturating_add(self.policy.access_lifetime).min(expires_at);
-        let token = family_token(&family, &standing, now, scopes.as_str().to_owned());
-        let access = self.add_token(&mut change, token, access_until, attachment.as_ref())?;
-        let root = keyring.key(family.key_id).ok_or_else(retired)?;
-        let format = &self.policy.refresh_format;
-        let refresh = refresh_token::derive(root, &family.salt, family.id, generation, format);
-        if self.store.commit(change).await? != Outcome::Applied {
+        let narrowed = (scopes.as_str().to_owned(), audience);
+        let record = family_token(&family, &standing, now, narrowed);
+        let access = self.add_token(&mut change, record, access_until, attachment.as_ref())?;
+        if !self.commit(change).await? {
             return Ok(None);
         }
+        self.events().tell(|| {
+            if retry {
+                Event::Retried { family: family.id }
+            } else {
+                Event::Rotated { family: family.id, generation }
+            }
+        });
         let pair = Box::new(Pair {
             access,
             refresh: Some(refresh),
             expires_in: expires_in(now, access_until),
+            token_type: token_type(family.confirmation.as_ref()),
             scopes,
             subject: family.subject,
             nonce: None,
@@ -231,13 +252,25 @@ impl<B: Backend> Grants<B> {
         Ok(Some(if retry { Refreshed::Retried(pair) } else { Refreshed::Rotated(pair) }))
     }
 
+    /// The present refresh token, for who presents its predecessor.
+    async fn successor(&self, predecessor: &str, family: &Family) -> Result<Option<Secret>> {
+        if family.brought {
+            return self.kept_successor(predecessor).await;
+        }
+        self.derived(family).map(Some)
+    }
+
+    /// The present refresh token, for who presents it where it does not rotate.
+    fn unchanged(&self, token: &str, family: &Family) -> Result<Secret> {
+        if family.brought {
+            return Ok(Secret::new(Zeroizing::new(token.to_owned())));
+        }
+        self.derived(family)
+    }
+
     fn idle_until(&self, family: &Family, now: Timestamp) -> Timestamp {
         now.saturating_add(self.policy.refresh_idle).min(family.absolute_expires_at)
     }
-}
-
-fn retired() -> Error {
-    Error::new(ErrorKind::Keyring, "the root key of a family was retired while it was refreshed")
 }
 
 #[cfg(test)]
@@ -245,6 +278,7 @@ mod tests {
     use super::*;
     use crate::opening::Grant;
     use crate::policy::Policy;
+    use crate::refresh_token;
     use grantkeep::{Store, SystemClock, Wait as _};
     use std::sync::Arc;
 

@@ -1,8 +1,11 @@
 //! Revocation, RFC 7009: of a token, a family, a subject, a client.
 
+use crate::events::Event;
+use crate::generation::Presented;
 use crate::grants::{Grants, can_be_held, check_name};
-use crate::refresh_token::Claim;
-use grantkeep::backend::{Backend, Outcome};
+use crate::introspect::ClaimsKind;
+use crate::observe;
+use grantkeep::backend::Backend;
 use grantkeep::{
     Family, FamilyId, FamilyState, Held, Owner, Personal, Record, Result, RevocationReason,
     Timestamp, Token,
@@ -22,18 +25,17 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The revocation is durable when this returns.
     pub async fn revoke(&self, token: &str) -> Result<()> {
+        let _decision = observe::decision("revoke");
         if !can_be_held(token) {
             return Ok(());
         }
         if self.revoke_row::<Token>(token).await? || self.revoke_row::<Personal>(token).await? {
             return Ok(());
         }
-        if let Some(claim) = Claim::read(token)
-            && let Some(held) = self.family_of(&claim, token).await?
-        {
-            return self.revoke_family(held.record.id).await;
+        match self.presented(token).await? {
+            Some(Presented { held, .. }) => self.revoke_family(held.record.id).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Revokes a family: its refresh tokens, and the access tokens issued from it. One that is not
@@ -58,8 +60,11 @@ impl<B: Backend> Grants<B> {
     /// The revocation is durable when this returns, and no issue that is answered later falls
     /// before it.
     pub async fn revoke_subject(&self, subject: &str) -> Result<()> {
+        let _decision = observe::decision("revoke_subject");
         check_name("a subject", subject)?;
-        self.store.begin_epoch(Owner::Subject(subject)).await
+        self.store.begin_epoch(Owner::Subject(subject)).await?;
+        self.events().tell(|| Event::SubjectRevoked { subject: subject.to_owned() });
+        Ok(())
     }
 
     /// Revokes everything that was issued to `client` until now, codes included, in one write.
@@ -72,8 +77,11 @@ impl<B: Backend> Grants<B> {
     /// The revocation is durable when this returns, and no issue that is answered later falls
     /// before it.
     pub async fn revoke_client(&self, client: &str) -> Result<()> {
+        let _decision = observe::decision("revoke_client");
         check_name("a client id", client)?;
-        self.store.begin_epoch(Owner::Client(client)).await
+        self.store.begin_epoch(Owner::Client(client)).await?;
+        self.events().tell(|| Event::ClientRevoked { client: client.to_owned() });
+        Ok(())
     }
 
     /// Revokes a family and notes why; the first reason stands.
@@ -91,6 +99,7 @@ impl<B: Backend> Grants<B> {
             }
             held.record.state = FamilyState::Revoked { at: self.store.now(), reason };
             if self.rewrite(&held).await? {
+                self.events().tell(|| Event::FamilyRevoked { family, reason });
                 return Ok(());
             }
         }
@@ -115,7 +124,11 @@ impl<B: Backend> Grants<B> {
             return Ok(true);
         }
         *revoked_at = Some(self.store.now());
-        self.rewrite(&held).await
+        let applied = self.rewrite(&held).await?;
+        if applied {
+            self.events().tell(|| Event::TokenRevoked { kind: held.record.kind() });
+        }
+        Ok(applied)
     }
 
     /// Puts a changed record in place of itself, with its expiry; a store whose longest lifetime
@@ -124,23 +137,33 @@ impl<B: Backend> Grants<B> {
         let latest = self.store.now().saturating_add(self.store.lifetime_max());
         let mut change = self.store.change()?;
         change.replace(held, &held.record, held.expires_at.min(latest))?;
-        Ok(self.store.commit(change).await? == Outcome::Applied)
+        self.commit(change).await
     }
 }
 
 /// A record that can be revoked by itself.
 pub(crate) trait Revocable: Record {
     fn revoked_at_mut(&mut self) -> &mut Option<Timestamp>;
+
+    fn kind(&self) -> ClaimsKind;
 }
 
 impl Revocable for Token {
     fn revoked_at_mut(&mut self) -> &mut Option<Timestamp> {
         &mut self.revoked_at
     }
+
+    fn kind(&self) -> ClaimsKind {
+        self.kind.into()
+    }
 }
 
 impl Revocable for Personal {
     fn revoked_at_mut(&mut self) -> &mut Option<Timestamp> {
         &mut self.revoked_at
+    }
+
+    fn kind(&self) -> ClaimsKind {
+        ClaimsKind::Personal
     }
 }

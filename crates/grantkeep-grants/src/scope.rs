@@ -78,6 +78,12 @@ impl fmt::Display for Scopes {
     }
 }
 
+/// True if every audience of `asked` is among those of `granted`, which are all where there is none.
+pub(crate) fn is_within(asked: &str, granted: &str) -> bool {
+    let among = |one: &str| granted.split(' ').any(|each| each == one);
+    granted.is_empty() || asked.split(' ').filter(|one| !one.is_empty()).all(among)
+}
+
 /// Joins what a builder is given; [`Scopes::read`] checks it later.
 pub(crate) fn join<S: AsRef<str>>(scopes: impl IntoIterator<Item = S>) -> String {
     let mut text = String::new();

@@ -26,7 +26,7 @@ const WORKERS: u64 = 2;
 #[derive(Clone, Copy)]
 pub(crate) struct System {
     pub(crate) name: &'static str,
-    pub(crate) policy: fn() -> Policy,
+    pub(crate) policy: fn() -> grantkeep::Result<Policy>,
     access_chars: usize,
     refresh_chars: usize,
     expires_in_s: u64,
@@ -69,7 +69,7 @@ type Times = BTreeMap<&'static str, Vec<u32>>;
 /// Plays `count` flows of each system, `tasks` at a time.
 pub(crate) fn play(store: &Store, count: u64, tasks: u64, tally: &mut Tally) -> Result<(), Stop> {
     for system in SYSTEMS {
-        let grants = Grants::new(store.clone(), (system.policy)())?;
+        let grants = Grants::new(store.clone(), (system.policy)()?)?;
         let bar = ProgressBar::new(count).with_style(ProgressStyle::with_template(
             "  {prefix:<12} [{bar:32}] {pos:>7}/{len} {per_sec:>12} {eta:>4}",
         )?);

@@ -96,7 +96,7 @@ fn work_and_kill(dir: &Path, clock: &MovedClock, ledger: &mut Ledger) -> Result<
 
 /// Looks for everything acknowledged; answers how much of it is lost.
 fn check(store: &Store, ledger: &Ledger) -> Result<usize, Stop> {
-    let grants = Grants::new(store.clone(), Profile::rest_api_v1())?;
+    let grants = Grants::new(store.clone(), Profile::rest_api_v1()?)?;
     let all = ledger.issued.len() + ledger.revoked.len() + ledger.spent.len();
     let bar = ProgressBar::new(u64::try_from(all)?).with_style(ProgressStyle::with_template(
         "  {msg:<12} [{bar:32}] {pos:>7}/{len} {per_sec:>12} {eta:>4}",

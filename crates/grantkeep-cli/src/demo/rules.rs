@@ -13,7 +13,7 @@ const RACERS: usize = 32;
 
 /// Plays the rules on the policy of Hospitable, the longest tokens of the four.
 pub(crate) fn play(store: &Store, tally: &mut Tally) -> Result<(), Stop> {
-    let grants = Grants::new(store.clone(), Profile::hospitable())?;
+    let grants = Grants::new(store.clone(), Profile::hospitable()?)?;
     println!("\nThe rules");
     replayed_code(&grants, tally)?;
     reused_refresh_token(&grants, tally)?;

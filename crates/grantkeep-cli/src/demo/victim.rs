@@ -20,7 +20,7 @@ pub(crate) const CLIENT: &str = "victim";
 pub(crate) fn run(dir: &Path, ahead_ms: u64) -> Result<()> {
     let clock = Arc::new(MovedClock::new(ahead_ms));
     let store = super::options(&clock).create(false).open(dir)?;
-    let grants = Grants::new(store, Profile::rest_api_v1())?;
+    let grants = Grants::new(store, Profile::rest_api_v1()?)?;
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(|| work(&grants))).collect();
         workers.into_iter().filter_map(|worker| worker.join().ok()).collect::<Result<Vec<()>>>()

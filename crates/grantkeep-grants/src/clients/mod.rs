@@ -9,6 +9,7 @@ pub use authenticate::{Authenticated, NewSecret, SecretAdded, SecretId};
 pub use info::{ClientInfo, ClientRefusal, GrantType, SecretInfo};
 pub use new::NewClient;
 
+use crate::events::Event;
 use crate::families::Listed;
 use crate::grants::Grants;
 use crate::scope::{Scopes, join};
@@ -182,6 +183,7 @@ impl<B: Backend> Grants<B> {
             let mut change = self.store.change()?;
             change.close_epoch(&epoch)?.revoking();
             if self.put_client(change, &held).await? {
+                self.events().tell(|| Event::ClientRevoked { client: id.to_owned() });
                 return Ok(Some(ClientInfo::of(held.record)));
             }
         }
@@ -229,6 +231,7 @@ impl<B: Backend> Grants<B> {
             let mut change = self.store.change()?;
             change.close_last_epoch(&epoch)?.delete(&held).revoking();
             if self.store.commit(change).await? == Outcome::Applied {
+                self.events().tell(|| Event::ClientRevoked { client: id.to_owned() });
                 return Ok(());
             }
         }

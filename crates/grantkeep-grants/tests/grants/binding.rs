@@ -17,8 +17,8 @@ fn mismatch(world: &World, code: &str, presented: Presented<'_>) -> Option<Misma
 #[test]
 fn a_mismatch_refuses_without_spending() {
     let world = World::new();
-    let code = world.grants.authorize(authorize().confirmation("key-1")).wait().unwrap();
-    let right = presented().confirmation("key-1");
+    let code = world.grants.authorize(authorize().confirmation(key(1))).wait().unwrap();
+    let right = presented().confirmation(key(1));
     let long = "a".repeat(129);
     for (presented, expected) in [
         (Presented::by("client-2").redirect_uri(REDIRECT).verifier(VERIFIER), Mismatch::Client),
@@ -29,7 +29,7 @@ fn a_mismatch_refuses_without_spending() {
         (right.verifier("short"), Mismatch::Verifier),
         (right.verifier(&long), Mismatch::Verifier),
         (presented(), Mismatch::Confirmation),
-        (right.confirmation("key-2"), Mismatch::Confirmation),
+        (right.confirmation(key(2)), Mismatch::Confirmation),
     ] {
         assert_eq!(mismatch(&world, code.expose(), presented), Some(expected));
     }

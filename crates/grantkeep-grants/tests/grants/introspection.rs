@@ -38,11 +38,12 @@ fn claims_are_those_of_the_grant() {
     let grant = Grant::new(CLIENT, SUBJECT)
         .scopes(["read write"])
         .audience(["https://a", "https://b"])
-        .confirmation("key-1");
+        .confirmation(key(1));
     let pair = world.grants.password(grant).wait().unwrap();
     let (access, refresh) =
         (world.claims(pair.access.expose()).unwrap(), world.claims(refresh_of(&pair)).unwrap());
-    assert_eq!((access.kind, access.token_type), (ClaimsKind::Access, Some("Bearer")));
+    assert_eq!((access.kind, access.token_type), (ClaimsKind::Access, Some("DPoP")));
+    assert_eq!(pair.token_type, "DPoP");
     assert_eq!((refresh.kind, refresh.token_type), (ClaimsKind::Refresh, None));
     assert_eq!(refresh.expires_at, world.now() + s(30 * DAY_S));
     for claims in [access, refresh] {
@@ -50,7 +51,10 @@ fn claims_are_those_of_the_grant() {
         assert_eq!(claims.subject.as_deref(), Some(SUBJECT));
         assert_eq!(claims.scopes.as_str(), "read write");
         assert_eq!(claims.audience.as_deref(), Some("https://a https://b"));
-        assert_eq!(claims.confirmation.as_deref(), Some("key-1"));
+        assert_eq!(claims.confirmation, Some(key(1)));
+        assert!(claims.is_confirmed_by(Some(&key(1))));
+        assert!(!claims.is_confirmed_by(Some(&key(2))) && !claims.is_confirmed_by(None));
+        assert!(claims.is_for("https://b") && !claims.is_for("https://") && !claims.is_for(""));
         assert_eq!((claims.family, claims.issued_at), (Some(pair.family), world.now()));
     }
 }

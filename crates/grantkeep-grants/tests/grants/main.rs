@@ -5,15 +5,19 @@
 // A duration that underflows is a test that fails.
 #![allow(clippy::unchecked_time_subtraction)]
 
+mod audience;
 mod binding;
+mod brought;
 mod client_credentials;
 mod clients;
 mod clients_disabled;
 mod clients_on_disk;
 mod clients_secrets;
+mod events;
 mod interleaving;
 mod interposed;
 mod introspection;
+mod last_use;
 mod payload;
 mod personal;
 mod policy;

@@ -61,25 +61,55 @@ fn a_policy_over_the_store_is_refused() {
     assert_eq!(refused.kind(), ErrorKind::Lifetime);
 }
 
-// Goal: a policy is data. Method: every profile to JSON and back; a part of one; a misspelled
-// field.
+// Goal: a policy is data, and a server's own is a file. Method: every shipped one to TOML and back,
+// and as the code that stood for it; a part of one; a file.
 #[test]
 fn a_policy_is_read_from_a_file() {
-    let profiles =
-        [Profile::hourfleet(), Profile::rest_api_v1(), Profile::hospitable(), Profile::hapn()];
-    for policy in profiles {
-        let text = serde_json::to_string(&policy).unwrap();
-        assert_eq!(serde_json::from_str::<Policy>(&text).unwrap(), policy);
+    for (name, _) in Profile::ALL {
+        let policy = Profile::named(name).unwrap();
+        assert_eq!(Policy::from_toml(&policy.to_toml().unwrap()).unwrap(), policy, "{name}");
     }
-    let text = r#"{
-        "access_lifetime": 300,
-        "refreshing": "fixed",
-        "code_format": { "style": "hex", "chars": 64 },
-        "access_format": { "style": { "prefixed": { "app": "acme" } }, "chars": 100 }
-    }"#;
-    let policy: Policy = serde_json::from_str(text).unwrap();
+    assert_eq!(Profile::named("unheard of").unwrap_err().kind(), ErrorKind::Missing);
+    let text = r#"
+        access_lifetime = 300
+        refreshing = "fixed"
+        code_format = { style = "hex" }
+        access_format = { style = "prefixed", app = "acme", chars = 100 }
+    "#;
+    let policy = Policy::from_toml(text).unwrap();
     assert_eq!((policy.access_lifetime, policy.code_lifetime), (s(300), s(60)));
-    assert_eq!((policy.refreshing, policy.code_format), (Refreshing::Fixed, Format::hex()));
+    assert_eq!((policy.refreshing, policy.code_format.clone()), (Refreshing::Fixed, Format::hex()));
     assert_eq!(policy.access_format.style, Style::Prefixed { app: "acme".to_owned() });
-    assert!(serde_json::from_str::<Policy>(r#"{ "acess_lifetime": 300 }"#).is_err());
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("policy.toml");
+    assert_eq!(Policy::load(&path).unwrap_err().kind(), ErrorKind::Missing);
+    std::fs::write(&path, text).unwrap();
+    assert_eq!(Policy::load(&path).unwrap(), policy);
+    std::fs::write(&path, "refresh_grace = 301").unwrap();
+    let error = Policy::load(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Lifetime);
+    assert!(error.to_string().contains("policy.toml: refresh_grace is 301s"), "{error}");
+}
+
+// Goal: whatever is wrong with a text, the answer names the line and the way out. Method: a text
+// for each thing that can be wrong.
+#[test]
+fn wrong_policies_are_refused_by_name() {
+    for (text, expected) in [
+        ("\nacess_lifetime = 300", "line 2: unknown field `acess_lifetime`"),
+        ("access_lifetime = -1", "line 1: invalid value"),
+        ("access_lifetime = 1.5", "line 1: invalid type"),
+        ("access_lifetime = \"1h\"", "line 1: invalid type"),
+        ("refreshing = \"sometimes\"", "line 1: unknown variant `sometimes`"),
+        ("a b", "line 1: "),
+        ("code_format = { style = \"hex\", app = \"gk\" }", "line 1: only a prefixed format"),
+        ("code_format = { style = \"prefixed\" }", "line 1: a prefixed format takes"),
+        ("code_format = { style = \"octal\" }", "line 1: unknown variant `octal`"),
+        ("code_format = { style = \"hex\", chars = 63 }", "code_format of 63 characters"),
+        ("access_lifetime = 0", "access_lifetime is 0ns"),
+    ] {
+        let error = Policy::from_toml(text).unwrap_err();
+        assert!(error.to_string().starts_with(expected), "{text}: {error}");
+        assert!(matches!(error.kind(), ErrorKind::Limit | ErrorKind::Lifetime), "{text}");
+    }
 }

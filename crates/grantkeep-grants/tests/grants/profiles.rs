@@ -15,7 +15,7 @@ fn is_hex(text: &str) -> bool {
 // password. Method: each flow, and the clock.
 #[test]
 fn hourfleet() {
-    let world = World::under(Profile::hourfleet());
+    let world = World::under(Profile::hourfleet().unwrap());
     let request = ClientCredentials::new("operators").scopes(["reports"]);
     let application = world.grants.client_credentials(request).wait().unwrap();
     assert_eq!(application.expires_in, s(900));
@@ -36,7 +36,7 @@ fn hourfleet() {
 // PKCE, the redirect URI sent with the exchange. Method: both flows.
 #[test]
 fn rest_api_v1() {
-    let world = World::under(Profile::rest_api_v1());
+    let world = World::under(Profile::rest_api_v1().unwrap());
     let request = Authorize::new(CLIENT, SUBJECT).redirect_uri(REDIRECT);
     let code = world.grants.authorize(request).wait().unwrap();
     assert!(code.expose().len() == 64 && is_hex(code.expose()));
@@ -59,7 +59,7 @@ fn rest_api_v1() {
 // through two years of late refreshes, then be too late.
 #[test]
 fn hospitable() {
-    let world = World::under(Profile::hospitable());
+    let world = World::under(Profile::hospitable().unwrap());
     let code = world.grants.authorize(Authorize::new("vendor", SUBJECT)).wait().unwrap();
     let presented = Presented::by("vendor");
     let mut pair = granted(world.grants.redeem(code.expose(), &presented).wait().unwrap());
@@ -86,7 +86,7 @@ fn hospitable() {
 // tokens half an hour apart.
 #[test]
 fn hapn() {
-    let world = World::under(Profile::hapn());
+    let world = World::under(Profile::hapn().unwrap());
     let issue = || world.grants.client_credentials(ClientCredentials::new(CLIENT)).wait().unwrap();
     let first = issue();
     assert_eq!(first.expires_in, s(3_600));

@@ -191,3 +191,25 @@ fn futures_are_send() {
     assert_send(&grants.revoke(""));
     assert_send(&grants.revoke_subject(SUBJECT));
 }
+
+// Goal: a decision is one batch. Method: count what the store applied for a redemption, a refresh,
+// a retry, a replay, and each form of issuing.
+#[test]
+fn each_decision_is_one_batch() {
+    let world = World::new();
+    let batches = |what: &str, count: u64, decide: &dyn Fn()| {
+        let before = world.grants.store().stats().commits;
+        decide();
+        assert_eq!(world.grants.store().stats().commits - before, count, "{what}");
+    };
+    let (code, spare) = (world.code(), world.code());
+    batches("authorize", 1, &|| drop(world.code()));
+    batches("redeem", 1, &|| drop(granted(world.redeem(&code))));
+    batches("replay", 1, &|| drop(world.redeem(&code)));
+    batches("replay again", 0, &|| drop(world.redeem(&code)));
+    let pair = granted(world.redeem(&spare));
+    batches("introspect", 0, &|| drop(world.claims(pair.access.expose())));
+    batches("refresh", 1, &|| drop(rotated(world.refresh(refresh_of(&pair)))));
+    batches("retry", 1, &|| drop(world.refresh(refresh_of(&pair))));
+    batches("revoke", 1, &|| world.grants.revoke(refresh_of(&pair)).wait().unwrap());
+}

@@ -158,19 +158,19 @@ fn forged_tokens_are_unknown() {
 #[test]
 fn a_mismatch_changes_nothing() {
     let world = World::new();
-    let grant = Grant::new(CLIENT, SUBJECT).confirmation("key-1");
+    let grant = Grant::new(CLIENT, SUBJECT).confirmation(key(1));
     let pair = world.grants.password(grant).wait().unwrap();
     let present = |token: &str, request: RefreshRequest<'_>| {
         world.grants.refresh(token, &request).wait().unwrap()
     };
-    let right = RefreshRequest::by(CLIENT).confirmation("key-1");
+    let right = RefreshRequest::by(CLIENT).confirmation(key(1));
     let next = rotated(present(refresh_of(&pair), right.clone()));
-    assert_eq!(world.claims(next.access.expose()).unwrap().confirmation.as_deref(), Some("key-1"));
+    assert_eq!(world.claims(next.access.expose()).unwrap().confirmation, Some(key(1)));
     world.clock.advance(s(3600));
     for token in [refresh_of(&pair), refresh_of(&next)] {
-        let other = RefreshRequest::by("client-2").confirmation("key-1");
+        let other = RefreshRequest::by("client-2").confirmation(key(1));
         assert!(matches!(present(token, other), Refreshed::Mismatch(Mismatch::Client)));
-        for request in [RefreshRequest::by(CLIENT), right.clone().confirmation("key-2")] {
+        for request in [RefreshRequest::by(CLIENT), right.clone().confirmation(key(2))] {
             let answer = present(token, request);
             assert!(matches!(answer, Refreshed::Mismatch(Mismatch::Confirmation)));
         }

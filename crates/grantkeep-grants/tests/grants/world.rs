@@ -1,6 +1,6 @@
 //! A store in memory on a manual clock, and the shortest way to each kind of grant.
 
-use grantkeep::{ManualClock, Memory, Store, Wait};
+use grantkeep::{Confirmation, ManualClock, Memory, Store, Wait};
 use grantkeep_grants::{
     Authorize, Claims, Grants, Introspection, Pair, Policy, Presented, Redeemed, RefreshRequest,
     Refreshed, Secret,
@@ -14,6 +14,11 @@ pub(crate) const REDIRECT: &str = "https://app.example/cb";
 /// RFC 7636 appendix B.
 pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub(crate) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+/// A key whose possession is proven.
+pub(crate) fn key(number: u8) -> Confirmation {
+    Confirmation::Jkt([number; 32])
+}
 
 pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,

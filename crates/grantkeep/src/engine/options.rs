@@ -1,10 +1,12 @@
 //! Choices made before a store is opened.
 
 use super::place::SEGMENT_BYTES_MAX;
+use crate::backend::Swept;
 use crate::clock::{Clock, LIFETIME_DEFAULT_MAX, SystemClock};
 use crate::disk::{Disk, OsDisk};
 use crate::keyring::Keyring;
 use crate::sync::Arc;
+use std::fmt;
 use std::time::Duration;
 
 /// The smallest log budget: 2 MiB.
@@ -34,6 +36,24 @@ pub enum KeySource {
     Given(Keyring),
 }
 
+/// Who is told of a sweep.
+#[derive(Clone)]
+pub(crate) struct OnSwept(Option<Arc<dyn Fn(Swept) + Send + Sync>>);
+
+impl OnSwept {
+    pub(crate) fn tell(&self, swept: Swept) {
+        if let Some(tell) = &self.0 {
+            tell(swept);
+        }
+    }
+}
+
+impl fmt::Debug for OnSwept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OnSwept({})", if self.0.is_some() { "told" } else { "nobody" })
+    }
+}
+
 /// Choices made before a store is opened.
 ///
 /// ```
@@ -57,6 +77,7 @@ pub struct Options {
     pub(crate) lifetime_max: Duration,
     pub(crate) by_itself: bool,
     pub(crate) tag_bits: u32,
+    pub(crate) on_swept: OnSwept,
 }
 
 impl Default for Options {
@@ -73,6 +94,7 @@ impl Default for Options {
             lifetime_max: LIFETIME_DEFAULT_MAX,
             by_itself: true,
             tag_bits: 64,
+            on_swept: OnSwept(None),
         }
     }
 }
@@ -136,6 +158,13 @@ impl Options {
     /// live this long.
     pub fn lifetime_max(mut self, lifetime: Duration) -> Self {
         self.lifetime_max = lifetime;
+        self
+    }
+
+    /// What is called after each sweep that removed something, also those the store does by itself;
+    /// nothing by default. It is called on the store's own thread: it must not block.
+    pub fn on_swept(mut self, tell: impl Fn(Swept) + Send + Sync + 'static) -> Self {
+        self.on_swept = OnSwept(Some(Arc::new(tell)));
         self
     }
 

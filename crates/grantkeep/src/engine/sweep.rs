@@ -71,6 +71,9 @@ impl Core {
         }
         count(&self.counters.swept_rows, swept.rows);
         self.forget_dead();
+        if swept.windows > 0 || swept.rows > 0 {
+            self.options.on_swept.tell(swept);
+        }
         Ok(swept)
     }
 

@@ -2,7 +2,7 @@
 
 use super::codec;
 use super::record::{Held, Record};
-use crate::backend::{Batch, Expect, Key, NewRow};
+use crate::backend::{Batch, Expect, Key, NewRow, Step, Write};
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -85,6 +85,18 @@ impl Change {
     /// The latest that a row of the store may expire.
     pub(super) fn latest(&self) -> Timestamp {
         self.now.saturating_add(self.lifetime_max)
+    }
+
+    /// True while there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.batch.steps().is_empty()
+    }
+
+    /// The keys that the change puts something under for the first time.
+    pub fn inserts(&self) -> impl Iterator<Item = Key> + '_ {
+        let first =
+            |step: &&Step| step.expect == Expect::Absent && matches!(step.write, Write::Put(_));
+        self.batch.steps().iter().filter(first).map(|step| step.key)
     }
 
     pub(super) fn into_batch(self) -> Batch {

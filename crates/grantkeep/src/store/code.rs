@@ -1,6 +1,7 @@
 //! Codes: what a front channel carries once (RFC 6749 section 4.1, RFC 8628, RFC 9126).
 
 use super::bytes;
+use super::confirmation::Confirmation;
 use super::epoch::Epochs;
 use super::family::FamilyId;
 use super::record::{Record, check_optional, check_text};
@@ -62,7 +63,7 @@ pub struct Code {
     /// The PKCE challenge of the request.
     pub challenge: Option<Challenge>,
     /// The thumbprint that the redemption must prove, `dpop_jkt` of RFC 9449 section 10.
-    pub confirmation: Option<String>,
+    pub confirmation: Option<Confirmation>,
     /// The nonce of an `OpenID` Connect request, handed back on redemption.
     pub nonce: Option<String>,
     /// The epochs it was issued under.
@@ -83,7 +84,6 @@ impl Record for Code {
         check_text("a list of scopes", &self.scopes)?;
         check_text("an audience", &self.audience)?;
         check_optional("a redirect URI", self.redirect_uri.as_ref())?;
-        check_optional("a confirmation", self.confirmation.as_ref())?;
         check_optional("a nonce", self.nonce.as_ref())?;
         if let Some(Challenge::Plain(verifier)) = &self.challenge {
             check_text("a code challenge", verifier)?;

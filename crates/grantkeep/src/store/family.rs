@@ -3,8 +3,9 @@
 use super::Store;
 use super::bytes;
 use super::codec;
+use super::confirmation::Confirmation;
 use super::epoch::{Epochs, Owners};
-use super::record::{Held, Record, check_optional, check_text};
+use super::record::{Held, Record, check_text};
 use super::seal::Payload;
 use crate::backend::{Backend, Key, Kind, Terms};
 use crate::clock::Timestamp;
@@ -112,9 +113,11 @@ pub struct Family {
     /// The audience of its access tokens, separated by spaces; empty for any.
     pub audience: String,
     /// The thumbprint its tokens are bound to, `cnf` of RFC 7800.
-    pub confirmation: Option<String>,
+    pub confirmation: Option<Confirmation>,
     /// The generation of the refresh token that is accepted; the first is 1.
     pub generation: u32,
+    /// True if the text of the present refresh token was brought, and is not derived.
+    pub brought: bool,
     /// What, with the root key, its refresh tokens are made from.
     #[serde(with = "bytes::fixed")]
     pub salt: [u8; 32],
@@ -141,7 +144,6 @@ impl Record for Family {
         check_text("a subject", &self.subject)?;
         check_text("a list of scopes", &self.scopes)?;
         check_text("an audience", &self.audience)?;
-        check_optional("a confirmation", self.confirmation.as_ref())?;
         self.payload.as_ref().map_or(Ok(()), Payload::check)
     }
 }
@@ -207,8 +209,9 @@ mod tests {
                 subject: "s".repeat(300),
                 scopes: String::new(),
                 audience: "a b".to_owned(),
-                confirmation: optional.map(|()| "key".to_owned()),
+                confirmation: optional.map(|()| Confirmation::Jkt([9; 32])),
                 generation: u32::MAX,
+                brought: false,
                 salt: [0xfe; 32],
                 key_id: 70_000,
                 rotated_at: Timestamp::from_millis(1 << 41),

@@ -6,25 +6,31 @@ mod change;
 mod client;
 mod code;
 mod codec;
+mod confirmation;
 mod embedded;
 mod epoch;
 mod family;
+mod last_use;
 mod list;
 mod once;
 mod record;
+mod refresh_text;
 mod seal;
 mod token;
 
 pub use change::Change;
 pub use client::{CLIENT_SECRETS_MAX, Client, ClientSecret, REDIRECT_URIS_MAX};
 pub use code::{Challenge, Code, CodeState, Purpose};
+pub use confirmation::Confirmation;
 pub use epoch::{Epoch, EpochNumber, Epochs, HeldEpoch, Owner, Owners, StandingEpochs};
 pub use family::{
     FAMILY_ID_BYTES, Family, FamilyId, FamilyStanding, FamilyState, RevocationReason,
 };
+pub use last_use::LastUse;
 pub use list::{Cursor, Listing};
 pub use once::Burned;
 pub use record::{Held, Record, TEXT_BYTES_MAX};
+pub use refresh_text::{RefreshText, Successor};
 pub use seal::{PAYLOAD_BYTES_MAX, Payload};
 pub use token::{Personal, Token, TokenKind};
 

@@ -1,8 +1,9 @@
 //! Tokens that are presented as they are: access tokens and personal ones.
 
+use super::confirmation::Confirmation;
 use super::epoch::{Epochs, Owner, Owners};
 use super::family::FamilyId;
-use super::record::{Record, check_optional, check_text};
+use super::record::{Record, check_text};
 use super::seal::Payload;
 use crate::backend::{Kind, Terms};
 use crate::clock::Timestamp;
@@ -32,7 +33,7 @@ pub struct Token {
     /// The resource servers it is meant for, separated by spaces; empty for any.
     pub audience: String,
     /// The thumbprint it is bound to, `cnf` of RFC 7800.
-    pub confirmation: Option<String>,
+    pub confirmation: Option<Confirmation>,
     /// The family whose revocation takes it along.
     pub family: Option<FamilyId>,
     /// When it was issued.
@@ -54,7 +55,6 @@ impl Record for Token {
         check_text("a subject", &self.subject)?;
         check_text("a list of scopes", &self.scopes)?;
         check_text("an audience", &self.audience)?;
-        check_optional("a confirmation", self.confirmation.as_ref())?;
         self.payload.as_ref().map_or(Ok(()), Payload::check)
     }
 }
@@ -72,8 +72,6 @@ pub struct Personal {
     pub scopes: String,
     /// When it was made.
     pub issued_at: Timestamp,
-    /// When it was last presented, as far as that was written.
-    pub last_used_at: Option<Timestamp>,
     /// The epochs it was issued under.
     pub epochs: Epochs,
     /// When it was revoked.

@@ -1,0 +1,124 @@
+//! Generations of a family: the refresh token of each, derived or brought, and which of them a
+//! presented text is.
+
+use crate::format::Tag;
+use crate::grants::Grants;
+use crate::minter::{Minting, bring};
+use crate::refresh_token::{self, Claim};
+use crate::secret::Secret;
+use grantkeep::backend::Backend;
+use grantkeep::{
+    Change, Error, ErrorKind, Family, Held, Payload, RefreshText, Result, Successor, Timestamp,
+};
+use zeroize::Zeroizing;
+
+/// A refresh token that was issued, and the family it belongs to.
+#[derive(Debug)]
+pub(crate) struct Presented {
+    pub(crate) held: Held<Family>,
+    pub(crate) generation: u32,
+}
+
+impl<B: Backend> Grants<B> {
+    /// The family and the generation of a refresh token, if it was issued. Nothing tells a forged
+    /// one from an unknown one.
+    pub(crate) async fn presented(&self, token: &str) -> Result<Option<Presented>> {
+        if let Some(claim) = Claim::read(token)
+            && let Some(held) = self.store.get::<Family>(claim.family.digest()).await?
+        {
+            let keyring = self.store.keyring();
+            let genuine = keyring
+                .key(held.record.key_id)
+                .is_some_and(|root| claim.verify(token, root, &held.record.salt));
+            if genuine {
+                return Ok(issued(held, claim.generation));
+            }
+        }
+        // A brought text may look like a derived one.
+        let Some(text) = self.store.find::<RefreshText>(token.as_bytes()).await? else {
+            return Ok(None);
+        };
+        let RefreshText { family, generation } = text.record;
+        let held = self.store.get::<Family>(family.digest()).await?;
+        Ok(held.and_then(|held| issued(held, generation)))
+    }
+
+    /// The refresh token of the family's generation, made now; what it takes is added to `change`,
+    /// the family itself is not.
+    pub(crate) fn add_refresh(
+        &self,
+        change: &mut Change,
+        family: &mut Family,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Secret> {
+        let minting = Minting {
+            tag: Tag::Refresh,
+            client: &family.client,
+            subject: &family.subject,
+            scopes: &family.scopes,
+            audience: &family.audience,
+            confirmation: family.confirmation.as_ref(),
+            family: Some(family.id),
+            generation: Some(family.generation),
+            issued_at: now.into(),
+            expires_at: until.into(),
+        };
+        let brought = bring(self.minter(), &minting)?;
+        family.brought = brought.is_some();
+        let Some(text) = brought else { return self.derived(family) };
+        let record = RefreshText { family: family.id, generation: family.generation };
+        let id = self.store.id(text.expose().as_bytes())?;
+        change.insert(id, &record, family.absolute_expires_at)?;
+        Ok(text)
+    }
+
+    /// The refresh token that is derived for the family's generation.
+    pub(crate) fn derived(&self, family: &Family) -> Result<Secret> {
+        let keyring = self.store.keyring();
+        let root = keyring.key(family.key_id).ok_or_else(retired)?;
+        let format = &self.policy.refresh_format;
+        Ok(refresh_token::derive(root, &family.salt, family.id, family.generation, format))
+    }
+
+    /// Keeps a brought text for whoever presents its predecessor again within the grace period.
+    pub(crate) fn keep_successor(
+        &self,
+        change: &mut Change,
+        predecessor: &str,
+        successor: &Secret,
+        now: Timestamp,
+    ) -> Result<()> {
+        let grace = self.policy.refresh_grace;
+        if grace.is_zero() {
+            return Ok(());
+        }
+        let predecessor = predecessor.as_bytes();
+        let text = successor.expose().as_bytes();
+        let text = Payload::seal(&self.store.keyring(), predecessor, text)?;
+        let id = self.store.id(predecessor)?;
+        change.insert(id, &Successor { text }, now.saturating_add(grace))?;
+        Ok(())
+    }
+
+    /// The brought text that came after `predecessor`, if it was kept.
+    pub(crate) async fn kept_successor(&self, predecessor: &str) -> Result<Option<Secret>> {
+        let predecessor = predecessor.as_bytes();
+        let Some(held) = self.store.find::<Successor>(predecessor).await? else {
+            return Ok(None);
+        };
+        let text = held.record.text.open(&self.store.keyring(), predecessor)?;
+        let text = String::from_utf8(text)
+            .map_err(|_| Error::new(ErrorKind::Corrupt, "a successor is not text"))?;
+        Ok(Some(Secret::new(Zeroizing::new(text))))
+    }
+}
+
+/// A generation that was not issued is unknown, though its keys are right: as after a restore.
+fn issued(held: Held<Family>, generation: u32) -> Option<Presented> {
+    (generation <= held.record.generation).then_some(Presented { held, generation })
+}
+
+fn retired() -> Error {
+    Error::new(ErrorKind::Keyring, "the root key of a family was retired while it was refreshed")
+}

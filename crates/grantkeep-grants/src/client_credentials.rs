@@ -1,5 +1,6 @@
 //! The client credentials grant, RFC 6749 section 4.4.
 
+use crate::attachment::Attachment;
 use crate::events::Event;
 use crate::grants::{Grants, check_name};
 use crate::introspect::ClaimsKind;
@@ -10,22 +11,39 @@ use crate::scope::{Scopes, join};
 use crate::secret::Secret;
 use grantkeep::backend::Backend;
 use grantkeep::{Confirmation, Result, Token, TokenKind};
+use std::fmt;
 use std::time::Duration;
 
 /// A token that a client asks for itself. The server has already authenticated it and checked
 /// which scopes it may have.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ClientCredentials<'a> {
     client: &'a str,
+    subject: &'a str,
     scopes: String,
     audience: String,
     confirmation: Option<Confirmation>,
+    payload: Option<(&'a [u8], bool)>,
 }
 
 impl<'a> ClientCredentials<'a> {
     /// A token for `client`, which may not be empty.
     pub fn new(client: &'a str) -> Self {
-        Self { client, scopes: String::new(), audience: String::new(), confirmation: None }
+        Self {
+            client,
+            subject: "",
+            scopes: String::new(),
+            audience: String::new(),
+            confirmation: None,
+            payload: None,
+        }
+    }
+
+    /// Whom the client belongs to, where a server answers that as the subject: revoking the
+    /// subject takes the token along. Nobody by default.
+    #[must_use]
+    pub fn subject(self, subject: &'a str) -> Self {
+        Self { subject, ..self }
     }
 
     /// The granted scopes; one text may name several, separated by spaces.
@@ -44,6 +62,29 @@ impl<'a> ClientCredentials<'a> {
     #[must_use]
     pub fn confirmation(self, confirmation: Confirmation) -> Self {
         Self { confirmation: Some(confirmation), ..self }
+    }
+
+    /// Bytes to go with the token, at most 16 KiB, kept as they are.
+    #[must_use]
+    pub fn payload(self, bytes: &'a [u8]) -> Self {
+        Self { payload: Some((bytes, false)), ..self }
+    }
+
+    /// Bytes to go with the token, at most 16 KiB, sealed so that only presenting it opens them.
+    #[must_use]
+    pub fn sealed_payload(self, bytes: &'a [u8]) -> Self {
+        Self { payload: Some((bytes, true)), ..self }
+    }
+}
+
+impl fmt::Debug for ClientCredentials<'_> {
+    /// Without the payload.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCredentials")
+            .field("client", &self.client)
+            .field("subject", &self.subject)
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -75,13 +116,14 @@ impl<B: Backend> Grants<B> {
         let _decision = observe::decision("client_credentials");
         check_name("a client id", request.client)?;
         let scopes = Scopes::read(&request.scopes)?;
+        let attachment = request.payload.map(|(bytes, sealed)| Attachment::new(bytes, sealed));
         loop {
-            let (standing, now) = self.standing("", request.client).await?;
+            let (standing, now) = self.standing(request.subject, request.client).await?;
             let until = now.saturating_add(self.policy.client_credentials_lifetime);
             let token = Token {
                 kind: TokenKind::ClientCredential,
                 client: request.client.to_owned(),
-                subject: String::new(),
+                subject: request.subject.to_owned(),
                 scopes: scopes.as_str().to_owned(),
                 audience: request.audience.clone(),
                 confirmation: request.confirmation,
@@ -92,13 +134,13 @@ impl<B: Backend> Grants<B> {
                 payload: None,
             };
             let mut change = self.store.change()?;
-            let access = self.add_token(&mut change, token, until, None)?;
+            let access = self.add_token(&mut change, token, until, attachment.as_ref())?;
             standing.require(&mut change);
             if self.commit(change).await? {
                 self.events().tell(|| Event::Issued {
                     kind: ClaimsKind::ClientCredential,
                     client: request.client.to_owned(),
-                    subject: String::new(),
+                    subject: request.subject.to_owned(),
                     family: None,
                 });
                 let token_type = token_type(request.confirmation.as_ref());

@@ -54,7 +54,7 @@ pub struct Claims {
     pub kind: ClaimsKind,
     /// `client_id`; `None` for a personal token made without a client.
     pub client: Option<String>,
-    /// `sub`; `None` for a client credential.
+    /// `sub`; `None` for a client credential, unless it was issued with one.
     pub subject: Option<String>,
     /// `scope`.
     pub scopes: Scopes,
@@ -200,7 +200,7 @@ impl<B: Backend> Grants<B> {
         }))
     }
 
-    async fn refresh_claims(&self, held: Held<Family>) -> Result<Option<Claims>> {
+    pub(crate) async fn refresh_claims(&self, held: Held<Family>) -> Result<Option<Claims>> {
         if !held.in_force(self.store.now()) {
             return Ok(None);
         }

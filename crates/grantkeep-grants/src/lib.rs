@@ -60,6 +60,7 @@
 mod attachment;
 mod authorize;
 mod base62;
+mod claim;
 mod client_credentials;
 mod clients;
 mod events;
@@ -80,12 +81,14 @@ mod profile;
 pub mod proof;
 mod redeem;
 mod refresh;
+mod refresh_standing;
 mod refresh_token;
 mod revoke;
 mod scope;
 mod secret;
 
 pub use authorize::Authorize;
+pub use claim::{Claimed, ClaimedGrant, Completed, Completion};
 pub use client_credentials::{ClientCredentials, Issued};
 pub use clients::{
     Authenticated, ClientCreated, ClientEdit, ClientInfo, ClientRefusal, Creation, GrantType,
@@ -106,5 +109,6 @@ pub use policy::{CODE_LIFETIME_MAX, GRACE_MAX, LAST_USED_RESOLUTION_MAX, Policy,
 pub use profile::Profile;
 pub use redeem::{Mismatch, Presented, Redeemed};
 pub use refresh::{RefreshRequest, Refreshed};
+pub use refresh_standing::RefreshStanding;
 pub use scope::Scopes;
 pub use secret::Secret;

@@ -1,5 +1,6 @@
 //! The one table from outcomes to the error codes of RFC 6749.
 
+use crate::claim::Completed;
 use crate::clients::{Authenticated, ClientRefusal};
 use crate::redeem::Redeemed;
 use crate::refresh::Refreshed;
@@ -62,6 +63,19 @@ impl Redeemed {
             | Self::Mismatch(_)
             | Self::Revoked
             | Self::Unknown => Some(OAuthError::InvalidGrant),
+        }
+    }
+}
+
+impl Completed {
+    /// What the client is told; `None` if it is granted.
+    pub fn oauth_error(&self) -> Option<OAuthError> {
+        match self {
+            Self::Granted(_) => None,
+            Self::InvalidScope => Some(OAuthError::InvalidScope),
+            Self::Revoked | Self::Already | Self::Mismatch(_) | Self::Unknown => {
+                Some(OAuthError::InvalidGrant)
+            }
         }
     }
 }

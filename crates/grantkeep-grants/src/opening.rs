@@ -186,35 +186,50 @@ impl<B: Backend> Grants<B> {
         opening: &Opening,
     ) -> Result<Pair> {
         let mut family = self.new_family(standing, now, opening)?;
+        let audience = opening.narrowed.as_ref().unwrap_or(&family.audience).clone();
+        let attachment = opening.attachment.as_ref();
+        let (pair, expires_at) =
+            self.first_pair(change, &mut family, (standing, now), audience, attachment)?;
+        change.insert(family.id.digest(), &family, expires_at)?;
+        Ok(pair)
+    }
+
+    /// Adds the first pair of `family` to `change`, but not the family, which expires then.
+    pub(crate) fn first_pair(
+        &self,
+        change: &mut Change,
+        family: &mut Family,
+        (standing, now): (&StandingEpochs, Timestamp),
+        audience: String,
+        attachment: Option<&Attachment>,
+    ) -> Result<(Pair, Timestamp)> {
         let (expires_at, refresh) = match self.policy.refreshing {
             Refreshing::Rotating | Refreshing::Fixed => {
                 let until = now.saturating_add(self.policy.refresh_idle);
                 let until = until.min(family.absolute_expires_at);
-                (until, Some(self.add_refresh(change, &mut family, now, until)?))
+                (until, Some(self.add_refresh(change, family, now, until)?))
             }
             // The family lives as long as the one access token that it is there to revoke.
             Refreshing::Off => (family.absolute_expires_at, None),
         };
-        change.insert(family.id.digest(), &family, expires_at)?;
         let access_until = now.saturating_add(self.policy.access_lifetime).min(expires_at);
-        let attachment = opening.attachment.as_ref();
-        let audience = opening.narrowed.as_ref().unwrap_or(&family.audience).clone();
-        let token = family_token(&family, standing, now, (family.scopes.clone(), audience));
+        let token = family_token(family, standing, now, (family.scopes.clone(), audience));
         let access = self.add_token(change, token, access_until, attachment)?;
-        Ok(Pair {
+        let pair = Pair {
             access,
             refresh,
             expires_in: expires_in(now, access_until),
             token_type: token_type(family.confirmation.as_ref()),
-            scopes: Scopes::stored(family.scopes),
-            subject: family.subject,
+            scopes: Scopes::stored(family.scopes.clone()),
+            subject: family.subject.clone(),
             nonce: None,
             payload: attachment.map(Attachment::bytes),
             family: family.id,
-        })
+        };
+        Ok((pair, expires_at))
     }
 
-    fn new_family(
+    pub(crate) fn new_family(
         &self,
         standing: &StandingEpochs,
         now: Timestamp,
@@ -228,12 +243,8 @@ impl<B: Backend> Grants<B> {
         let root = keyring
             .active()
             .ok_or_else(|| Error::new(ErrorKind::Keyring, "the keyring is empty"))?;
-        let absolute = match self.policy.refreshing {
-            Refreshing::Rotating | Refreshing::Fixed => self.policy.refresh_absolute,
-            Refreshing::Off => self.policy.access_lifetime,
-        };
         let payload = opening.attachment.as_ref().map(|each| each.close(&keyring, &salt[..]));
-        Ok(Family {
+        let mut family = Family {
             id,
             client: opening.client.clone(),
             subject: opening.subject.clone(),
@@ -245,11 +256,24 @@ impl<B: Backend> Grants<B> {
             salt: *salt,
             key_id: root.id(),
             rotated_at: now,
-            absolute_expires_at: now.saturating_add(absolute),
+            absolute_expires_at: now,
             epochs: standing.epochs(),
             state: FamilyState::Active,
             payload: payload.transpose()?,
-        })
+        };
+        self.start(&mut family, now);
+        Ok(family)
+    }
+
+    /// Starts the lifetime and the generations of a family.
+    pub(crate) fn start(&self, family: &mut Family, now: Timestamp) {
+        let absolute = match self.policy.refreshing {
+            Refreshing::Rotating | Refreshing::Fixed => self.policy.refresh_absolute,
+            Refreshing::Off => self.policy.access_lifetime,
+        };
+        family.generation = FIRST;
+        family.rotated_at = now;
+        family.absolute_expires_at = now.saturating_add(absolute);
     }
 
     /// Mints an access token and adds its row to `change`.

@@ -224,7 +224,7 @@ impl<B: Backend> Grants<B> {
 }
 
 /// Drops what a spent code no longer needs: it is kept to recognize a replay by its client.
-fn strip(code: &mut Code) {
+pub(crate) fn strip(code: &mut Code) {
     code.scopes = String::new();
     code.audience = String::new();
     code.redirect_uri = None;

@@ -93,6 +93,19 @@ enum Verdict {
     Issue(Issue),
 }
 
+/// Which use of a generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// The first of the present one.
+    Present,
+    /// One more of its predecessor, within the grace period.
+    Retry,
+    /// One of a spent one.
+    Spent,
+    /// The family has expired.
+    TooLate,
+}
+
 /// An access token to be issued, beside the refresh token of a generation.
 struct Issue {
     scopes: Scopes,
@@ -136,7 +149,21 @@ impl<B: Backend> Grants<B> {
         }
     }
 
-    async fn reused(&self, family: FamilyId) -> Result<Refreshed> {
+    /// Which use of a generation it would be to refresh by it now.
+    pub(crate) fn use_of(&self, held: &Held<Family>, presented: u32) -> Use {
+        let (family, now) = (&held.record, self.store.now());
+        // Less than a second would be an access token that is announced with no lifetime at all.
+        if held.expires_at.since(now) < Duration::from_secs(1) {
+            return Use::TooLate;
+        }
+        match family.generation.saturating_sub(presented) {
+            0 => Use::Present,
+            1 if now.since(family.rotated_at) < self.policy.refresh_grace => Use::Retry,
+            _ => Use::Spent,
+        }
+    }
+
+    pub(crate) async fn reused(&self, family: FamilyId) -> Result<Refreshed> {
         self.revoke_family_for(family, RevocationReason::RefreshReused).await?;
         self.events().tell(|| Event::Reused { family });
         Ok(Refreshed::Reused { family })
@@ -144,22 +171,18 @@ impl<B: Backend> Grants<B> {
 
     fn judge(&self, held: &Held<Family>, presented: u32, request: &RefreshRequest<'_>) -> Verdict {
         let family = &held.record;
-        let now = self.store.now();
         if family.client != request.client {
             return Verdict::Answer(Refreshed::Mismatch(Mismatch::Client));
         }
         if family.confirmation.is_some() && family.confirmation != request.confirmation {
             return Verdict::Answer(Refreshed::Mismatch(Mismatch::Confirmation));
         }
-        // Less than a second would be an access token that is announced with no lifetime at all.
-        if held.expires_at.since(now) < Duration::from_secs(1) {
-            return Verdict::Answer(Refreshed::Expired);
-        }
-        let behind = family.generation.saturating_sub(presented);
-        let retry = behind == 1 && now.since(family.rotated_at) < self.policy.refresh_grace;
-        if behind > 0 && !retry {
-            return Verdict::Reuse;
-        }
+        let retry = match self.use_of(held, presented) {
+            Use::TooLate => return Verdict::Answer(Refreshed::Expired),
+            Use::Spent => return Verdict::Reuse,
+            Use::Retry => true,
+            Use::Present => false,
+        };
         if family.state != FamilyState::Active {
             return Verdict::Answer(Refreshed::Revoked);
         }
@@ -253,7 +276,11 @@ impl<B: Backend> Grants<B> {
     }
 
     /// The present refresh token, for who presents its predecessor.
-    async fn successor(&self, predecessor: &str, family: &Family) -> Result<Option<Secret>> {
+    pub(crate) async fn successor(
+        &self,
+        predecessor: &str,
+        family: &Family,
+    ) -> Result<Option<Secret>> {
         if family.brought {
             return self.kept_successor(predecessor).await;
         }

@@ -180,6 +180,14 @@ fn futures_are_send() {
     let grants = &world.grants;
     let (presented, request) = (presented(), grantkeep_grants::RefreshRequest::by(CLIENT));
     assert_send(&grants.authorize(authorize()));
+    assert_send(&grants.claim(""));
+    let completion = grantkeep_grants::Completion::by(CLIENT);
+    assert_send(&grants.complete(grantkeep::FamilyId([0; 12]), &completion));
+    assert_send(&grants.refresh_standing(""));
+    assert_send(&grants.create_client(grantkeep_grants::NewClient::public(CLIENT)));
+    assert_send(&grants.update_client(CLIENT, |_| ()));
+    assert_send(&grants.disable_client(CLIENT));
+    assert_send(&grants.authenticate_client(CLIENT, None));
     assert_send(&grants.redeem("", &presented));
     assert_send(&grants.refresh("", &request));
     assert_send(&grants.password(grantkeep_grants::Grant::new(CLIENT, SUBJECT)));

@@ -114,7 +114,8 @@ pub struct Family {
     pub audience: String,
     /// The thumbprint its tokens are bound to, `cnf` of RFC 7800.
     pub confirmation: Option<Confirmation>,
-    /// The generation of the refresh token that is accepted; the first is 1.
+    /// The generation of the refresh token that is accepted; the first is 1. A family of 0 is
+    /// reserved: its code was claimed, and nothing was issued yet.
     pub generation: u32,
     /// True if the text of the present refresh token was brought, and is not derived.
     pub brought: bool,
@@ -162,9 +163,10 @@ impl fmt::Debug for Family {
 }
 
 impl Held<Family> {
-    /// True if the family is neither revoked nor expired.
+    /// True if the family is open, and neither revoked nor expired.
     pub fn in_force(&self, now: Timestamp) -> bool {
-        in_force(self.record.state, self.expires_at, self.record.absolute_expires_at, now)
+        let Family { state, absolute_expires_at, generation, .. } = &self.record;
+        *generation > 0 && in_force(*state, self.expires_at, *absolute_expires_at, now)
     }
 }
 

@@ -178,7 +178,7 @@ impl<B: Backend> Grants<B> {
         strip(&mut held.record);
         held.record.state = CodeState::Spent { at: now, family: None };
         change.replace(&held, &held.record, held.expires_at)?;
-        Ok(self.commit(change).await?)
+        self.commit(change).await
     }
 
     /// Spends a code for a family; `None` if something it rests on changed meanwhile.

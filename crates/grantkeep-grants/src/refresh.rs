@@ -230,9 +230,9 @@ impl<B: Backend> Grants<B> {
         if !self.commit(change).await? {
             return Ok(None);
         }
-        self.events().tell(|| match retry {
-            true => Event::Retried { family: family.id },
-            false => Event::Rotated { family: family.id, generation },
+        self.events().tell(|| {
+            let family = family.id;
+            if retry { Event::Retried { family } } else { Event::Rotated { family, generation } }
         });
         let pair = Box::new(Pair {
             access,

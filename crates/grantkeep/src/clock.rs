@@ -21,6 +21,10 @@ impl Timestamp {
     /// The largest representable time; no row may expire this late.
     pub const MAX: Self = Self(u64::MAX);
 
+    /// The expiry of what is kept until it is removed by hand, such as a client: no row may expire
+    /// later, and only this one may lie further off than a store's longest lifetime.
+    pub const NEVER: Self = Self(u64::MAX / 4);
+
     /// The time that lies `ms` milliseconds after the Unix epoch.
     pub const fn from_millis(ms: u64) -> Self {
         Self(ms)

@@ -192,7 +192,8 @@ fn traces_are_as_documented() {
     struct Fields<'a>(&'a mut String);
     impl Visit for Fields<'_> {
         fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-            self.0.push_str(&format!(" {field}={value:?}"));
+            use std::fmt::Write as _;
+            write!(self.0, " {field}={value:?}").unwrap();
         }
     }
     struct Kept(Arc<Mutex<Vec<String>>>);

@@ -99,7 +99,7 @@ impl Change {
 
     fn row<R: Record>(&self, record: &R, expires_at: Timestamp) -> Result<NewRow> {
         let lifetime = expires_at.since(self.now);
-        if lifetime > self.lifetime_max {
+        if lifetime > self.lifetime_max && expires_at != Timestamp::NEVER {
             return Err(Error::new(
                 ErrorKind::Lifetime,
                 format!(

@@ -9,6 +9,7 @@ mod confirmation;
 mod embedded;
 mod epoch;
 mod family;
+mod fence;
 mod last_use;
 mod list;
 mod once;
@@ -24,6 +25,7 @@ pub use epoch::{Epoch, Epochs, Owner, Owners, StandingEpochs};
 pub use family::{
     FAMILY_ID_BYTES, Family, FamilyId, FamilyStanding, FamilyState, RevocationReason,
 };
+pub use fence::Fence;
 pub use last_use::LastUse;
 pub use list::{Cursor, Listing};
 pub use once::Burned;
@@ -60,6 +62,7 @@ struct Inner<B> {
     backend: B,
     keyring: RwLock<Arc<Keyring>>,
     lifetime_max: Duration,
+    fence: Option<Fence>,
 }
 
 impl<B> Clone for Store<B> {
@@ -85,16 +88,30 @@ impl<B: Backend> Store<B> {
     /// [`ErrorKind::Keyring`] if the backend was used with other keys before,
     /// [`ErrorKind::Lifetime`] for a `lifetime_max` over [`LIFETIME_MAX`].
     pub async fn new(backend: B, keyring: Keyring, lifetime_max: Duration) -> Result<Self> {
+        Self::made(backend, keyring, lifetime_max, false).await
+    }
+
+    /// The same over a backend that was restored from a backup, if `restored` says so: nothing that
+    /// was issued before is admitted.
+    async fn made(
+        backend: B,
+        keyring: Keyring,
+        lifetime_max: Duration,
+        restored: bool,
+    ) -> Result<Self> {
         check_lifetime_max(lifetime_max)?;
-        let store = Self {
-            inner: Arc::new(Inner {
-                backend,
-                keyring: RwLock::new(Arc::new(keyring.clone())),
-                lifetime_max,
-            }),
+        let mut inner = Inner {
+            backend,
+            keyring: RwLock::new(Arc::new(keyring.clone())),
+            lifetime_max,
+            fence: None,
         };
-        store.note_keys(&keyring).await?;
-        Ok(store)
+        inner.note_keys(&keyring).await?;
+        if restored {
+            fence::set(&inner.backend, lifetime_max).await?;
+        }
+        inner.fence = fence::read(&inner.backend).await?;
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The engine below.
@@ -189,10 +206,12 @@ impl<B: Backend> Store<B> {
     pub fn stats(&self) -> Stats {
         self.inner.backend.stats()
     }
+}
 
+impl<B: Backend> Inner<B> {
     /// Compares the keyring with the keys this backend was used with, and notes new ones.
     async fn note_keys(&self, keyring: &Keyring) -> Result<()> {
-        let backend = &self.inner.backend;
+        let backend = &self.backend;
         let mut known = false;
         let mut strangers = Vec::new();
         for key in keyring.newest_first() {
@@ -212,8 +231,8 @@ impl<B: Backend> Store<B> {
             return Ok(());
         }
         let mut batch = crate::backend::Batch::new()?;
-        let forever = Timestamp::from_millis(u64::MAX / 4);
-        let row = |value: Vec<u8>| NewRow { value, expires_at: forever, terms: Terms::NONE };
+        let expires_at = Timestamp::NEVER;
+        let row = |value: Vec<u8>| NewRow { value, expires_at, terms: Terms::NONE };
         for (at, check) in strangers {
             batch.insert(at, row(check.to_vec()));
         }

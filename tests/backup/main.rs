@@ -4,8 +4,8 @@ use grantkeep::{
     Embedded, ErrorKind, KeySource, Keyring, ManualClock, Options, OsDisk, Store, Token, Wait as _,
 };
 use grantkeep_grants::{
-    Authorize, Grant, Grants, Introspection, NewPersonal, Policy, Presented, Redeemed,
-    RefreshRequest, Refreshed,
+    Authenticated, Authorize, Creation, Grant, GrantType, Grants, Introspection, NewClient,
+    NewPersonal, Policy, Presented, Redeemed, RefreshRequest, Refreshed,
 };
 use grantkeep_tests::files::copy_dir;
 use grantkeep_tests::small_disk::SmallDisk;
@@ -86,6 +86,11 @@ fn a_restored_store_revives_nothing() {
     let clock = manual_clock();
     let running = grants(choices(&clock).open(&live).unwrap());
     let issued = issue(&running);
+    let new = NewClient::confidential("vendor").grants([GrantType::ClientCredentials]);
+    let Creation::Created(created) = running.create_client(new).wait().unwrap() else {
+        panic!("not created")
+    };
+    let secret = created.secret.unwrap();
     running.store().backup(&copy).wait().unwrap();
     let cold = place.path().join("cold");
     // After the backup all of it ends.
@@ -101,6 +106,16 @@ fn a_restored_store_revives_nothing() {
     for (dir, issued) in [(&copy, &issued), (&cold, &issued)] {
         let restored = grants(choices(&clock).restored(true).open(dir).unwrap());
         is_fenced(&restored, issued);
+        // Its secret may have been removed since: somebody has to say that it is still trusted.
+        let authenticate = || {
+            let secret = secret.expose().as_bytes();
+            let answer = restored.authenticate_client("vendor", Some(secret)).wait().unwrap();
+            matches!(answer, Authenticated::Client(_))
+        };
+        assert!(!authenticate());
+        assert!(restored.client("vendor").wait().unwrap().unwrap().disabled_at.is_some());
+        let enabled = restored.enable_client("vendor").wait().unwrap().unwrap();
+        assert!(enabled.disabled_at.is_none() && authenticate());
         let after = issue(&restored);
         restored.store().close().unwrap();
         let reopened = grants(choices(&clock).open(dir).unwrap());

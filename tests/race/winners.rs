@@ -1,7 +1,7 @@
 use super::{DAY, memory, while_carrying};
 use grantkeep::backend::{Backend, Outcome, Version};
 use grantkeep::{
-    Burned, Code, CodeState, Digest, Epoch, Family, Owner, Store, Timestamp, Token, Wait as _,
+    Burned, Code, CodeState, Epoch, Family, Owner, Store, Timestamp, Token, Wait as _,
 };
 use grantkeep_tests::samples;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -105,7 +105,6 @@ fn one_burns_first<B: Backend>(store: &Store<B>) {
 /// P6: nothing is issued under an epoch that had ended. The versions of all writes are in the
 /// order of the commits, so each token must lie between the epochs it stands under.
 fn no_issue_after_its_epoch<B: Backend>(store: &Store<B>) {
-    let id = Digest::of_name("epoch of a subject", b"alice");
     let (over, refused) = (AtomicBool::new(false), AtomicU64::new(0));
     let issued: Mutex<Vec<String>> = Mutex::default();
     let mut begun: Vec<(Version, Epoch)> = Vec::new();
@@ -135,8 +134,8 @@ fn no_issue_after_its_epoch<B: Backend>(store: &Store<B>) {
         while begun.len() < 60 {
             let seen = issued.lock().unwrap().len();
             store.begin_epoch(Owner::Subject("alice")).wait().unwrap();
-            let held = store.get::<Epoch>(id).wait().unwrap().unwrap();
-            begun.push((held.version, held.record));
+            let epoch = store.epoch(Owner::Subject("alice")).wait().unwrap();
+            begun.push(epoch.held().map(|held| (held.version, held.record)).unwrap());
             while issued.lock().unwrap().len() < seen + 5 {
                 std::thread::yield_now();
             }
@@ -150,7 +149,7 @@ fn no_issue_after_its_epoch<B: Backend>(store: &Store<B>) {
         let held = store.get::<Token>(samples::id(name)).wait().unwrap().unwrap();
         let issued_under = held.record.epochs.subject;
         let at = begun.partition_point(|(version, _)| *version < held.version);
-        let stood = at.checked_sub(1).map(|before| begun[before].1);
+        let stood = at.checked_sub(1).map(|before| begun[before].1.number);
         assert_eq!(issued_under, stood, "{name} was issued under an epoch that did not stand");
         valid += u64::from(standing.admit(&held.record.epochs));
     }

@@ -23,6 +23,7 @@ fn lines(stats: &Stats) -> Vec<(&'static str, String)> {
         rows("tokens", grantkeep::Token::KIND),
         rows("personal tokens", grantkeep::Personal::KIND),
         rows("families", grantkeep::Family::KIND),
+        rows("clients", grantkeep::Client::KIND),
         rows("epochs", grantkeep::Epoch::KIND),
         ("rows of all kinds", stats.rows_total().to_string()),
         ("windows", stats.windows.to_string()),

@@ -22,6 +22,8 @@ pub enum Tag {
     Refresh,
     /// `pt`, a personal access token.
     Personal,
+    /// `cs`, the secret of a client.
+    ClientSecret,
 }
 
 impl Tag {
@@ -32,6 +34,7 @@ impl Tag {
             Self::Access => "at",
             Self::Refresh => "rt",
             Self::Personal => "pt",
+            Self::ClientSecret => "cs",
         }
     }
 
@@ -42,11 +45,12 @@ impl Tag {
             Self::Access => "access token",
             Self::Refresh => "refresh token",
             Self::Personal => "personal access token",
+            Self::ClientSecret => "client secret",
         }
     }
 
     fn read(text: &str) -> Option<Self> {
-        [Self::Code, Self::Access, Self::Refresh, Self::Personal]
+        [Self::Code, Self::Access, Self::Refresh, Self::Personal, Self::ClientSecret]
             .into_iter()
             .find(|tag| tag.as_str() == text)
     }
@@ -55,8 +59,8 @@ impl Tag {
 /// How a token is spelled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Style {
-    /// `<app>_<ac|at|rt|pt>_<base62 body><6 base62 characters of CRC32 of all before>`: a scanner
-    /// finds it in a leak, and tells it from text that only looks like it.
+    /// `<app>_<ac|at|rt|pt|cs>_<base62 body><6 base62 characters of CRC32 of all before>`: a
+    /// scanner finds it in a leak, and tells it from text that only looks like it.
     Prefixed {
         /// 1 to [`APP_CHARS_MAX`] lower-case letters and digits, a letter first.
         app: String,
@@ -161,7 +165,7 @@ impl Format {
         Prefixed::read(text).map(|prefixed| prefixed.tag)
     }
 
-    fn shortest(style: Style) -> Self {
+    pub(crate) fn shortest(style: Style) -> Self {
         let mut format = Self { style, chars: 0 };
         format.chars = format.chars_min();
         format

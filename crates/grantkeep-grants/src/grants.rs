@@ -106,7 +106,7 @@ impl<B: Backend> Grants<B> {
             Tag::Code => &self.policy.code_format,
             Tag::Access => &self.policy.access_format,
             Tag::Refresh => &self.policy.refresh_format,
-            Tag::Personal => &self.policy.personal_format,
+            Tag::Personal | Tag::ClientSecret => &self.policy.personal_format,
         }
         .mint(minting.tag)
     }
@@ -143,7 +143,26 @@ impl<B: Backend> Grants<B> {
     }
 
     /// The epochs to issue under, and the time of the decision.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Disabled`] if nothing is issued to the client.
     pub(crate) async fn standing(
+        &self,
+        subject: &str,
+        client: &str,
+    ) -> Result<(StandingEpochs, Timestamp)> {
+        let (standing, now) = self.standing_or_closed(subject, client).await?;
+        if standing.is_closed() {
+            return Err(Error::new(
+                ErrorKind::Disabled,
+                format!("client `{client}` is disabled: enable it before issuing to it"),
+            ));
+        }
+        Ok((standing, now))
+    }
+
+    /// The same for what was granted before: closed epochs admit nothing.
+    pub(crate) async fn standing_or_closed(
         &self,
         subject: &str,
         client: &str,

@@ -3,8 +3,9 @@
 //!
 //! The crate decides what a code or a token is worth; each decision is one read and one
 //! conditional, durable batch of the store. It is *not* an authorization server: it authenticates
-//! no client and no subject, asks nobody for consent, speaks no HTTP, and knows no registered
-//! redirect URIs. What the server must have checked before is said at each item.
+//! no subject, asks nobody for consent, and speaks no HTTP. Clients may be registered in the same
+//! store, which then authenticates them; grants do not depend on it. What the server must have
+//! checked before is said at each item.
 //!
 //! Futures complete on any executor, and with [`Wait`](grantkeep::Wait) on none:
 //!
@@ -60,6 +61,7 @@ mod attachment;
 mod authorize;
 mod base62;
 mod client_credentials;
+mod clients;
 mod events;
 mod families;
 mod format;
@@ -85,6 +87,10 @@ mod secret;
 
 pub use authorize::Authorize;
 pub use client_credentials::{ClientCredentials, Issued};
+pub use clients::{
+    Authenticated, ClientCreated, ClientEdit, ClientInfo, ClientRefusal, Creation, GrantType,
+    NewClient, NewSecret, SecretAdded, SecretId, SecretInfo,
+};
 pub use events::{Event, Events, Subscription};
 pub use families::{GrantInForce, Listed};
 pub use format::{APP_CHARS_MAX, Format, Style, Tag};

@@ -1,5 +1,6 @@
 //! The one table from outcomes to the error codes of RFC 6749.
 
+use crate::clients::{Authenticated, ClientRefusal};
 use crate::redeem::Redeemed;
 use crate::refresh::Refreshed;
 use grantkeep::{Error, ErrorKind};
@@ -14,6 +15,10 @@ pub enum OAuthError {
     /// RFC 6749 section 5.2: whatever is wrong with a code or a refresh token, it is this, and the
     /// client is not told what.
     InvalidGrant,
+    /// RFC 6749 section 5.2: the client did not authenticate; at the token endpoint, status 401.
+    InvalidClient,
+    /// RFC 6749 section 5.2: the client may not use this grant.
+    UnauthorizedClient,
     /// RFC 6749 section 5.2.
     InvalidScope,
     /// RFC 8707 section 2: an audience that was not granted.
@@ -30,6 +35,8 @@ impl OAuthError {
         match self {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidGrant => "invalid_grant",
+            Self::InvalidClient => "invalid_client",
+            Self::UnauthorizedClient => "unauthorized_client",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
             Self::ServerError => "server_error",
@@ -75,11 +82,33 @@ impl Refreshed {
     }
 }
 
+impl Authenticated {
+    /// What the client is told; `None` if it is who it says.
+    pub fn oauth_error(&self) -> Option<OAuthError> {
+        match self {
+            Self::Client(_) => None,
+            Self::Refused => Some(OAuthError::InvalidClient),
+        }
+    }
+}
+
+impl ClientRefusal {
+    /// What the client is told; for a redirect URI, the user.
+    pub fn oauth_error(self) -> OAuthError {
+        match self {
+            Self::Disabled | Self::GrantType => OAuthError::UnauthorizedClient,
+            Self::Scope => OAuthError::InvalidScope,
+            Self::RedirectUriMissing | Self::RedirectUri => OAuthError::InvalidRequest,
+        }
+    }
+}
+
 impl From<&Error> for OAuthError {
     /// What the client is told when the store could not decide.
     fn from(error: &Error) -> Self {
         match error.kind() {
             ErrorKind::Limit | ErrorKind::Lifetime => Self::InvalidRequest,
+            ErrorKind::Disabled => Self::UnauthorizedClient,
             ErrorKind::Full
             | ErrorKind::Clock
             | ErrorKind::Locked

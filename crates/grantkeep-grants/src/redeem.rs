@@ -189,7 +189,7 @@ impl<B: Backend> Grants<B> {
         presented: &Presented<'_>,
     ) -> Result<Option<Redeemed>> {
         let (client, subject) = (held.record.client.clone(), held.record.subject.clone());
-        let (standing, now) = self.standing(&subject, &client).await?;
+        let (standing, now) = self.standing_or_closed(&subject, &client).await?;
         if !standing.admit(&held.record.epochs) {
             return Ok(Some(Redeemed::Revoked));
         }

@@ -189,7 +189,8 @@ impl<B: Backend> Grants<B> {
         held: Held<Family>,
         Issue { scopes, audience, generation, retry }: Issue,
     ) -> Result<Option<Refreshed>> {
-        let (standing, now) = self.standing(&held.record.subject, &held.record.client).await?;
+        let (standing, now) =
+            self.standing_or_closed(&held.record.subject, &held.record.client).await?;
         if !standing.admit(&held.record.epochs) {
             return Ok(Some(Refreshed::Revoked));
         }

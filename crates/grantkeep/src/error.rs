@@ -41,6 +41,8 @@ pub enum ErrorKind {
     Unavailable,
     /// Another failure of the operating system; the change did not happen.
     Io,
+    /// The owner of what was to be issued is disabled. Nothing was changed.
+    Disabled,
 }
 
 /// An error of the store: a kind, a message that names the subject, the limit and the way out,

@@ -8,7 +8,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use std::fmt;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// The keyring's file in a store directory.
 pub const KEYRING_FILE: &str = "keyring";
@@ -36,6 +36,7 @@ pub struct RootKey {
     lookup: Zeroizing<[u8; 32]>,
     refresh: Zeroizing<[u8; 32]>,
     seal: Zeroizing<[u8; 32]>,
+    secret: Zeroizing<[u8; 32]>,
     check: [u8; 32],
 }
 
@@ -47,6 +48,7 @@ impl RootKey {
             lookup: derive("grantkeep 2026-11 look-up id v1"),
             refresh: derive("grantkeep 2026-11 refresh token v1"),
             seal: derive("grantkeep 2026-11 sealed payload v1"),
+            secret: derive("grantkeep 2026-11 client secret v1"),
             check: *derive("grantkeep 2026-11 keyring check v1"),
             root,
         }
@@ -60,6 +62,17 @@ impl RootKey {
     /// The look-up id of a presented token, exact to the byte.
     pub fn lookup(&self, token: &[u8]) -> Digest {
         Digest::from_bytes(*blake3::keyed_hash(&self.lookup, token).as_bytes())
+    }
+
+    /// The digest of a client's secret. It takes the client's id as well, so that one secret of two
+    /// clients is not seen to be one.
+    pub fn client_secret(&self, client: &str, secret: &[u8]) -> Digest {
+        let mut hasher = blake3::Hasher::new_keyed(&self.secret);
+        hasher.update(&(client.len() as u64).to_le_bytes()).update(client.as_bytes());
+        hasher.update(secret);
+        let digest = Digest::from_bytes(*hasher.finalize().as_bytes());
+        hasher.zeroize();
+        digest
     }
 
     /// A key for the refresh tokens of one family: it takes this root key *and* the family's salt

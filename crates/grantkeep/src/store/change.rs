@@ -25,7 +25,8 @@ impl Change {
     ///
     /// # Errors
     /// [`ErrorKind::Lifetime`] if `expires_at` is not after now, or is further off than the
-    /// store's longest lifetime; [`ErrorKind::Limit`] for a field over its limit.
+    /// store's longest lifetime and not [`Timestamp::NEVER`]; [`ErrorKind::Limit`] for a field
+    /// over its limit.
     pub fn insert<R: Record>(
         &mut self,
         id: Digest,
@@ -91,6 +92,11 @@ impl Change {
         let first =
             |step: &&Step| step.expect == Expect::Absent && matches!(step.write, Write::Put(_));
         self.batch.steps().iter().filter(first).map(|step| step.key)
+    }
+
+    /// The latest that a row of the store may expire.
+    pub(super) fn latest(&self) -> Timestamp {
+        self.now.saturating_add(self.lifetime_max)
     }
 
     pub(super) fn into_batch(self) -> Batch {

@@ -5,6 +5,7 @@ use super::fence::Fence;
 use super::record::{Held, Record};
 use super::{Store, as_read};
 use crate::backend::{Backend, Key, Kind, Outcome, Term, Terms};
+use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::keyring::random;
@@ -65,10 +66,19 @@ fn key(term: Term) -> Key {
     Key::new(Epoch::KIND, Digest::from_bytes(bytes))
 }
 
-/// The epoch that a subject or client is in. A random number rather than a counter: the row may
-/// die, once all that was issued before it has, and must not start again at a number used before.
+/// The number of an epoch. A random one rather than a counter: the epoch's row may die, once all
+/// that was issued before it has, and must not start again at a number used before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Epoch(u64);
+pub struct EpochNumber(u64);
+
+/// The epoch that a subject or client is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// What is recorded in what is issued under it.
+    pub number: EpochNumber,
+    /// True if nothing is issued under it: its owner is disabled.
+    pub closed: bool,
+}
 
 impl Record for Epoch {
     const KIND: Kind = Kind::revised(6);
@@ -85,9 +95,9 @@ pub struct Epochs {
     /// The store's fence, if it was ever restored.
     pub fence: Option<Fence>,
     /// The subject's.
-    pub subject: Option<Epoch>,
+    pub subject: Option<EpochNumber>,
     /// The client's.
-    pub client: Option<Epoch>,
+    pub client: Option<EpochNumber>,
 }
 
 /// The epochs as they stand, with what it takes to hold them still during a commit.
@@ -101,7 +111,7 @@ pub struct StandingEpochs {
 impl StandingEpochs {
     /// What to record in something issued now.
     pub fn epochs(&self) -> Epochs {
-        let epoch = |held: &Option<Held<Epoch>>| held.as_ref().map(|held| held.record);
+        let epoch = |held: &Option<Held<Epoch>>| held.as_ref().map(|held| held.record.number);
         Epochs { fence: self.fence, subject: epoch(&self.subject.1), client: epoch(&self.client.1) }
     }
 
@@ -111,9 +121,16 @@ impl StandingEpochs {
     /// that was issued before it.
     pub fn admit(&self, issued: &Epochs) -> bool {
         let now = self.epochs();
-        now.fence == issued.fence
+        !self.is_closed()
+            && now.fence == issued.fence
             && (now.subject.is_none() || now.subject == issued.subject)
             && (now.client.is_none() || now.client == issued.client)
+    }
+
+    /// True if either owner is disabled: nothing may be issued.
+    pub fn is_closed(&self) -> bool {
+        let closed = |held: &Option<Held<Epoch>>| held.as_ref().is_some_and(|h| h.record.closed);
+        closed(&self.subject.1) || closed(&self.client.1)
     }
 
     /// Makes `change` depend on the epochs standing as they were read.
@@ -150,14 +167,25 @@ impl<B: Backend> Store<B> {
         }
         for (owner, issued) in [(owners.subject, issued.subject), (owners.client, issued.client)] {
             let held = self.get::<Epoch>(key(owner).id).await?;
-            if held.is_some_and(|held| issued != Some(held.record)) {
+            let admits = |epoch: Epoch| !epoch.closed && issued == Some(epoch.number);
+            if held.is_some_and(|held| !admits(held.record)) {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Begins a new epoch: everything issued to `owner` before is revoked, in one write.
+    /// The epoch of one owner, to begin another in a [`Change`].
+    ///
+    /// # Errors
+    /// As [`Backend::get`].
+    pub async fn epoch(&self, owner: Owner<'_>) -> Result<HeldEpoch> {
+        let id = key(owner.term()).id;
+        Ok(HeldEpoch { id, held: self.get(id).await? })
+    }
+
+    /// Begins a new epoch: everything issued to `owner` before is revoked, in one write. One that
+    /// is closed stays so.
     ///
     /// # Errors
     /// As [`Backend::commit`].
@@ -165,22 +193,80 @@ impl<B: Backend> Store<B> {
     /// # Durability
     /// On success the revocation is durable, and no later issue falls before it.
     pub async fn begin_epoch(&self, owner: Owner<'_>) -> Result<()> {
-        let mut bytes = [0; 8];
-        random(&mut bytes)?;
-        let epoch = Epoch(u64::from_le_bytes(bytes));
-        let id = key(owner.term()).id;
         loop {
-            let held = self.get::<Epoch>(id).await?;
-            let until = self.now().saturating_add(self.lifetime_max());
+            let epoch = self.epoch(owner).await?;
             let mut change = self.change()?;
-            match &held {
-                Some(held) => change.replace(held, &epoch, until)?,
-                None => change.insert(id, &epoch, until)?,
+            match &epoch.held {
+                Some(held) if held.record.closed && held.expires_at == Timestamp::NEVER => {
+                    change.close_epoch(&epoch)?
+                }
+                Some(held) if held.record.closed => change.close_last_epoch(&epoch)?,
+                _ => change.open_epoch(&epoch)?,
             };
             change.revoking();
             if self.commit(change).await? == Outcome::Applied {
                 return Ok(());
             }
+        }
+    }
+}
+
+/// The epoch of one owner as it was read; see [`Store::epoch`].
+#[derive(Debug, Clone)]
+pub struct HeldEpoch {
+    id: Digest,
+    held: Option<Held<Epoch>>,
+}
+
+impl HeldEpoch {
+    /// The epoch, unless nothing was ever revoked.
+    pub fn held(&self) -> Option<&Held<Epoch>> {
+        self.held.as_ref()
+    }
+
+    /// True if its owner is disabled.
+    pub fn is_closed(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.record.closed)
+    }
+
+    /// Makes `change` depend on the epoch standing as it was read.
+    pub fn require(&self, change: &mut Change) {
+        change.require_key(Key::new(Epoch::KIND, self.id), as_read(self.held.as_ref()));
+    }
+}
+
+impl Change {
+    /// Begins a new epoch: everything issued under the one that was read is revoked.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the system's random generator fails.
+    pub fn open_epoch(&mut self, epoch: &HeldEpoch) -> Result<&mut Self> {
+        self.put_epoch(epoch, false, self.latest())
+    }
+
+    /// The same, and nothing is issued until another is opened: for an owner that is disabled.
+    ///
+    /// # Errors
+    /// As [`Change::open_epoch`].
+    pub fn close_epoch(&mut self, epoch: &HeldEpoch) -> Result<&mut Self> {
+        self.put_epoch(epoch, true, Timestamp::NEVER)
+    }
+
+    /// The same for an owner that is no more: the row dies once all that was issued to it has.
+    ///
+    /// # Errors
+    /// As [`Change::open_epoch`].
+    pub fn close_last_epoch(&mut self, epoch: &HeldEpoch) -> Result<&mut Self> {
+        self.put_epoch(epoch, true, self.latest())
+    }
+
+    fn put_epoch(&mut self, at: &HeldEpoch, closed: bool, until: Timestamp) -> Result<&mut Self> {
+        let mut bytes = [0; 8];
+        random(&mut bytes)?;
+        let epoch = Epoch { number: EpochNumber(u64::from_le_bytes(bytes)), closed };
+        match &at.held {
+            Some(held) => self.replace(held, &epoch, until),
+            None => self.insert(at.id, &epoch, until),
         }
     }
 }

@@ -11,10 +11,21 @@ use crate::keyring::random;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// A random number that is drawn when a store is restored, and recorded in all that is issued from
-/// then on.
+/// Drawn when a store is restored, and recorded in all that is issued from then on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fence(u64);
+pub struct Fence {
+    /// A random number: two restores of one backup have different ones.
+    number: u64,
+    /// When the store was restored.
+    at: Timestamp,
+}
+
+impl Fence {
+    /// When the store was restored.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+}
 
 impl Record for Fence {
     const KIND: Kind = Kind::revised(14);
@@ -46,7 +57,7 @@ pub(super) async fn read(backend: &impl Backend) -> Result<Option<Fence>> {
 pub(super) async fn set(backend: &impl Backend, lifetime_max: Duration) -> Result<()> {
     let mut bytes = [0; 8];
     random(&mut bytes)?;
-    let fence = Fence(u64::from_le_bytes(bytes));
+    let fence = Fence { number: u64::from_le_bytes(bytes), at: backend.now() };
     loop {
         let mut change = Change::new(backend.now(), lifetime_max)?;
         match &held(backend).await? {

@@ -3,7 +3,7 @@
 use super::Store;
 use super::epoch::Owner;
 use super::record::{Held, Record};
-use crate::backend::{Backend, Key};
+use crate::backend::{Backend, Key, Term};
 use crate::digest::Digest;
 use crate::error::Result;
 
@@ -32,9 +32,19 @@ impl<B: Backend> Store<B> {
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<Listing<R>> {
+        self.list_by(owner.term(), after, limit).await
+    }
+
+    /// The records of one type that carry `term`.
+    pub(super) async fn list_by<R: Record>(
+        &self,
+        term: Term,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Listing<R>> {
         let first = Key::new(R::KIND, Digest::from_bytes([0; 32]));
         let after = after.map_or(first, |cursor| cursor.0);
-        let page = self.backend().list(owner.term(), Some(after), limit).await?;
+        let page = self.backend().list(term, Some(after), limit).await?;
         let ours = |key: &Key| key.kind == R::KIND;
         let records = page
             .rows

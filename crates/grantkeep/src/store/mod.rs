@@ -1,8 +1,9 @@
-//! Typed records over any backend: codes, tokens, families, burnt values, and epochs. It knows
-//! what is stored of a grant, and no wire format.
+//! Typed records over any backend: codes, tokens, families, clients, burnt values, and epochs. It
+//! knows what is stored of a grant, and no wire format.
 
 mod bytes;
 mod change;
+mod client;
 mod code;
 mod codec;
 mod confirmation;
@@ -19,9 +20,10 @@ mod seal;
 mod token;
 
 pub use change::Change;
+pub use client::{CLIENT_SECRETS_MAX, Client, ClientSecret, REDIRECT_URIS_MAX};
 pub use code::{Challenge, Code, CodeState, Purpose};
 pub use confirmation::Confirmation;
-pub use epoch::{Epoch, Epochs, Owner, Owners, StandingEpochs};
+pub use epoch::{Epoch, EpochNumber, Epochs, HeldEpoch, Owner, Owners, StandingEpochs};
 pub use family::{
     FAMILY_ID_BYTES, Family, FamilyId, FamilyStanding, FamilyState, RevocationReason,
 };
@@ -132,6 +134,12 @@ impl<B: Backend> Store<B> {
     /// The longest lifetime a row of this store may have.
     pub fn lifetime_max(&self) -> Duration {
         self.inner.lifetime_max
+    }
+
+    /// The fence, if the store was restored from a backup: nothing that was issued before
+    /// [`Fence::at`] is admitted.
+    pub fn fence(&self) -> Option<Fence> {
+        self.inner.fence
     }
 
     /// Believes the clock as it is now, after [`ErrorKind::Clock`].

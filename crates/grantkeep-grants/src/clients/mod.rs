@@ -1,0 +1,290 @@
+//! Clients: registered, changed, disabled, and deleted in the store that holds their grants.
+
+mod authenticate;
+mod info;
+mod new;
+mod redirect;
+
+pub use authenticate::{Authenticated, NewSecret, SecretAdded, SecretId};
+pub use info::{ClientInfo, ClientRefusal, GrantType, SecretInfo};
+pub use new::NewClient;
+
+use crate::families::Listed;
+use crate::grants::Grants;
+use crate::scope::{Scopes, join};
+use crate::secret::Secret;
+use authenticate::digested;
+use grantkeep::backend::Backend;
+use grantkeep::{Change, Client, Cursor, Error, ErrorKind, Held, Owner, Result, Timestamp};
+use new::{check_id, check_redirects, fresh_id};
+
+/// A client that was just created.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ClientCreated {
+    /// The client.
+    pub client: ClientInfo,
+    /// Its secret, to be shown once; `None` for a public client, and where one was brought.
+    pub secret: Option<Secret>,
+}
+
+/// The answer to creating a client.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Creation {
+    /// It is registered.
+    Created(Box<ClientCreated>),
+    /// The id is that of another client, which is left alone.
+    Taken,
+}
+
+/// What of a client can be changed; see [`Grants::update_client`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientEdit {
+    /// What people call it.
+    pub name: String,
+    /// Where it may be redirected to; as [`NewClient::redirect_uri`].
+    pub redirect_uris: Vec<String>,
+    /// The grants it may use.
+    pub grants: Vec<GrantType>,
+    /// The scopes it may be granted; one text may name several, separated by spaces.
+    pub scopes: Vec<String>,
+}
+
+impl<B: Backend> Grants<B> {
+    /// Registers a client. A confidential one gets a secret of 256 random bits unless it brings
+    /// its own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] for an id or a brought secret out of bounds, a redirect URI that is
+    /// not allowed, a malformed scope, or a public client with a secret or the client credentials
+    /// grant; otherwise as [`Backend::commit`].
+    ///
+    /// # Durability
+    /// The client is durable when it is answered.
+    pub async fn create_client(&self, new: NewClient<'_>) -> Result<Creation> {
+        let id = match new.id {
+            Some(id) => id.to_owned(),
+            None => fresh_id()?,
+        };
+        check_id(&id)?;
+        let mut client = Client {
+            name: new.name.to_owned(),
+            confidential: new.confidential,
+            secrets: Vec::new(),
+            redirect_uris: new.redirect_uris.iter().map(|&uri| uri.to_owned()).collect(),
+            grant_types: info::grant_types(&new.grants),
+            scopes: Scopes::read(&new.scopes)?.into_text(),
+            created_at: self.store.now(),
+            disabled_at: None,
+            fence: self.store.fence(),
+            id,
+        };
+        check(&mut client)?;
+        let secret = self.first_secret(&mut client, &new)?;
+        loop {
+            let epoch = self.store.epoch(Owner::Client(&client.id)).await?;
+            if self.store.client(&client.id).await?.is_some() {
+                return Ok(Creation::Taken);
+            }
+            let mut change = self.store.change()?;
+            change.insert(Client::row_id(&client.id), &client, Timestamp::NEVER)?;
+            if epoch.is_closed() {
+                // A client of this id was deleted: what it had stays revoked.
+                change.open_epoch(&epoch)?;
+            } else {
+                epoch.require(&mut change);
+            }
+            if self.commit(change).await? {
+                let client = ClientInfo::of(client);
+                return Ok(Creation::Created(Box::new(ClientCreated { client, secret })));
+            }
+        }
+    }
+
+    /// The client with this id, disabled or not; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`Backend::get`].
+    pub async fn client(&self, id: &str) -> Result<Option<ClientInfo>> {
+        let held = self.store.client(id).await?;
+        Ok(held.map(|held| ClientInfo::of(held.record)))
+    }
+
+    /// The next `limit` clients after `cursor` (at most
+    /// [`PAGE_ROWS_MAX`](grantkeep::backend::PAGE_ROWS_MAX)), disabled ones among them, in no
+    /// order that means anything.
+    ///
+    /// # Errors
+    /// As [`Backend::list`].
+    pub async fn clients(
+        &self,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Listed<ClientInfo>> {
+        let page = self.store.clients(cursor, limit).await?;
+        let items = page.records.into_iter().map(|held| ClientInfo::of(held.record)).collect();
+        Ok(Listed { items, next: page.next })
+    }
+
+    /// Changes a client's name, redirect URIs, grants, or scopes, and answers it as it stands
+    /// then; `None` if there is none of this id. `edit` is called again, with the client as it then
+    /// is, if somebody else changed it meanwhile. What was issued keeps the scopes that it was
+    /// issued with.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] as [`Grants::create_client`]; otherwise as [`Backend::commit`].
+    ///
+    /// # Durability
+    /// The change is durable when it is answered.
+    pub async fn update_client(
+        &self,
+        id: &str,
+        mut edit: impl FnMut(&mut ClientEdit) + Send,
+    ) -> Result<Option<ClientInfo>> {
+        self.rewrite_client(id, |client| {
+            let mut edited = ClientEdit {
+                name: std::mem::take(&mut client.name),
+                redirect_uris: std::mem::take(&mut client.redirect_uris),
+                grants: info::read_grant_types(&client.grant_types),
+                scopes: client.scopes.split_whitespace().map(str::to_owned).collect(),
+            };
+            edit(&mut edited);
+            client.name = edited.name;
+            client.redirect_uris = edited.redirect_uris;
+            client.grant_types = info::grant_types(&edited.grants);
+            client.scopes = Scopes::read(&join(&edited.scopes))?.into_text();
+            check(client)
+        })
+        .await
+    }
+
+    /// Disables a client: in one write everything that was issued to it is revoked, and nothing
+    /// more is issued to it, whatever was under way. `None` if there is no such client.
+    ///
+    /// It does not authenticate any more; issuing to it answers [`ErrorKind::Disabled`], its
+    /// codes and refresh tokens are `Revoked`, and its access tokens inactive.
+    ///
+    /// # Errors
+    /// As [`Backend::commit`].
+    ///
+    /// # Durability
+    /// All of this is durable when it is answered.
+    pub async fn disable_client(&self, id: &str) -> Result<Option<ClientInfo>> {
+        loop {
+            let Some(mut held) = self.store.client(id).await? else {
+                return Ok(None);
+            };
+            if held.record.disabled_at.is_some() {
+                return Ok(Some(ClientInfo::of(held.record)));
+            }
+            held.record.disabled_at = Some(self.store.now());
+            let epoch = self.store.epoch(Owner::Client(id)).await?;
+            let mut change = self.store.change()?;
+            change.close_epoch(&epoch)?.revoking();
+            if self.put_client(change, &held).await? {
+                return Ok(Some(ClientInfo::of(held.record)));
+            }
+        }
+    }
+
+    /// Enables a client again: it authenticates and is issued to. What was revoked when it was
+    /// disabled stays revoked. `None` if there is no such client. After a restore every client of
+    /// the backup is disabled until this says that it is still to be trusted.
+    ///
+    /// # Errors
+    /// As [`Backend::commit`].
+    ///
+    /// # Durability
+    /// The change is durable when it is answered.
+    pub async fn enable_client(&self, id: &str) -> Result<Option<ClientInfo>> {
+        loop {
+            let Some(mut held) = self.store.client(id).await? else {
+                return Ok(None);
+            };
+            if held.record.disabled_at.take().is_none() {
+                return Ok(Some(ClientInfo::of(held.record)));
+            }
+            held.record.fence = self.store.fence();
+            let epoch = self.store.epoch(Owner::Client(id)).await?;
+            let mut change = self.store.change()?;
+            change.open_epoch(&epoch)?;
+            if self.put_client(change, &held).await? {
+                return Ok(Some(ClientInfo::of(held.record)));
+            }
+        }
+    }
+
+    /// Deletes a client: as [`Grants::disable_client`], and its record is gone. Its id may be
+    /// given to another client, which inherits nothing. One that is not there is success.
+    ///
+    /// # Errors
+    /// As [`Backend::commit`].
+    ///
+    /// # Durability
+    /// The deletion is durable when this returns.
+    pub async fn delete_client(&self, id: &str) -> Result<()> {
+        loop {
+            let Some(held) = self.store.client(id).await? else {
+                return Ok(());
+            };
+            let epoch = self.store.epoch(Owner::Client(id)).await?;
+            let mut change = self.store.change()?;
+            change.close_last_epoch(&epoch)?.delete(&held).revoking();
+            if self.commit(change).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Changes a client's record, again and again until nobody else did meanwhile.
+    async fn rewrite_client(
+        &self,
+        id: &str,
+        mut rewrite: impl FnMut(&mut Client) -> Result<()> + Send,
+    ) -> Result<Option<ClientInfo>> {
+        loop {
+            let Some(mut held) = self.store.client(id).await? else {
+                return Ok(None);
+            };
+            rewrite(&mut held.record)?;
+            if self.put_client(self.store.change()?, &held).await? {
+                return Ok(Some(ClientInfo::of(held.record)));
+            }
+        }
+    }
+
+    /// Puts a changed record in place of itself; false if it changed since it was read.
+    async fn put_client(&self, mut change: Change, held: &Held<Client>) -> Result<bool> {
+        change.replace(held, &held.record, Timestamp::NEVER)?;
+        self.commit(change).await
+    }
+
+    /// Gives a new client its first secret; answers it where it is minted here.
+    fn first_secret(&self, client: &mut Client, new: &NewClient<'_>) -> Result<Option<Secret>> {
+        let minted = match (new.confidential, new.secret) {
+            (true, None) => Some(self.mint_client_secret()?),
+            (false, Some(_)) => return Err(public_with("a secret")),
+            (true, Some(_)) | (false, None) => None,
+        };
+        if let Some(text) = minted.as_ref().map(Secret::expose).or(new.secret) {
+            client.secrets.push(digested(&self.store, &client.id, text, None)?.1);
+        }
+        Ok(minted)
+    }
+}
+
+/// Checks what the grants know better than the store: redirect URIs, and what a public client is.
+fn check(client: &mut Client) -> Result<()> {
+    check_redirects(&mut client.redirect_uris)?;
+    let own = |grant: GrantType| info::read_grant_types(&client.grant_types).contains(&grant);
+    if !client.confidential && own(GrantType::ClientCredentials) {
+        return Err(public_with("the client credentials grant (RFC 6749 section 4.4)"));
+    }
+    Ok(())
+}
+
+fn public_with(what: &str) -> Error {
+    let message = format!("a public client cannot have {what}: register it as confidential");
+    Error::new(ErrorKind::Limit, message)
+}

@@ -1,0 +1,145 @@
+//! Clients: who may ask for grants, RFC 6749 section 2.
+
+use super::fence::Fence;
+use super::list::{Cursor, Listing};
+use super::record::{Held, Record, check_text};
+use super::{Store, bytes};
+use crate::backend::{Backend, Kind, Term, Terms};
+use crate::clock::Timestamp;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A client has at most this many secrets at one time: an old and a new one while they are rolled
+/// over, and some to spare.
+pub const CLIENT_SECRETS_MAX: usize = 16;
+
+/// A client has at most this many redirect URIs.
+pub const REDIRECT_URIS_MAX: usize = 64;
+
+/// One of a client's secrets: its digest, never its text.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientSecret {
+    /// By what it is removed.
+    #[serde(with = "bytes::fixed")]
+    pub id: [u8; 8],
+    /// The root key it was digested under.
+    pub key_id: u32,
+    /// Its keyed digest, together with the client's id.
+    #[serde(with = "bytes::fixed")]
+    pub digest: [u8; 32],
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// When it stops being accepted; [`Timestamp::NEVER`] for one that is removed by hand.
+    pub expires_at: Timestamp,
+}
+
+impl fmt::Debug for ClientSecret {
+    /// Without the digest.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSecret")
+            .field("id", &data_encoding::HEXLOWER.encode(&self.id))
+            .field("key_id", &self.key_id)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A registered client. Its row never expires.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// Its id.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// Whether it can keep a secret (RFC 6749 section 2.1).
+    pub confidential: bool,
+    /// Its secrets; none for a public client.
+    pub secrets: Vec<ClientSecret>,
+    /// Where it may be redirected to.
+    pub redirect_uris: Vec<String>,
+    /// The `grant_type`s it may use, separated by spaces.
+    pub grant_types: String,
+    /// The scopes it may be granted, separated by spaces.
+    pub scopes: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was disabled, if it is.
+    pub disabled_at: Option<Timestamp>,
+    /// The store's fence when it was created or enabled last.
+    pub fence: Option<Fence>,
+}
+
+impl Client {
+    /// The id under which the client's row is filed.
+    pub fn row_id(client: &str) -> Digest {
+        Digest::of_name("client record", client.as_bytes())
+    }
+}
+
+/// What all clients are listed by.
+fn all() -> Term {
+    let digest = Digest::of_name("list", b"clients");
+    Term(digest.as_bytes().first_chunk().copied().unwrap_or_default())
+}
+
+impl Record for Client {
+    const KIND: Kind = Kind::revised(8);
+    const NAME: &'static str = "client";
+
+    fn terms(&self) -> Terms {
+        Terms::one(all())
+    }
+
+    fn check(&self) -> Result<()> {
+        check_text("a client id", &self.id)?;
+        check_text("a client name", &self.name)?;
+        check_text("a list of grant types", &self.grant_types)?;
+        check_text("a list of scopes", &self.scopes)?;
+        for uri in &self.redirect_uris {
+            check_text("a redirect URI", uri)?;
+        }
+        let (uris, secrets) = (self.redirect_uris.len(), self.secrets.len());
+        if uris > REDIRECT_URIS_MAX {
+            return Err(Error::limit("a client", uris, REDIRECT_URIS_MAX, "redirect URIs"));
+        }
+        if secrets > CLIENT_SECRETS_MAX {
+            return Err(Error::limit("a client", secrets, CLIENT_SECRETS_MAX, "secrets"));
+        }
+        Ok(())
+    }
+}
+
+impl<B: Backend> Store<B> {
+    /// The client with this id, disabled or not.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub async fn client(&self, client: &str) -> Result<Option<Held<Client>>> {
+        let held = self.get(Client::row_id(client)).await?;
+        Ok(held.map(|held| self.judged(held)))
+    }
+
+    /// All clients, in no order that means anything, at most `limit` a page (up to
+    /// [`PAGE_ROWS_MAX`](crate::backend::PAGE_ROWS_MAX)).
+    ///
+    /// # Errors
+    /// As [`Backend::get`].
+    pub async fn clients(&self, after: Option<Cursor>, limit: usize) -> Result<Listing<Client>> {
+        let mut listing = self.list_by(all(), after, limit).await?;
+        listing.records = listing.records.into_iter().map(|held| self.judged(held)).collect();
+        Ok(listing)
+    }
+
+    /// A client from before a restore may have been disabled, or may have lost a secret, after the
+    /// backup was made: it is disabled until somebody enables it.
+    fn judged(&self, mut held: Held<Client>) -> Held<Client> {
+        if let Some(fence) = self.fence()
+            && held.record.fence != Some(fence)
+        {
+            held.record.disabled_at.get_or_insert(fence.at());
+        }
+        held
+    }
+}

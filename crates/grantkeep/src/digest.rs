@@ -39,9 +39,9 @@ impl Digest {
             blake3::keyed_hash(&NAMES, whole)
         } else {
             let mut hasher = Hasher::new_keyed(&NAMES);
-            parts.iter().for_each(|part| {
+            for part in parts {
                 hasher.update(part);
-            });
+            }
             hasher.finalize()
         };
         Self(*hash.as_bytes())

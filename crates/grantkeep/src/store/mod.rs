@@ -1,10 +1,11 @@
-//! Typed records over any backend: codes, tokens, families, burnt values, and epochs. It knows
-//! what is stored of a grant, and no wire format.
+//! Typed records over any backend: codes, device authorization requests, tokens, families, burnt
+//! values, and epochs. It knows what is stored of a grant, and no wire format.
 
 mod bytes;
 mod change;
 mod code;
 mod codec;
+mod device;
 mod embedded;
 mod epoch;
 mod family;
@@ -16,6 +17,7 @@ mod token;
 
 pub use change::Change;
 pub use code::{Challenge, Code, CodeState, Purpose};
+pub use device::{Device, DeviceState, UserCode};
 pub use epoch::{Epoch, Epochs, Owner, Owners, StandingEpochs};
 pub use family::{
     FAMILY_ID_BYTES, Family, FamilyId, FamilyStanding, FamilyState, RevocationReason,

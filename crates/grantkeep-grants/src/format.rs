@@ -16,6 +16,8 @@ pub const APP_CHARS_MAX: usize = 16;
 pub enum Tag {
     /// `ac`, an authorization code.
     Code,
+    /// `dc`, a device code.
+    Device,
     /// `at`, an access token.
     Access,
     /// `rt`, a refresh token.
@@ -29,6 +31,7 @@ impl Tag {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Code => "ac",
+            Self::Device => "dc",
             Self::Access => "at",
             Self::Refresh => "rt",
             Self::Personal => "pt",
@@ -36,9 +39,9 @@ impl Tag {
     }
 
     fn read(text: &str) -> Option<Self> {
-        [Self::Code, Self::Access, Self::Refresh, Self::Personal]
-            .into_iter()
-            .find(|tag| tag.as_str() == text)
+        let minted = [Self::Code, Self::Device];
+        let tokens = [Self::Access, Self::Refresh, Self::Personal];
+        minted.into_iter().chain(tokens).find(|tag| tag.as_str() == text)
     }
 }
 
@@ -46,8 +49,8 @@ impl Tag {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Style {
-    /// `<app>_<ac|at|rt|pt>_<base62 body><6 base62 characters of CRC32 of all before>`: a scanner
-    /// finds it in a leak, and tells it from text that only looks like it.
+    /// `<app>_<ac|dc|at|rt|pt>_<base62 body><6 base62 characters of CRC32 of all before>`: a
+    /// scanner finds it in a leak, and tells it from text that only looks like it.
     Prefixed {
         /// 1 to [`APP_CHARS_MAX`] lower-case letters and digits, a letter first.
         app: String,

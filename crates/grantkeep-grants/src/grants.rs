@@ -1,6 +1,7 @@
 //! The grants of one store under one policy.
 
 use crate::format::Tag;
+use crate::pace::Paces;
 use crate::policy::Policy;
 use crate::secret::Secret;
 use grantkeep::backend::Backend;
@@ -17,11 +18,16 @@ use std::sync::Arc;
 pub struct Grants<B> {
     pub(crate) store: Store<B>,
     pub(crate) policy: Arc<Policy>,
+    pub(crate) paces: Arc<Paces>,
 }
 
 impl<B> Clone for Grants<B> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), policy: Arc::clone(&self.policy) }
+        Self {
+            store: self.store.clone(),
+            policy: Arc::clone(&self.policy),
+            paces: Arc::clone(&self.paces),
+        }
     }
 }
 
@@ -33,7 +39,7 @@ impl<B: Backend> Grants<B> {
     /// field; see [`Policy::check`].
     pub fn new(store: Store<B>, policy: Policy) -> Result<Self> {
         policy.check(store.lifetime_max())?;
-        Ok(Self { store, policy: Arc::new(policy) })
+        Ok(Self { store, policy: Arc::new(policy), paces: Arc::new(Paces::new()) })
     }
 
     /// The store below.
@@ -49,7 +55,7 @@ impl<B: Backend> Grants<B> {
     /// Mints a text in the format of what it is for.
     pub(crate) fn mint(&self, tag: Tag) -> Result<Secret> {
         match tag {
-            Tag::Code => &self.policy.code_format,
+            Tag::Code | Tag::Device => &self.policy.code_format,
             Tag::Access => &self.policy.access_format,
             Tag::Refresh => &self.policy.refresh_format,
             Tag::Personal => &self.policy.personal_format,

@@ -56,16 +56,19 @@
 //! # }
 //! ```
 
+mod approval;
 mod attachment;
 mod authorize;
 mod base62;
 mod client_credentials;
+mod device;
 mod families;
 mod format;
 mod grants;
 mod introspect;
 mod oauth_error;
 mod opening;
+mod pace;
 mod personal;
 mod pkce;
 mod policy;
@@ -76,20 +79,25 @@ mod refresh_token;
 mod revoke;
 mod scope;
 mod secret;
+mod user_code;
 
+pub use approval::{DeviceApproval, DeviceRequested, PendingDevice, Verified};
 pub use authorize::Authorize;
 pub use client_credentials::{ClientCredentials, Issued};
+pub use device::{DeviceIssued, DeviceRequest, Polled};
 pub use families::{GrantInForce, Listed};
 pub use format::{APP_CHARS_MAX, Format, Style, Tag};
 pub use grants::Grants;
 pub use introspect::{Claims, ClaimsKind, Introspection};
 pub use oauth_error::OAuthError;
 pub use opening::{Grant, Pair};
+pub use pace::DEVICE_PACES_MAX;
 pub use personal::{NewPersonal, PersonalId, PersonalInForce, PersonalIssued};
 pub use pkce::{VERIFIER_CHARS_MAX, VERIFIER_CHARS_MIN};
-pub use policy::{CODE_LIFETIME_MAX, GRACE_MAX, Policy, Refreshing};
+pub use policy::{CODE_LIFETIME_MAX, DEVICE_LIFETIME_MAX, GRACE_MAX, Policy, Refreshing};
 pub use profile::Profile;
 pub use redeem::{Mismatch, Presented, Redeemed};
 pub use refresh::{RefreshRequest, Refreshed};
 pub use scope::Scopes;
 pub use secret::Secret;
+pub use user_code::USER_CODE_CHARS;

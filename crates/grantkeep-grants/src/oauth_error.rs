@@ -1,5 +1,6 @@
-//! The one table from outcomes to the error codes of RFC 6749.
+//! The one table from outcomes to the error codes of RFC 6749 and RFC 8628.
 
+use crate::device::Polled;
 use crate::redeem::Redeemed;
 use crate::refresh::Refreshed;
 use grantkeep::{Error, ErrorKind};
@@ -16,6 +17,14 @@ pub enum OAuthError {
     InvalidGrant,
     /// RFC 6749 section 5.2.
     InvalidScope,
+    /// RFC 8628 section 3.5: poll on.
+    AuthorizationPending,
+    /// RFC 8628 section 3.5: poll on, 5 s slower.
+    SlowDown,
+    /// RFC 8628 section 3.5; RFC 6749 section 4.1.2.1.
+    AccessDenied,
+    /// RFC 8628 section 3.5: the device code is too old.
+    ExpiredToken,
     /// RFC 6749 section 4.1.2.1; at the token endpoint, status 500.
     ServerError,
     /// RFC 6749 section 4.1.2.1; at the token endpoint, status 503.
@@ -29,6 +38,10 @@ impl OAuthError {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidGrant => "invalid_grant",
             Self::InvalidScope => "invalid_scope",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::AccessDenied => "access_denied",
+            Self::ExpiredToken => "expired_token",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
@@ -66,6 +79,22 @@ impl Refreshed {
             | Self::Revoked
             | Self::Mismatch(_)
             | Self::Unknown => Some(OAuthError::InvalidGrant),
+        }
+    }
+}
+
+impl Polled {
+    /// What the device is told; `None` if it is granted.
+    pub fn oauth_error(&self) -> Option<OAuthError> {
+        match self {
+            Self::Granted(_) => None,
+            Self::Pending => Some(OAuthError::AuthorizationPending),
+            Self::SlowDown => Some(OAuthError::SlowDown),
+            Self::Denied => Some(OAuthError::AccessDenied),
+            Self::Expired => Some(OAuthError::ExpiredToken),
+            Self::Mismatch(_) | Self::Replayed { .. } | Self::Revoked | Self::Unknown => {
+                Some(OAuthError::InvalidGrant)
+            }
         }
     }
 }

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// No code lives longer: 10 minutes, the maximum that RFC 6749 section 4.1.2 recommends.
 pub const CODE_LIFETIME_MAX: Duration = Duration::from_secs(10 * 60);
 
+/// No device code lives longer: 30 minutes.
+pub const DEVICE_LIFETIME_MAX: Duration = Duration::from_secs(30 * 60);
+
 /// No grace period is longer: 5 minutes. While it lasts, the predecessor of a refresh token is a
 /// second one.
 pub const GRACE_MAX: Duration = Duration::from_secs(5 * 60);
@@ -39,6 +42,14 @@ pub struct Policy {
     /// How long a code may be asked to live. [`CODE_LIFETIME_MAX`] by default and at most.
     #[serde(with = "seconds")]
     pub code_lifetime_max: Duration,
+    /// How long a device code and its user code live. 10 minutes by default, at most
+    /// [`DEVICE_LIFETIME_MAX`].
+    #[serde(with = "seconds")]
+    pub device_lifetime: Duration,
+    /// How long a device waits between two polls (RFC 8628 section 3.2). 5 s by default, at most
+    /// `device_lifetime`.
+    #[serde(with = "seconds")]
+    pub device_interval: Duration,
     /// How long an access token on behalf of a subject lives. 15 minutes by default.
     #[serde(with = "seconds")]
     pub access_lifetime: Duration,
@@ -70,7 +81,7 @@ pub struct Policy {
     /// Whether a code challenge may be the verifier itself. False by default: RFC 9700 section
     /// 2.1.1 asks for S256.
     pub allow_plain_pkce: bool,
-    /// The form of codes.
+    /// The form of codes and device codes.
     pub code_format: Format,
     /// The form of access tokens.
     pub access_format: Format,
@@ -89,6 +100,8 @@ impl Default for Policy {
         Self {
             code_lifetime: Duration::from_secs(MINUTE_S),
             code_lifetime_max: CODE_LIFETIME_MAX,
+            device_lifetime: Duration::from_secs(10 * MINUTE_S),
+            device_interval: Duration::from_secs(5),
             access_lifetime: Duration::from_secs(15 * MINUTE_S),
             client_credentials_lifetime: Duration::from_secs(15 * MINUTE_S),
             personal_lifetime: Duration::from_secs(365 * DAY_S),
@@ -116,6 +129,8 @@ impl Policy {
         for (name, lifetime, max) in [
             ("code_lifetime_max", self.code_lifetime_max, CODE_LIFETIME_MAX.min(lifetime_max)),
             ("code_lifetime", self.code_lifetime, self.code_lifetime_max),
+            ("device_lifetime", self.device_lifetime, DEVICE_LIFETIME_MAX.min(lifetime_max)),
+            ("device_interval", self.device_interval, self.device_lifetime),
             ("client_credentials_lifetime", self.client_credentials_lifetime, lifetime_max),
             ("personal_lifetime", self.personal_lifetime, lifetime_max),
             ("refresh_absolute", self.refresh_absolute, lifetime_max),

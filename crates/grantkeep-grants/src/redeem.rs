@@ -11,10 +11,10 @@ use std::fmt;
 /// What comes with a code. The server has already authenticated the client.
 #[derive(Clone, Copy)]
 pub struct Presented<'a> {
-    client: &'a str,
+    pub(crate) client: &'a str,
     redirect_uri: Option<&'a str>,
     verifier: Option<&'a str>,
-    confirmation: Option<&'a str>,
+    pub(crate) confirmation: Option<&'a str>,
 }
 
 impl<'a> Presented<'a> {

@@ -7,6 +7,10 @@
 
 mod binding;
 mod client_credentials;
+mod device;
+mod device_races;
+mod device_times;
+mod disk;
 mod interleaving;
 mod interposed;
 mod introspection;

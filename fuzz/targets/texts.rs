@@ -4,7 +4,7 @@
 
 use grantkeep::{Keyring, Store, SystemClock, Wait};
 use grantkeep_grants::{DeviceRequested, Format, Grants, Introspection, Policy, Polled, Presented};
-use grantkeep_grants::{Redeemed, RefreshRequest, Refreshed, Scopes};
+use grantkeep_grants::{Redeemed, RefreshRequest, Refreshed, Scopes, Taken};
 use libfuzzer_sys::fuzz_target;
 use std::sync::{Arc, LazyLock};
 
@@ -32,5 +32,7 @@ fuzz_target!(|text: &str| {
     assert!(matches!(requested, Ok(DeviceRequested::Unknown)));
     let polled = GRANTS.poll_device(text, &Presented::by("client")).wait();
     assert!(matches!(polled, Ok(Polled::Unknown) | Err(_)));
+    let taken = GRANTS.take_pushed(text, "client").wait();
+    assert!(matches!(taken, Ok(Taken::Unknown) | Err(_)));
     assert!(GRANTS.revoke(text).wait().is_ok() || text.len() > grantkeep::TOKEN_BYTES_MAX);
 });

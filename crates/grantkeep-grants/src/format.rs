@@ -18,6 +18,8 @@ pub enum Tag {
     Code,
     /// `dc`, a device code.
     Device,
+    /// `pr`, the random part of the `request_uri` of a pushed authorization request.
+    PushedRequest,
     /// `at`, an access token.
     Access,
     /// `rt`, a refresh token.
@@ -32,6 +34,7 @@ impl Tag {
         match self {
             Self::Code => "ac",
             Self::Device => "dc",
+            Self::PushedRequest => "pr",
             Self::Access => "at",
             Self::Refresh => "rt",
             Self::Personal => "pt",
@@ -39,7 +42,7 @@ impl Tag {
     }
 
     fn read(text: &str) -> Option<Self> {
-        let minted = [Self::Code, Self::Device];
+        let minted = [Self::Code, Self::Device, Self::PushedRequest];
         let tokens = [Self::Access, Self::Refresh, Self::Personal];
         minted.into_iter().chain(tokens).find(|tag| tag.as_str() == text)
     }
@@ -49,7 +52,7 @@ impl Tag {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Style {
-    /// `<app>_<ac|dc|at|rt|pt>_<base62 body><6 base62 characters of CRC32 of all before>`: a
+    /// `<app>_<ac|dc|pr|at|rt|pt>_<base62 body><6 base62 characters of CRC32 of all before>`: a
     /// scanner finds it in a leak, and tells it from text that only looks like it.
     Prefixed {
         /// 1 to [`APP_CHARS_MAX`] lower-case letters and digits, a letter first.

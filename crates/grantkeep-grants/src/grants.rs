@@ -55,7 +55,7 @@ impl<B: Backend> Grants<B> {
     /// Mints a text in the format of what it is for.
     pub(crate) fn mint(&self, tag: Tag) -> Result<Secret> {
         match tag {
-            Tag::Code | Tag::Device => &self.policy.code_format,
+            Tag::Code | Tag::Device | Tag::PushedRequest => &self.policy.code_format,
             Tag::Access => &self.policy.access_format,
             Tag::Refresh => &self.policy.refresh_format,
             Tag::Personal => &self.policy.personal_format,

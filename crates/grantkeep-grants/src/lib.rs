@@ -73,6 +73,7 @@ mod personal;
 mod pkce;
 mod policy;
 mod profile;
+mod push;
 mod redeem;
 mod refresh;
 mod refresh_token;
@@ -94,8 +95,11 @@ pub use opening::{Grant, Pair};
 pub use pace::DEVICE_PACES_MAX;
 pub use personal::{NewPersonal, PersonalId, PersonalInForce, PersonalIssued};
 pub use pkce::{VERIFIER_CHARS_MAX, VERIFIER_CHARS_MIN};
-pub use policy::{CODE_LIFETIME_MAX, DEVICE_LIFETIME_MAX, GRACE_MAX, Policy, Refreshing};
+pub use policy::{
+    CODE_LIFETIME_MAX, DEVICE_LIFETIME_MAX, GRACE_MAX, PUSH_LIFETIME_MAX, Policy, Refreshing,
+};
 pub use profile::Profile;
+pub use push::{Pushed, REQUEST_URI_PREFIX, Taken};
 pub use redeem::{Mismatch, Presented, Redeemed};
 pub use refresh::{RefreshRequest, Refreshed};
 pub use scope::Scopes;

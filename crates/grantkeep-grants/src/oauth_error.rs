@@ -1,6 +1,7 @@
-//! The one table from outcomes to the error codes of RFC 6749 and RFC 8628.
+//! The one table from outcomes to the error codes of RFC 6749, RFC 8628, and RFC 9101.
 
 use crate::device::Polled;
+use crate::push::Taken;
 use crate::redeem::Redeemed;
 use crate::refresh::Refreshed;
 use grantkeep::{Error, ErrorKind};
@@ -25,6 +26,8 @@ pub enum OAuthError {
     AccessDenied,
     /// RFC 8628 section 3.5: the device code is too old.
     ExpiredToken,
+    /// RFC 9101 section 7: whatever is wrong with a `request_uri`, it is this.
+    InvalidRequestUri,
     /// RFC 6749 section 4.1.2.1; at the token endpoint, status 500.
     ServerError,
     /// RFC 6749 section 4.1.2.1; at the token endpoint, status 503.
@@ -42,6 +45,7 @@ impl OAuthError {
             Self::SlowDown => "slow_down",
             Self::AccessDenied => "access_denied",
             Self::ExpiredToken => "expired_token",
+            Self::InvalidRequestUri => "invalid_request_uri",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
@@ -94,6 +98,19 @@ impl Polled {
             Self::Expired => Some(OAuthError::ExpiredToken),
             Self::Mismatch(_) | Self::Replayed { .. } | Self::Revoked | Self::Unknown => {
                 Some(OAuthError::InvalidGrant)
+            }
+        }
+    }
+}
+
+impl Taken {
+    /// What the authorization endpoint answers, without a redirect, since none was verified (RFC
+    /// 9126 section 4); `None` if it goes on.
+    pub fn oauth_error(&self) -> Option<OAuthError> {
+        match self {
+            Self::Request(_) => None,
+            Self::Used | Self::Expired | Self::Mismatch | Self::Revoked | Self::Unknown => {
+                Some(OAuthError::InvalidRequestUri)
             }
         }
     }

@@ -11,6 +11,10 @@ pub const CODE_LIFETIME_MAX: Duration = Duration::from_secs(10 * 60);
 /// No device code lives longer: 30 minutes.
 pub const DEVICE_LIFETIME_MAX: Duration = Duration::from_secs(30 * 60);
 
+/// No pushed authorization request lives longer: 10 minutes. RFC 9126 section 2.2 speaks of 5 to
+/// 600 s.
+pub const PUSH_LIFETIME_MAX: Duration = Duration::from_secs(10 * 60);
+
 /// No grace period is longer: 5 minutes. While it lasts, the predecessor of a refresh token is a
 /// second one.
 pub const GRACE_MAX: Duration = Duration::from_secs(5 * 60);
@@ -50,6 +54,10 @@ pub struct Policy {
     /// `device_lifetime`.
     #[serde(with = "seconds")]
     pub device_interval: Duration,
+    /// How long a pushed authorization request lives. 60 s by default, at most
+    /// [`PUSH_LIFETIME_MAX`].
+    #[serde(with = "seconds")]
+    pub push_lifetime: Duration,
     /// How long an access token on behalf of a subject lives. 15 minutes by default.
     #[serde(with = "seconds")]
     pub access_lifetime: Duration,
@@ -81,7 +89,7 @@ pub struct Policy {
     /// Whether a code challenge may be the verifier itself. False by default: RFC 9700 section
     /// 2.1.1 asks for S256.
     pub allow_plain_pkce: bool,
-    /// The form of codes and device codes.
+    /// The form of codes, device codes, and the random part of a `request_uri`.
     pub code_format: Format,
     /// The form of access tokens.
     pub access_format: Format,
@@ -102,6 +110,7 @@ impl Default for Policy {
             code_lifetime_max: CODE_LIFETIME_MAX,
             device_lifetime: Duration::from_secs(10 * MINUTE_S),
             device_interval: Duration::from_secs(5),
+            push_lifetime: Duration::from_secs(MINUTE_S),
             access_lifetime: Duration::from_secs(15 * MINUTE_S),
             client_credentials_lifetime: Duration::from_secs(15 * MINUTE_S),
             personal_lifetime: Duration::from_secs(365 * DAY_S),
@@ -131,6 +140,7 @@ impl Policy {
             ("code_lifetime", self.code_lifetime, self.code_lifetime_max),
             ("device_lifetime", self.device_lifetime, DEVICE_LIFETIME_MAX.min(lifetime_max)),
             ("device_interval", self.device_interval, self.device_lifetime),
+            ("push_lifetime", self.push_lifetime, PUSH_LIFETIME_MAX.min(lifetime_max)),
             ("client_credentials_lifetime", self.client_credentials_lifetime, lifetime_max),
             ("personal_lifetime", self.personal_lifetime, lifetime_max),
             ("refresh_absolute", self.refresh_absolute, lifetime_max),

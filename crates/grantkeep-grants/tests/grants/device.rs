@@ -435,4 +435,6 @@ fn device_futures_are_send() {
     assert_send(&world.grants.device_request(""));
     assert_send(&world.grants.approve_device("", &approval));
     assert_send(&world.grants.deny_device(""));
+    assert_send(&world.grants.push(CLIENT, b""));
+    assert_send(&world.grants.take_pushed("", CLIENT));
 }

@@ -18,6 +18,7 @@ mod payload;
 mod personal;
 mod policy;
 mod profiles;
+mod pushed;
 mod races;
 mod redaction;
 mod redemption;

@@ -67,6 +67,7 @@ mod format;
 mod grants;
 mod introspect;
 mod oauth_error;
+mod once;
 mod opening;
 mod pace;
 mod personal;
@@ -91,12 +92,14 @@ pub use format::{APP_CHARS_MAX, Format, Style, Tag};
 pub use grants::Grants;
 pub use introspect::{Claims, ClaimsKind, Introspection};
 pub use oauth_error::OAuthError;
+pub use once::Once;
 pub use opening::{Grant, Pair};
 pub use pace::DEVICE_PACES_MAX;
 pub use personal::{NewPersonal, PersonalId, PersonalInForce, PersonalIssued};
 pub use pkce::{VERIFIER_CHARS_MAX, VERIFIER_CHARS_MIN};
 pub use policy::{
-    CODE_LIFETIME_MAX, DEVICE_LIFETIME_MAX, GRACE_MAX, PUSH_LIFETIME_MAX, Policy, Refreshing,
+    CLOCK_SKEW_MAX, CODE_LIFETIME_MAX, DEVICE_LIFETIME_MAX, GRACE_MAX, PUSH_LIFETIME_MAX, Policy,
+    Refreshing,
 };
 pub use profile::Profile;
 pub use push::{Pushed, REQUEST_URI_PREFIX, Taken};

@@ -15,6 +15,9 @@ pub const DEVICE_LIFETIME_MAX: Duration = Duration::from_secs(30 * 60);
 /// 600 s.
 pub const PUSH_LIFETIME_MAX: Duration = Duration::from_secs(10 * 60);
 
+/// No other clock is believed to be further off: 5 minutes.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);
+
 /// No grace period is longer: 5 minutes. While it lasts, the predecessor of a refresh token is a
 /// second one.
 pub const GRACE_MAX: Duration = Duration::from_secs(5 * 60);
@@ -58,6 +61,11 @@ pub struct Policy {
     /// [`PUSH_LIFETIME_MAX`].
     #[serde(with = "seconds")]
     pub push_lifetime: Duration,
+    /// How far the clock of whoever made a burnt value may be off: it is remembered this much
+    /// longer. 30 s by default, 0 for none, at most [`CLOCK_SKEW_MAX`]. What is issued here has
+    /// none: its expiry is exact.
+    #[serde(with = "seconds")]
+    pub clock_skew: Duration,
     /// How long an access token on behalf of a subject lives. 15 minutes by default.
     #[serde(with = "seconds")]
     pub access_lifetime: Duration,
@@ -111,6 +119,7 @@ impl Default for Policy {
             device_lifetime: Duration::from_secs(10 * MINUTE_S),
             device_interval: Duration::from_secs(5),
             push_lifetime: Duration::from_secs(MINUTE_S),
+            clock_skew: Duration::from_secs(30),
             access_lifetime: Duration::from_secs(15 * MINUTE_S),
             client_credentials_lifetime: Duration::from_secs(15 * MINUTE_S),
             personal_lifetime: Duration::from_secs(365 * DAY_S),
@@ -148,6 +157,9 @@ impl Policy {
             ("access_lifetime", self.access_lifetime, self.refresh_idle),
         ] {
             check_lifetime(name, lifetime, max)?;
+        }
+        if !self.clock_skew.is_zero() {
+            check_lifetime("clock_skew", self.clock_skew, CLOCK_SKEW_MAX)?;
         }
         if !self.refresh_grace.is_zero() {
             check_lifetime("refresh_grace", self.refresh_grace, GRACE_MAX)?;

@@ -132,7 +132,7 @@ impl<B: Backend> Grants<B> {
                     return Ok(Redeemed::Mismatch(mismatch));
                 }
                 Some(mismatch) => {
-                    self.burn(held, now).await?.then_some(Redeemed::Mismatch(mismatch))
+                    self.burn_code(held, now).await?.then_some(Redeemed::Mismatch(mismatch))
                 }
                 None => self.spend(code, held, presented).await?,
             };
@@ -153,7 +153,7 @@ impl<B: Backend> Grants<B> {
     }
 
     /// Spends a code for nothing; false if somebody else was faster.
-    async fn burn(&self, mut held: Held<Code>, now: Timestamp) -> Result<bool> {
+    async fn burn_code(&self, mut held: Held<Code>, now: Timestamp) -> Result<bool> {
         let mut change = self.store.change()?;
         strip(&mut held.record);
         held.record.state = CodeState::Spent { at: now, family: None };

@@ -437,4 +437,5 @@ fn device_futures_are_send() {
     assert_send(&world.grants.deny_device(""));
     assert_send(&world.grants.push(CLIENT, b""));
     assert_send(&world.grants.take_pushed("", CLIENT));
+    assert_send(&world.grants.burn(grantkeep_grants::Once::jti(CLIENT, ""), world.now()));
 }

@@ -23,6 +23,7 @@ mod races;
 mod redaction;
 mod redemption;
 mod refreshing;
+mod replay_guard;
 mod revocation;
 mod rotation_of_keys;
 mod world;

@@ -1,9 +1,9 @@
 use super::{HOUR, open, refused};
 use grantkeep::backend::{Backend as _, Batch, Budget, Key, Kind, NewRow, Terms, VALUE_BYTES_MAX};
 use grantkeep::{
-    Challenge, Code, ErrorKind, Family, LIFETIME_MAX, LOG_BUDGET_BYTES_MIN, PAYLOAD_BYTES_MAX,
-    Payload, Personal, Record, Store, TEXT_BYTES_MAX, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Token,
-    Wait as _,
+    Burned, Challenge, Code, ErrorKind, Family, LIFETIME_MAX, LOG_BUDGET_BYTES_MIN,
+    PAYLOAD_BYTES_MAX, Payload, Personal, Record, Store, TEXT_BYTES_MAX, TOKEN_BYTES_MAX,
+    TOKEN_BYTES_MIN, Token, Wait as _,
 };
 use grantkeep_tests::{manual_clock, options, samples};
 use std::time::Duration;
@@ -85,8 +85,10 @@ fn lifetimes() {
     put("longest", longest).unwrap();
     let words = ["86400 s", "shorten it", "lifetime_max"];
     refused(put("over", longest.saturating_add(millisecond)), ErrorKind::Lifetime, &words);
-    let burn = store.burn("jti", b"value", now).wait();
-    refused(burn, ErrorKind::Lifetime, &["burnt value would be expired"]);
+    let burn = |until| store.burn("jti", b"value", until).wait();
+    refused(burn(longest.saturating_add(millisecond)), ErrorKind::Lifetime, &words);
+    assert_eq!(burn(now).unwrap(), Burned::Expired);
+    assert_eq!(burn(now.saturating_add(millisecond)).unwrap(), Burned::First);
 
     let held = store.get::<Code>(samples::id("longest")).wait().unwrap().unwrap();
     let mut change = store.change().unwrap();

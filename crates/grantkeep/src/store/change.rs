@@ -21,6 +21,11 @@ impl Change {
         Ok(Self { batch: Batch::new()?, now, lifetime_max })
     }
 
+    /// The time by which it judges lifetimes.
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// Puts a record under an id that has none.
     ///
     /// # Errors

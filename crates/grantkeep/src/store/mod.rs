@@ -1,5 +1,5 @@
-//! Typed records over any backend: codes, tokens, families, clients, burnt values, and epochs. It
-//! knows what is stored of a grant, and no wire format.
+//! Typed records over any backend: codes, device authorization requests, tokens, families, clients,
+//! burnt values, and epochs. It knows what is stored of a grant, and no wire format.
 
 mod bytes;
 mod change;
@@ -7,6 +7,7 @@ mod client;
 mod code;
 mod codec;
 mod confirmation;
+mod device;
 mod embedded;
 mod epoch;
 mod family;
@@ -23,6 +24,7 @@ pub use change::Change;
 pub use client::{CLIENT_SECRETS_MAX, Client, ClientSecret, REDIRECT_URIS_MAX};
 pub use code::{Challenge, Code, CodeState, Purpose};
 pub use confirmation::Confirmation;
+pub use device::{Device, DeviceState, UserCode};
 pub use epoch::{Epoch, EpochNumber, Epochs, HeldEpoch, Owner, Owners, StandingEpochs};
 pub use family::{
     FAMILY_ID_BYTES, Family, FamilyId, FamilyStanding, FamilyState, RevocationReason,

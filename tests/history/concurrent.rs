@@ -95,15 +95,30 @@ impl History {
         }
     }
 
-    /// The history written out, if no order of its calls is right.
-    pub(crate) fn fault(&self) -> Option<String> {
-        let longest = linearize(&self.calls, Reference::new(self.rules), follow).err()?;
-        let mut text = format!("{self}\nthe longest order in which all answers are right:");
-        for at in longest {
-            text.push_str(&format!("\n  {}", line(&self.calls[at])));
+    /// Whether an order explains the history, and if so whether it takes what
+    /// [`Rules::racing`] allows; the history written out if none does.
+    pub(crate) fn verdict(&self) -> Result<Explained, String> {
+        let order = |racing| {
+            let start = Reference::new(Rules { racing, ..self.rules });
+            linearize(&self.calls, start, follow)
+        };
+        if order(false).is_ok() {
+            return Ok(Explained::AsAlone);
         }
-        Some(text)
+        let Err(longest) = order(true) else { return Ok(Explained::AsRacing) };
+        let lines = longest.into_iter().map(|at| format!("\n  {}", line(&self.calls[at])));
+        let longest: String = lines.collect();
+        Err(format!("{self}\nthe longest order in which all answers are right:{longest}"))
     }
+}
+
+/// By which answers a history is explained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Explained {
+    /// Those that are right where calls do not overlap.
+    AsAlone,
+    /// Some are right only because calls did.
+    AsRacing,
 }
 
 /// What the reference is after a call; `None` if its answer is wrong.
@@ -158,7 +173,6 @@ pub(crate) fn play<B: Backend>(stage: &Stage<B>, seed: u64) -> History {
         rotating: chance.below(8) > 0,
         burning: chance.below(4) == 0,
         sweeping: stage.sweeping,
-        racing: true,
         ..Rules::SHORT
     };
     let play = Play {

@@ -5,8 +5,8 @@ use crate::reference::{Answer, Asked, FIRST, Fault, Generation, Op, Standing, To
 use grantkeep::backend::{Backend, Budget};
 use grantkeep::{FamilyId, ManualClock};
 use grantkeep_grants::{
-    Authorize, Grants, Introspection, Mismatch, Pair, Presented, Redeemed, RefreshRequest,
-    Refreshed,
+    Authorize, Grants, Introspection, Mismatch, OAuthError, Pair, Presented, Redeemed,
+    RefreshRequest, Refreshed,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -141,6 +141,9 @@ impl Player {
             })
             .verifier(if fault == Fault::Verifier { CHALLENGE } else { VERIFIER });
         let answer = grants.redeem(&text, &presented).await.expect("an answer");
+        if let Some(told) = answer.oauth_error() {
+            assert_eq!(told, OAuthError::InvalidGrant, "{answer:?}");
+        }
         match answer {
             Redeemed::Granted(pair) => {
                 let mut known = self.known();
@@ -178,6 +181,9 @@ impl Player {
             Asked::All | Asked::ByAnotherClient => request,
         };
         let answer = grants.refresh(&text, &request).await.expect("an answer");
+        if let Some(told) = answer.oauth_error().filter(|_| asked != Asked::Widened) {
+            assert_eq!(told, OAuthError::InvalidGrant, "{answer:?}");
+        }
         let next = Generation { number: token.number + 1, ..token };
         match answer {
             Refreshed::Rotated(pair) => {

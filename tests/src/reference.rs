@@ -255,6 +255,16 @@ impl Reference {
         self.now_s
     }
 
+    /// The moments to come at which something ends by itself.
+    pub fn deadlines(&self) -> Vec<u64> {
+        let codes = self.codes.values().map(|code| code.expires_s);
+        let access = self.access.values().map(|held| held.expires_s);
+        let families = self.families.values();
+        let families = families.flat_map(|it| [it.expires_s, it.rotated_s + self.rules.grace_s]);
+        let all = codes.chain(access).chain(families);
+        all.filter(|at_s| *at_s > self.now_s).collect()
+    }
+
     pub fn fate_of_code(&self, code: u32) -> Fate {
         let held = &self.codes[&code];
         match held.state {

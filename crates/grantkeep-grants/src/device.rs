@@ -260,7 +260,7 @@ impl<B: Backend> Grants<B> {
     ) -> Result<Option<Polled>> {
         let (standing, now) = self.standing_or_closed(&subject, &held.record.client).await?;
         if !standing.admit(&held.record.epochs) {
-            return Ok(Some(Polled::Revoked));
+            return self.unless_changed(&held, Polled::Revoked).await;
         }
         if !presented.is_within(&held.record.audience) {
             return Ok(Some(Polled::InvalidTarget));

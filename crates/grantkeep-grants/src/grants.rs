@@ -9,7 +9,7 @@ use crate::policy::Policy;
 use crate::secret::Secret;
 use grantkeep::backend::{Backend, Key, Kind, Outcome};
 use grantkeep::{
-    Change, Code, Error, ErrorKind, Personal, Record as _, RefreshText, Result, StandingEpochs,
+    Change, Code, Error, ErrorKind, Held, Personal, Record, RefreshText, Result, StandingEpochs,
     Store, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Timestamp, Token,
 };
 use std::sync::Arc;
@@ -149,6 +149,18 @@ impl<B: Backend> Grants<B> {
             )),
             Outcome::Conflict(_) => Ok(false),
         }
+    }
+
+    /// What to answer for a record that its owners' epochs do not admit: `answer`, unless it changed
+    /// between the look at it and the look at them. Then there is a better one, since what it became
+    /// it became before they did.
+    pub(crate) async fn unless_changed<R: Record, T>(
+        &self,
+        held: &Held<R>,
+        answer: T,
+    ) -> Result<Option<T>> {
+        let now = self.store.get::<R>(held.id).await?;
+        Ok(now.is_some_and(|now| now.version == held.version).then_some(answer))
     }
 
     /// The epochs to issue under, and the time of the decision.

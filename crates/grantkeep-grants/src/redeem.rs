@@ -191,7 +191,7 @@ impl<B: Backend> Grants<B> {
         let (client, subject) = (held.record.client.clone(), held.record.subject.clone());
         let (standing, now) = self.standing_or_closed(&subject, &client).await?;
         if !standing.admit(&held.record.epochs) {
-            return Ok(Some(Redeemed::Revoked));
+            return self.unless_changed(&held, Redeemed::Revoked).await;
         }
         let keyring = self.store.keyring();
         let open = |payload| Attachment::open(&payload, &keyring, code.as_bytes());

@@ -192,7 +192,7 @@ impl<B: Backend> Grants<B> {
         let (standing, now) =
             self.standing_or_closed(&held.record.subject, &held.record.client).await?;
         if !standing.admit(&held.record.epochs) {
-            return Ok(Some(Refreshed::Revoked));
+            return self.unless_changed(&held, Refreshed::Revoked).await;
         }
         let mut change = self.store.change()?;
         let mut family = held.record.clone();

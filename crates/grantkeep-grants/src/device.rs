@@ -187,12 +187,12 @@ impl<B: Backend> Grants<B> {
     /// opens the family, and issues the access token, in one batch; of any number of racers exactly
     /// one is granted.
     ///
-    /// Of `presented` the client counts, the audience, and the proven key, which the tokens are bound to. A poll
-    /// that comes sooner than the policy's `device_interval` after the one before is answered
-    /// [`Polled::SlowDown`], and the device has to wait 5 s longer for this and all later polls.
-    /// When it polled last is kept in memory only, shared by the clones of this `Grants`, for at
-    /// most [`DEVICE_PACES_MAX`](crate::DEVICE_PACES_MAX) devices: a restart forgets pace, never a
-    /// decision.
+    /// Of `presented` the client counts, the audience, and the proven key, which the tokens are
+    /// bound to. A poll that comes sooner than the policy's `device_interval` after the one before
+    /// is answered [`Polled::SlowDown`], and the device has to wait 5 s longer for this and all
+    /// later polls. When it polled last is kept in memory only, shared by the clones of this
+    /// `Grants`, for at most [`DEVICE_PACES_MAX`](crate::DEVICE_PACES_MAX) devices: a restart
+    /// forgets pace, never a decision.
     ///
     /// # Errors
     /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for a device code over the token limit;

@@ -151,9 +151,9 @@ impl<B: Backend> Grants<B> {
         }
     }
 
-    /// What to answer for a record that its owners' epochs do not admit: `answer`, unless it changed
-    /// between the look at it and the look at them. Then there is a better one, since what it became
-    /// it became before they did.
+    /// What to answer for a record that its owners' epochs do not admit: `answer`, unless it
+    /// changed between the look at it and the look at them. Then there is a better one, since what
+    /// it became it became before they did.
     pub(crate) async fn unless_changed<R: Record, T>(
         &self,
         held: &Held<R>,

@@ -79,8 +79,8 @@ pub struct Policy {
     /// default.
     #[serde(with = "seconds")]
     pub personal_lifetime: Duration,
-    /// How often the last use of a personal access token is written at most. 1 minute by default, at
-    /// most [`LAST_USED_RESOLUTION_MAX`].
+    /// How often the last use of a personal access token is written at most. 1 minute by default,
+    /// at most [`LAST_USED_RESOLUTION_MAX`].
     #[serde(with = "seconds")]
     pub last_used_resolution: Duration,
     /// How long a refresh token lives unused. 30 days by default; at least `access_lifetime`, so

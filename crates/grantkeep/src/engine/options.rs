@@ -165,9 +165,9 @@ impl Options {
 
     /// Says that the directory was restored from a backup: everything that was issued before is
     /// refused from now on, since it may have been revoked or spent after the copy was made.
-    /// Codes, tokens, and families of the copy are as if revoked. Say it once, when a copy takes the
-    /// store's place, and also of a copy that was made by other means than
-    /// [`Store::backup`](crate::Store::backup); false by default.
+    /// Codes, tokens, and families of the copy are as if revoked, and its clients are disabled. Say
+    /// it once, when a copy takes the store's place, and also of a copy that was made by other
+    /// means than [`Store::backup`](crate::Store::backup); false by default.
     pub fn restored(mut self, restored: bool) -> Self {
         self.restored = restored;
         self

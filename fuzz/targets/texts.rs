@@ -3,8 +3,8 @@
 #![no_main]
 
 use grantkeep::{Keyring, Store, SystemClock, Wait};
-use grantkeep_grants::{Format, Grants, Introspection, Policy, Presented, Redeemed, Scopes};
-use grantkeep_grants::{RefreshRequest, Refreshed};
+use grantkeep_grants::{DeviceRequested, Format, Grants, Introspection, Policy, Polled, Presented};
+use grantkeep_grants::{Redeemed, RefreshRequest, Refreshed, Scopes, Taken};
 use libfuzzer_sys::fuzz_target;
 use std::sync::{Arc, LazyLock};
 
@@ -28,5 +28,11 @@ fuzz_target!(|text: &str| {
     assert!(matches!(redeemed, Ok(Redeemed::Unknown) | Err(_)));
     let refreshed = GRANTS.refresh(text, &RefreshRequest::by("client")).wait();
     assert!(matches!(refreshed, Ok(Refreshed::Unknown) | Err(_)));
+    let requested = GRANTS.device_request(text).wait();
+    assert!(matches!(requested, Ok(DeviceRequested::Unknown)));
+    let polled = GRANTS.poll_device(text, &Presented::by("client")).wait();
+    assert!(matches!(polled, Ok(Polled::Unknown) | Err(_)));
+    let taken = GRANTS.take_pushed(text, "client").wait();
+    assert!(matches!(taken, Ok(Taken::Unknown) | Err(_)));
     assert!(GRANTS.revoke(text).wait().is_ok() || text.len() > grantkeep::TOKEN_BYTES_MAX);
 });

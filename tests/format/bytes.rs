@@ -1,8 +1,8 @@
 use data_encoding::HEXLOWER;
 use grantkeep::backend::{Backend as _, Batch, Key, Kind, NewRow, Row, Term, Terms};
 use grantkeep::{
-    Code, CodeState, Confirmation, Digest, Family, FamilyState, Keyring, Payload, Record,
-    RevocationReason, Store, Timestamp, Token, Wait as _,
+    Client, ClientSecret, Code, CodeState, Confirmation, Digest, Family, FamilyState, Keyring,
+    LastUse, Payload, Record, RefreshText, RevocationReason, Store, Timestamp, Token, Wait as _,
 };
 use grantkeep_tests::files::segments;
 use grantkeep_tests::{manual_clock, options, samples};
@@ -38,6 +38,29 @@ fn values() {
     let state = FamilyState::Revoked { at, reason: RevocationReason::CodeReplayed };
     let family = Family { generation: 300, state, ..samples::family("f", "alice") };
     assert_eq!(value(&family), FAMILY);
+    let secret = ClientSecret {
+        id: [1; 8],
+        key_id: 2,
+        digest: [3; 32],
+        created_at: at,
+        expires_at: Timestamp::NEVER,
+    };
+    let client = Client {
+        id: "c".to_owned(),
+        name: "n".to_owned(),
+        confidential: true,
+        secrets: vec![secret],
+        redirect_uris: vec!["https://app.example/c".to_owned()],
+        grant_types: "password".to_owned(),
+        scopes: "read".to_owned(),
+        created_at: at,
+        disabled_at: Some(at),
+        fence: None,
+    };
+    assert_eq!(value(&client), CLIENT);
+    let brought = RefreshText { family: samples::family_id("f"), generation: 300 };
+    assert_eq!(value(&brought), BROUGHT);
+    assert_eq!(value(&LastUse { at }), LAST_USE);
 }
 
 // Goal: what is derived from a root key, and ids made from names, do not drift: a changed one would
@@ -133,17 +156,27 @@ fn records_and_frames() {
 
 const CODE: &str = "\
     010008636c69656e742d3105616c6963650672656164206300011568747470733a2f2f6170702e6578616d70\
-    6c652f63010080280592a66baab14282adc5fd1fa0fe0730c025e4952f6017669c8426690db70001016e0000\
-    01fd00505c18a3010000015f27159022e358a13869e7d800";
+    6c652f63010020dbdf923689f36cac11f9ac0706e3f3de7084302a491d942f9f5fa3b20876ff650001016e00\
+    000001fd00505c18a3010000010c38bb6b79d6f9a7c771e796b600";
 
 const TOKEN: &str = "\
-    010008636c69656e742d3105616c69636506726561642074000103783574018b6b9d6c583879c383322357fd\
-    00505c18a3010000000001fd00505c18a301000001010309090909090909090909090903010203";
+    010008636c69656e742d3105616c696365067265616420740001012008080808080808080808080808080808\
+    08080808080808080808080808080808010c259f912f7fe5d527728f1005fd00505c18a301000000000001fd\
+    00505c18a30100000101030c09090909090909090909090903010203";
 
 const FAMILY: &str = "\
-    015f27159022e358a13869e7d808636c69656e742d3105616c696365067265616420661368747470733a2f2f\
-    6170692e6578616d706c6500fb2c015f27159022e358a13869e7d8f7d1a1de4696931541aef60ea81acd876b\
-    3c43e901fd00505c18a3010000fd0038d360ba010000000001fd00505c18a30100000100";
+    0101fd00505c18a301000001fd0038d360ba0100000c38bb6b79d6f9a7c771e796b608636c69656e742d3105\
+    616c696365067265616420661368747470733a2f2f6170692e6578616d706c6500fb2c01002038bb6b79d6f9\
+    a7c771e796b6c560a6882985a8042b3d45a5d7792481a37c579501fd00505c18a301000000000000";
+
+const CLIENT: &str = "\
+    010163016e010108010101010101010102200303030303030303030303030303030303030303030303030303\
+    030303030303fd00505c18a3010000fdffffffffffffff3f011568747470733a2f2f6170702e6578616d706c\
+    652f630870617373776f72640472656164fd00505c18a301000001fd00505c18a301000000";
+
+const BROUGHT: &str = "010c38bb6b79d6f9a7c771e796b6fb2c01";
+
+const LAST_USE: &str = "01fd00505c18a3010000";
 
 const LOOKUP: &str = "3eab868b3b0acb8b302e56f201d3e146cae8e5be392b4e60c92596be4d8dffd6";
 
@@ -153,4 +186,4 @@ const SEAL_KEY: &str = "94b69a7727ee1c5ec2caf4e1dc57e184349951290368dbb4d5ba1df8
 
 const KEY_CHECK: &str = "2a87b58a5b9c6e7591d87a119ef5c3568af368eb97df71497d99e0de14db62e6";
 
-const NAME: &str = "1f63c2493ee01bce4121ba67266b522b18ca0148746a8589dea757ac98902e2d";
+const NAME: &str = "3f66aadd1fd275231771987d0ad556d8468eb0ed784e8c676d5a8f6a1ce65b98";

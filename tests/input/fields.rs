@@ -1,9 +1,9 @@
 use super::{HOUR, open, refused};
 use grantkeep::backend::{Backend as _, Batch, Budget, Key, Kind, NewRow, Terms, VALUE_BYTES_MAX};
 use grantkeep::{
-    Challenge, Code, ErrorKind, Family, LIFETIME_MAX, LOG_BUDGET_BYTES_MIN, PAYLOAD_BYTES_MAX,
-    Payload, Personal, Record, Store, TEXT_BYTES_MAX, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Token,
-    Wait as _,
+    Burned, Challenge, Code, Device, DeviceState, Epochs, ErrorKind, Family, LIFETIME_MAX,
+    LOG_BUDGET_BYTES_MIN, PAYLOAD_BYTES_MAX, Payload, Personal, Record, Store, TEXT_BYTES_MAX,
+    TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Token, Wait as _,
 };
 use grantkeep_tests::{manual_clock, options, samples};
 use std::time::Duration;
@@ -85,8 +85,10 @@ fn lifetimes() {
     put("longest", longest).unwrap();
     let words = ["86400 s", "shorten it", "lifetime_max"];
     refused(put("over", longest.saturating_add(millisecond)), ErrorKind::Lifetime, &words);
-    let burn = store.burn("jti", b"value", now).wait();
-    refused(burn, ErrorKind::Lifetime, &["burnt value would be expired"]);
+    let burn = |until| store.burn("jti", b"value", until).wait();
+    refused(burn(longest.saturating_add(millisecond)), ErrorKind::Lifetime, &words);
+    assert_eq!(burn(now).unwrap(), Burned::Expired);
+    assert_eq!(burn(now.saturating_add(millisecond)).unwrap(), Burned::First);
 
     let held = store.get::<Code>(samples::id("longest")).wait().unwrap().unwrap();
     let mut change = store.change().unwrap();
@@ -138,6 +140,11 @@ fn text_lengths() {
     text(&store, "p2", "subject", |subject| Personal { subject, ..personal() });
     text(&store, "p3", "client id", |client| Personal { client, ..personal() });
     text(&store, "p4", "scopes", |scopes| Personal { scopes, ..personal() });
+    text(&store, "d1", "client id", |client| Device { client, ..device() });
+    text(&store, "d2", "scopes", |scopes| Device { scopes, ..device() });
+    text(&store, "d3", "audience", |audience| Device { audience, ..device() });
+    let approved = |subject| DeviceState::Approved { subject };
+    text(&store, "d4", "subject", |subject| Device { state: approved(subject), ..device() });
 }
 
 // Goal: P7, a record as a whole has a limit, exact to the byte, where all its texts and its payload
@@ -166,6 +173,18 @@ fn record_lengths() {
     assert_eq!(store.get::<Code>(id).wait().unwrap().unwrap().record, code(longest));
     let row = store.backend().get(Key::new(Code::KIND, id)).wait().unwrap().unwrap();
     assert_eq!(row.value().len(), VALUE_BYTES_MAX);
+}
+
+fn device() -> Device {
+    Device {
+        state: DeviceState::Pending,
+        client: "client-1".to_owned(),
+        scopes: String::new(),
+        audience: String::new(),
+        epochs: Epochs::default(),
+        salt: [0; 32],
+        payload: None,
+    }
 }
 
 fn personal() -> Personal {

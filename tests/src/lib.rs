@@ -2,7 +2,9 @@
 
 pub mod files;
 pub mod ledger;
+pub mod player;
 pub mod pseudorandom;
+pub mod reference;
 pub mod samples;
 pub mod sim_disk;
 pub mod small_disk;

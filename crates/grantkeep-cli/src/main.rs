@@ -1,7 +1,9 @@
 //! The command line of Grantkeep.
 
 mod clock;
+mod copies;
 mod demo;
+mod policy;
 mod stats;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +27,22 @@ enum Command {
         /// The store's directory; it must not be open in another process
         dir: PathBuf,
     },
+    /// Copies a store that no other process has open into a new directory; a running server calls
+    /// `Store::backup` itself
+    Backup {
+        /// The store's directory
+        dir: PathBuf,
+        /// The directory to be made
+        to: PathBuf,
+    },
+    /// Makes a backup a store again: everything that was issued before it is refused, since it may
+    /// have been revoked or spent after the backup was made
+    Restore {
+        /// The backup's directory, with the keyring put back into it
+        dir: PathBuf,
+    },
+    /// Prints a shipped policy as TOML, or checks one of your own
+    Policy(PolicyArguments),
     /// The process that the demonstration kills
     #[command(hide = true)]
     Victim {
@@ -49,12 +67,27 @@ struct DemoArguments {
     tasks: u64,
 }
 
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct PolicyArguments {
+    /// The name of a shipped one: hourfleet, `rest_api_v1`, hospitable, hapn
+    name: Option<String>,
+    /// The file of one of your own
+    #[arg(long)]
+    check: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Demo(arguments) => {
             demo::run(arguments.dir.as_deref(), arguments.count, arguments.tasks)
         }
         Command::Stats { dir } => stats::print(&dir).map_err(Into::into),
+        Command::Backup { dir, to } => copies::backup(&dir, &to).map_err(Into::into),
+        Command::Restore { dir } => copies::restore(&dir).map_err(Into::into),
+        Command::Policy(PolicyArguments { name, check }) => {
+            policy::print(name.as_deref(), check.as_deref()).map_err(Into::into)
+        }
         Command::Victim { dir, ahead_ms } => demo::victim::run(&dir, ahead_ms).map_err(Into::into),
     };
     match done {

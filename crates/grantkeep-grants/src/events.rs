@@ -14,7 +14,7 @@ use std::task::Poll;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A code was issued.
+    /// A code was issued, or a device approved.
     Authorized {
         /// To this client.
         client: String,

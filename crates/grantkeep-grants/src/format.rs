@@ -16,6 +16,10 @@ pub const APP_CHARS_MAX: usize = 16;
 pub enum Tag {
     /// `ac`, an authorization code.
     Code,
+    /// `dc`, a device code.
+    Device,
+    /// `pr`, the random part of the `request_uri` of a pushed authorization request.
+    PushedRequest,
     /// `at`, an access token.
     Access,
     /// `rt`, a refresh token.
@@ -31,6 +35,8 @@ impl Tag {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Code => "ac",
+            Self::Device => "dc",
+            Self::PushedRequest => "pr",
             Self::Access => "at",
             Self::Refresh => "rt",
             Self::Personal => "pt",
@@ -42,6 +48,8 @@ impl Tag {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Code => "code",
+            Self::Device => "device code",
+            Self::PushedRequest => "request URI",
             Self::Access => "access token",
             Self::Refresh => "refresh token",
             Self::Personal => "personal access token",
@@ -50,16 +58,16 @@ impl Tag {
     }
 
     fn read(text: &str) -> Option<Self> {
-        [Self::Code, Self::Access, Self::Refresh, Self::Personal, Self::ClientSecret]
-            .into_iter()
-            .find(|tag| tag.as_str() == text)
+        let codes = [Self::Code, Self::Device, Self::PushedRequest];
+        let tokens = [Self::Access, Self::Refresh, Self::Personal, Self::ClientSecret];
+        codes.into_iter().chain(tokens).find(|tag| tag.as_str() == text)
     }
 }
 
 /// How a token is spelled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Style {
-    /// `<app>_<ac|at|rt|pt|cs>_<base62 body><6 base62 characters of CRC32 of all before>`: a
+    /// `<app>_<ac|dc|pr|at|rt|pt|cs>_<base62 body><6 base62 characters of CRC32 of all before>`: a
     /// scanner finds it in a leak, and tells it from text that only looks like it.
     Prefixed {
         /// 1 to [`APP_CHARS_MAX`] lower-case letters and digits, a letter first.

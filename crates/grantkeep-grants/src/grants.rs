@@ -4,11 +4,12 @@ use crate::events::Events;
 use crate::format::Tag;
 use crate::last_use::Uses;
 use crate::minter::{Minter, Minting, bring};
+use crate::pace::Paces;
 use crate::policy::Policy;
 use crate::secret::Secret;
 use grantkeep::backend::{Backend, Key, Kind, Outcome};
 use grantkeep::{
-    Change, Code, Error, ErrorKind, Personal, Record as _, RefreshText, Result, StandingEpochs,
+    Change, Code, Error, ErrorKind, Held, Personal, Record, RefreshText, Result, StandingEpochs,
     Store, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Timestamp, Token,
 };
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub struct Grants<B> {
     minter: Option<Arc<dyn Minter>>,
     uses: Arc<Uses>,
     events: Events,
+    pub(crate) paces: Arc<Paces>,
 }
 
 impl<B> Clone for Grants<B> {
@@ -34,6 +36,7 @@ impl<B> Clone for Grants<B> {
             minter: self.minter.clone(),
             uses: Arc::clone(&self.uses),
             events: self.events.clone(),
+            paces: Arc::clone(&self.paces),
         }
     }
 }
@@ -52,6 +55,7 @@ impl<B: Backend> Grants<B> {
             minter: None,
             uses: Arc::default(),
             events: Events::new(),
+            paces: Arc::new(Paces::new()),
         })
     }
 
@@ -102,13 +106,18 @@ impl<B: Backend> Grants<B> {
         if let Some(text) = bring(self.minter(), minting)? {
             return Ok(text);
         }
-        match minting.tag {
-            Tag::Code => &self.policy.code_format,
+        self.mint_own(minting.tag)
+    }
+
+    /// Makes a text in the format of what it is for, whoever else makes the others.
+    pub(crate) fn mint_own(&self, tag: Tag) -> Result<Secret> {
+        match tag {
+            Tag::Code | Tag::Device | Tag::PushedRequest => &self.policy.code_format,
             Tag::Access => &self.policy.access_format,
             Tag::Refresh => &self.policy.refresh_format,
             Tag::Personal | Tag::ClientSecret => &self.policy.personal_format,
         }
-        .mint(minting.tag)
+        .mint(tag)
     }
 
     /// Commits a decision; false if something that it rests on changed since it was read. One that
@@ -140,6 +149,18 @@ impl<B: Backend> Grants<B> {
             )),
             Outcome::Conflict(_) => Ok(false),
         }
+    }
+
+    /// What to answer for a record that its owners' epochs do not admit: `answer`, unless it
+    /// changed between the look at it and the look at them. Then there is a better one, since what
+    /// it became it became before they did.
+    pub(crate) async fn unless_changed<R: Record, T>(
+        &self,
+        held: &Held<R>,
+        answer: T,
+    ) -> Result<Option<T>> {
+        let now = self.store.get::<R>(held.id).await?;
+        Ok(now.is_some_and(|now| now.version == held.version).then_some(answer))
     }
 
     /// The epochs to issue under, and the time of the decision.

@@ -138,8 +138,8 @@ impl<B: Backend> Grants<B> {
     /// many.
     ///
     /// They are written along with grants that are issued, so this is for a server that is about
-    /// to stop, or issues nothing for long. A crash loses at most what was not written: the policy's
-    /// `last_used_resolution`, and the time since the last grant.
+    /// to stop, or issues nothing for long. A crash loses at most what was not written: the
+    /// policy's `last_used_resolution`, and the time since the last grant.
     ///
     /// # Errors
     /// As [`Backend::commit`]; they are kept for another attempt.

@@ -57,12 +57,14 @@
 //! # }
 //! ```
 
+mod approval;
 mod attachment;
 mod authorize;
 mod base62;
 mod claim;
 mod client_credentials;
 mod clients;
+mod device;
 mod events;
 mod families;
 mod format;
@@ -73,12 +75,15 @@ mod last_use;
 mod minter;
 mod oauth_error;
 mod observe;
+mod once;
 mod opening;
+mod pace;
 mod personal;
 mod pkce;
 mod policy;
 mod profile;
 pub mod proof;
+mod push;
 mod redeem;
 mod refresh;
 mod refresh_standing;
@@ -86,7 +91,9 @@ mod refresh_token;
 mod revoke;
 mod scope;
 mod secret;
+mod user_code;
 
+pub use approval::{DeviceApproval, DeviceRequested, PendingDevice, Verified};
 pub use authorize::Authorize;
 pub use claim::{Claimed, ClaimedGrant, Completed, Completion};
 pub use client_credentials::{ClientCredentials, Issued};
@@ -94,6 +101,7 @@ pub use clients::{
     Authenticated, ClientCreated, ClientEdit, ClientInfo, ClientRefusal, Creation, GrantType,
     NewClient, NewSecret, SecretAdded, SecretId, SecretInfo,
 };
+pub use device::{DeviceIssued, DeviceRequest, Polled};
 pub use events::{Event, Events, Subscription};
 pub use families::{GrantInForce, Listed};
 pub use format::{APP_CHARS_MAX, Format, Style, Tag};
@@ -102,13 +110,20 @@ pub use introspect::{Claims, ClaimsKind, Introspection};
 pub use last_use::USES_KEPT_MAX;
 pub use minter::{Minter, MinterError, Minting};
 pub use oauth_error::OAuthError;
+pub use once::Once;
 pub use opening::{Grant, Pair};
+pub use pace::DEVICE_PACES_MAX;
 pub use personal::{NewPersonal, PersonalId, PersonalInForce, PersonalIssued};
 pub use pkce::{VERIFIER_CHARS_MAX, VERIFIER_CHARS_MIN};
-pub use policy::{CODE_LIFETIME_MAX, GRACE_MAX, LAST_USED_RESOLUTION_MAX, Policy, Refreshing};
+pub use policy::{
+    CLOCK_SKEW_MAX, CODE_LIFETIME_MAX, DEVICE_LIFETIME_MAX, GRACE_MAX, LAST_USED_RESOLUTION_MAX,
+    PUSH_LIFETIME_MAX, Policy, Refreshing,
+};
 pub use profile::Profile;
+pub use push::{Pushed, REQUEST_URI_PREFIX, Taken};
 pub use redeem::{Mismatch, Presented, Redeemed};
 pub use refresh::{RefreshRequest, Refreshed};
 pub use refresh_standing::RefreshStanding;
 pub use scope::Scopes;
 pub use secret::Secret;
+pub use user_code::USER_CODE_CHARS;

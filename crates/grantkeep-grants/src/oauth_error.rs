@@ -1,7 +1,9 @@
-//! The one table from outcomes to the error codes of RFC 6749.
+//! The one table from outcomes to the error codes of RFC 6749, RFC 8628, and RFC 9101.
 
 use crate::claim::Completed;
 use crate::clients::{Authenticated, ClientRefusal};
+use crate::device::Polled;
+use crate::push::Taken;
 use crate::redeem::Redeemed;
 use crate::refresh::Refreshed;
 use grantkeep::{Error, ErrorKind};
@@ -24,6 +26,16 @@ pub enum OAuthError {
     InvalidScope,
     /// RFC 8707 section 2: an audience that was not granted.
     InvalidTarget,
+    /// RFC 8628 section 3.5: poll on.
+    AuthorizationPending,
+    /// RFC 8628 section 3.5: poll on, 5 s slower.
+    SlowDown,
+    /// RFC 8628 section 3.5; RFC 6749 section 4.1.2.1.
+    AccessDenied,
+    /// RFC 8628 section 3.5: the device code is too old.
+    ExpiredToken,
+    /// RFC 9101 section 7: whatever is wrong with a `request_uri`, it is this.
+    InvalidRequestUri,
     /// RFC 6749 section 4.1.2.1; at the token endpoint, status 500.
     ServerError,
     /// RFC 6749 section 4.1.2.1; at the token endpoint, status 503.
@@ -40,6 +52,11 @@ impl OAuthError {
             Self::UnauthorizedClient => "unauthorized_client",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::AccessDenied => "access_denied",
+            Self::ExpiredToken => "expired_token",
+            Self::InvalidRequestUri => "invalid_request_uri",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
@@ -106,6 +123,23 @@ impl Authenticated {
     }
 }
 
+impl Polled {
+    /// What the device is told; `None` if it is granted.
+    pub fn oauth_error(&self) -> Option<OAuthError> {
+        match self {
+            Self::Granted(_) => None,
+            Self::Pending => Some(OAuthError::AuthorizationPending),
+            Self::SlowDown => Some(OAuthError::SlowDown),
+            Self::Denied => Some(OAuthError::AccessDenied),
+            Self::Expired => Some(OAuthError::ExpiredToken),
+            Self::InvalidTarget => Some(OAuthError::InvalidTarget),
+            Self::Mismatch(_) | Self::Replayed { .. } | Self::Revoked | Self::Unknown => {
+                Some(OAuthError::InvalidGrant)
+            }
+        }
+    }
+}
+
 impl ClientRefusal {
     /// What the client is told; for a redirect URI, the user.
     pub fn oauth_error(self) -> OAuthError {
@@ -113,6 +147,19 @@ impl ClientRefusal {
             Self::Disabled | Self::GrantType => OAuthError::UnauthorizedClient,
             Self::Scope => OAuthError::InvalidScope,
             Self::RedirectUriMissing | Self::RedirectUri => OAuthError::InvalidRequest,
+        }
+    }
+}
+
+impl Taken {
+    /// What the authorization endpoint answers, without a redirect, since none was verified (RFC
+    /// 9126 section 4); `None` if it goes on.
+    pub fn oauth_error(&self) -> Option<OAuthError> {
+        match self {
+            Self::Request(_) => None,
+            Self::Used | Self::Expired | Self::Mismatch | Self::Revoked | Self::Unknown => {
+                Some(OAuthError::InvalidRequestUri)
+            }
         }
     }
 }

@@ -8,6 +8,16 @@ use std::time::Duration;
 /// No code lives longer: 10 minutes, the maximum that RFC 6749 section 4.1.2 recommends.
 pub const CODE_LIFETIME_MAX: Duration = Duration::from_secs(10 * 60);
 
+/// No device code lives longer: 30 minutes.
+pub const DEVICE_LIFETIME_MAX: Duration = Duration::from_secs(30 * 60);
+
+/// No pushed authorization request lives longer: 10 minutes. RFC 9126 section 2.2 speaks of 5 to
+/// 600 s.
+pub const PUSH_LIFETIME_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// No other clock is believed to be further off: 5 minutes.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);
+
 /// No grace period is longer: 5 minutes. While it lasts, the predecessor of a refresh token is a
 /// second one.
 pub const GRACE_MAX: Duration = Duration::from_secs(5 * 60);
@@ -42,6 +52,23 @@ pub struct Policy {
     /// How long a code may be asked to live. [`CODE_LIFETIME_MAX`] by default and at most.
     #[serde(with = "seconds")]
     pub code_lifetime_max: Duration,
+    /// How long a device code and its user code live. 10 minutes by default, at most
+    /// [`DEVICE_LIFETIME_MAX`].
+    #[serde(with = "seconds")]
+    pub device_lifetime: Duration,
+    /// How long a device waits between two polls (RFC 8628 section 3.2). 5 s by default, at most
+    /// `device_lifetime`.
+    #[serde(with = "seconds")]
+    pub device_interval: Duration,
+    /// How long a pushed authorization request lives. 60 s by default, at most
+    /// [`PUSH_LIFETIME_MAX`].
+    #[serde(with = "seconds")]
+    pub push_lifetime: Duration,
+    /// How far the clock of whoever made a burnt value may be off: it is remembered this much
+    /// longer. 30 s by default, 0 for none, at most [`CLOCK_SKEW_MAX`]. What is issued here has
+    /// none: its expiry is exact.
+    #[serde(with = "seconds")]
+    pub clock_skew: Duration,
     /// How long an access token on behalf of a subject lives. 15 minutes by default.
     #[serde(with = "seconds")]
     pub access_lifetime: Duration,
@@ -52,8 +79,8 @@ pub struct Policy {
     /// default.
     #[serde(with = "seconds")]
     pub personal_lifetime: Duration,
-    /// How often the last use of a personal access token is written at most. 1 minute by default, at
-    /// most [`LAST_USED_RESOLUTION_MAX`].
+    /// How often the last use of a personal access token is written at most. 1 minute by default,
+    /// at most [`LAST_USED_RESOLUTION_MAX`].
     #[serde(with = "seconds")]
     pub last_used_resolution: Duration,
     /// How long a refresh token lives unused. 30 days by default; at least `access_lifetime`, so
@@ -77,7 +104,7 @@ pub struct Policy {
     /// Whether a code challenge may be the verifier itself. False by default: RFC 9700 section
     /// 2.1.1 asks for S256.
     pub allow_plain_pkce: bool,
-    /// The form of codes.
+    /// The form of codes, device codes, and the random part of a `request_uri`.
     pub code_format: Format,
     /// The form of access tokens.
     pub access_format: Format,
@@ -96,6 +123,10 @@ impl Default for Policy {
         Self {
             code_lifetime: Duration::from_secs(MINUTE_S),
             code_lifetime_max: CODE_LIFETIME_MAX,
+            device_lifetime: Duration::from_secs(10 * MINUTE_S),
+            device_interval: Duration::from_secs(5),
+            push_lifetime: Duration::from_secs(MINUTE_S),
+            clock_skew: Duration::from_secs(30),
             access_lifetime: Duration::from_secs(15 * MINUTE_S),
             client_credentials_lifetime: Duration::from_secs(15 * MINUTE_S),
             personal_lifetime: Duration::from_secs(365 * DAY_S),
@@ -124,6 +155,9 @@ impl Policy {
         for (name, lifetime, max) in [
             ("code_lifetime_max", self.code_lifetime_max, CODE_LIFETIME_MAX.min(lifetime_max)),
             ("code_lifetime", self.code_lifetime, self.code_lifetime_max),
+            ("device_lifetime", self.device_lifetime, DEVICE_LIFETIME_MAX.min(lifetime_max)),
+            ("device_interval", self.device_interval, self.device_lifetime),
+            ("push_lifetime", self.push_lifetime, PUSH_LIFETIME_MAX.min(lifetime_max)),
             ("client_credentials_lifetime", self.client_credentials_lifetime, lifetime_max),
             ("personal_lifetime", self.personal_lifetime, lifetime_max),
             ("last_used_resolution", self.last_used_resolution, LAST_USED_RESOLUTION_MAX),
@@ -132,6 +166,9 @@ impl Policy {
             ("access_lifetime", self.access_lifetime, self.refresh_idle),
         ] {
             check_lifetime(name, lifetime, max)?;
+        }
+        if !self.clock_skew.is_zero() {
+            check_lifetime("clock_skew", self.clock_skew, CLOCK_SKEW_MAX)?;
         }
         if !self.refresh_grace.is_zero() {
             check_lifetime("refresh_grace", self.refresh_grace, GRACE_MAX)?;

@@ -62,8 +62,12 @@ impl PublicKey<'_> {
                     format!("the member `{name}` of {kty} is empty, or not base64url: send a JWK"),
                 ));
             }
-            let comma = if text.len() > 1 { "," } else { "" };
-            text.extend([comma, "\"", name, "\":\"", value, "\""]);
+            if text.len() > 1 {
+                text.push(',');
+            }
+            for part in ["\"", name, "\":\"", value, "\""] {
+                text.push_str(part);
+            }
         }
         text.push('}');
         Ok(Confirmation::Jkt(sha256(text.as_bytes())))

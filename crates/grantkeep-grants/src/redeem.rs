@@ -16,11 +16,11 @@ use std::fmt;
 /// What comes with a code. The server has already authenticated the client.
 #[derive(Clone, Copy)]
 pub struct Presented<'a> {
-    client: &'a str,
+    pub(crate) client: &'a str,
     redirect_uri: Option<&'a str>,
     verifier: Option<&'a str>,
-    confirmation: Option<Confirmation>,
-    audience: Option<&'a [&'a str]>,
+    pub(crate) confirmation: Option<Confirmation>,
+    pub(crate) audience: Option<&'a [&'a str]>,
 }
 
 impl<'a> Presented<'a> {
@@ -148,7 +148,7 @@ impl<B: Backend> Grants<B> {
                     return Ok(Redeemed::Mismatch(mismatch));
                 }
                 Some(mismatch) => {
-                    self.burn(held, now).await?.then_some(Redeemed::Mismatch(mismatch))
+                    self.burn_code(held, now).await?.then_some(Redeemed::Mismatch(mismatch))
                 }
                 None if !presented.is_within(&held.record.audience) => {
                     return Ok(Redeemed::InvalidTarget);
@@ -173,7 +173,7 @@ impl<B: Backend> Grants<B> {
     }
 
     /// Spends a code for nothing; false if somebody else was faster.
-    async fn burn(&self, mut held: Held<Code>, now: Timestamp) -> Result<bool> {
+    async fn burn_code(&self, mut held: Held<Code>, now: Timestamp) -> Result<bool> {
         let mut change = self.store.change()?;
         strip(&mut held.record);
         held.record.state = CodeState::Spent { at: now, family: None };
@@ -191,7 +191,7 @@ impl<B: Backend> Grants<B> {
         let (client, subject) = (held.record.client.clone(), held.record.subject.clone());
         let (standing, now) = self.standing_or_closed(&subject, &client).await?;
         if !standing.admit(&held.record.epochs) {
-            return Ok(Some(Redeemed::Revoked));
+            return self.unless_changed(&held, Redeemed::Revoked).await;
         }
         let keyring = self.store.keyring();
         let open = |payload| Attachment::open(&payload, &keyring, code.as_bytes());
@@ -235,7 +235,7 @@ pub(crate) fn strip(code: &mut Code) {
 }
 
 impl Presented<'_> {
-    fn is_within(&self, granted: &str) -> bool {
+    pub(crate) fn is_within(&self, granted: &str) -> bool {
         self.audience.is_none_or(|asked| is_within(&join(asked), granted))
     }
 

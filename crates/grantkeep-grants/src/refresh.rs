@@ -215,7 +215,7 @@ impl<B: Backend> Grants<B> {
         let (standing, now) =
             self.standing_or_closed(&held.record.subject, &held.record.client).await?;
         if !standing.admit(&held.record.epochs) {
-            return Ok(Some(Refreshed::Revoked));
+            return self.unless_changed(&held, Refreshed::Revoked).await;
         }
         let mut change = self.store.change()?;
         let mut family = held.record.clone();
@@ -255,11 +255,8 @@ impl<B: Backend> Grants<B> {
             return Ok(None);
         }
         self.events().tell(|| {
-            if retry {
-                Event::Retried { family: family.id }
-            } else {
-                Event::Rotated { family: family.id, generation }
-            }
+            let family = family.id;
+            if retry { Event::Retried { family } } else { Event::Rotated { family, generation } }
         });
         let pair = Box::new(Pair {
             access,

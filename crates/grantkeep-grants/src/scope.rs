@@ -78,7 +78,7 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// True if every audience of `asked` is among those of `granted`, which are all where there is none.
+/// True if every audience of `asked` is among those of `granted`, where none means any.
 pub(crate) fn is_within(asked: &str, granted: &str) -> bool {
     let among = |one: &str| granted.split(' ').any(|each| each == one);
     granted.is_empty() || asked.split(' ').filter(|one| !one.is_empty()).all(among)

@@ -8,7 +8,7 @@ use grantkeep::{Store, Wait as _};
 use grantkeep_grants::{Grants, Introspection, Presented, Profile, Redeemed};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -63,9 +63,10 @@ fn work_and_kill(dir: &Path, clock: &MovedClock, ledger: &mut Ledger) -> Result<
         .arg(clock.ahead_ms().to_string())
         .stdout(Stdio::piped())
         .spawn()?;
-    let out = victim.stdout.take().ok_or("the victim has no standard output")?;
+    let mut out = victim.stdout.take().ok_or("the victim has no standard output")?;
     let reader = std::thread::spawn(move || {
-        BufReader::new(out).lines().map_while(Result::ok).collect::<Vec<_>>()
+        let mut text = String::new();
+        out.read_to_string(&mut text).map(|_| text)
     });
     std::thread::sleep(WORKS);
     let died_before = victim.try_wait()?;
@@ -74,9 +75,9 @@ fn work_and_kill(dir: &Path, clock: &MovedClock, ledger: &mut Ledger) -> Result<
     if let Some(status) = died_before {
         return Err(format!("the victim ended by itself: {status}").into());
     }
-    let lines = reader.join().map_err(|_| "the ledger could not be read")?;
-    // The kill may have cut the last line.
-    for line in lines.iter().take(lines.len().saturating_sub(1)) {
+    let text = reader.join().map_err(|_| "the ledger could not be read")??;
+    // The kill may have cut the last line: only what follows a whole one had begun.
+    for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
         match line.split_once(' ') {
             Some(("spent", code)) => ledger.spent.push(code.to_owned()),
             Some(("issued" | "rotated", token)) => {

@@ -2,6 +2,7 @@
 
 mod aging;
 mod flows;
+mod grants;
 mod killing;
 mod rules;
 mod table;
@@ -45,6 +46,7 @@ pub(crate) fn run(dir: Option<&Path>, count: u64, tasks: u64) -> Result<(), Stop
     let mut tally = Tally::default();
     flows::play(&store, count, tasks, &mut tally)?;
     rules::play(&store, &mut tally)?;
+    grants::play(&store, &mut tally)?;
     table::measure_store(&store, &dir, &mut tally);
     store.close()?;
     drop(store);

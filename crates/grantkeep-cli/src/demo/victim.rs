@@ -45,9 +45,9 @@ fn work(grants: &Grants<grantkeep::Embedded>) -> Result<()> {
         match number % 3 {
             0 => {
                 // Said before as well: whether it has happened when the process dies is open.
-                let mut lines = String::new();
-                note(&mut lines, "revoking", &pair);
-                if !say(&lines) {
+                let mut before = String::new();
+                note(&mut before, "revoking", &pair);
+                if !say(&before) {
                     return Ok(());
                 }
                 grants.revoke_family(pair.family).wait()?;

@@ -15,7 +15,7 @@ use crate::grants::Grants;
 use crate::scope::{Scopes, join};
 use crate::secret::Secret;
 use authenticate::digested;
-use grantkeep::backend::{Backend, Outcome};
+use grantkeep::backend::Backend;
 use grantkeep::{Change, Client, Cursor, Error, ErrorKind, Held, Owner, Result, Timestamp};
 use new::{check_id, check_redirects, fresh_id};
 
@@ -78,6 +78,7 @@ impl<B: Backend> Grants<B> {
             scopes: Scopes::read(&new.scopes)?.into_text(),
             created_at: self.store.now(),
             disabled_at: None,
+            fence: self.store.fence(),
             id,
         };
         check(&mut client)?;
@@ -95,7 +96,7 @@ impl<B: Backend> Grants<B> {
             } else {
                 epoch.require(&mut change);
             }
-            if self.store.commit(change).await? == Outcome::Applied {
+            if self.commit(change).await? {
                 let client = ClientInfo::of(client);
                 return Ok(Creation::Created(Box::new(ClientCreated { client, secret })));
             }
@@ -190,7 +191,8 @@ impl<B: Backend> Grants<B> {
     }
 
     /// Enables a client again: it authenticates and is issued to. What was revoked when it was
-    /// disabled stays revoked. `None` if there is no such client.
+    /// disabled stays revoked. `None` if there is no such client. After a restore every client of
+    /// the backup is disabled until this says that it is still to be trusted.
     ///
     /// # Errors
     /// As [`Backend::commit`].
@@ -205,6 +207,7 @@ impl<B: Backend> Grants<B> {
             if held.record.disabled_at.take().is_none() {
                 return Ok(Some(ClientInfo::of(held.record)));
             }
+            held.record.fence = self.store.fence();
             let epoch = self.store.epoch(Owner::Client(id)).await?;
             let mut change = self.store.change()?;
             change.open_epoch(&epoch)?;
@@ -230,7 +233,7 @@ impl<B: Backend> Grants<B> {
             let epoch = self.store.epoch(Owner::Client(id)).await?;
             let mut change = self.store.change()?;
             change.close_last_epoch(&epoch)?.delete(&held).revoking();
-            if self.store.commit(change).await? == Outcome::Applied {
+            if self.commit(change).await? {
                 self.events().tell(|| Event::ClientRevoked { client: id.to_owned() });
                 return Ok(());
             }
@@ -257,7 +260,7 @@ impl<B: Backend> Grants<B> {
     /// Puts a changed record in place of itself; false if it changed since it was read.
     async fn put_client(&self, mut change: Change, held: &Held<Client>) -> Result<bool> {
         change.replace(held, &held.record, Timestamp::NEVER)?;
-        Ok(self.store.commit(change).await? == Outcome::Applied)
+        self.commit(change).await
     }
 
     /// Gives a new client its first secret; answers it where it is minted here.

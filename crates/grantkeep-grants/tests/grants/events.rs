@@ -145,8 +145,8 @@ fn sweeps_are_told() {
 
 // Goal: the metrics are those that are documented. Method: a recorder of this thread; a redemption
 // and the statistics; each name stands in the documentation.
-#[cfg(feature = "metrics")]
 #[test]
+#[cfg(feature = "metrics")]
 fn metrics_are_as_documented() {
     use metrics_util::debugging::{DebugValue, DebuggingRecorder};
     let recorder = DebuggingRecorder::new();
@@ -182,8 +182,8 @@ fn metrics_are_as_documented() {
 
 // Goal: events are told to `tracing`, replays and reuse as warnings, and P9: without a secret.
 // Method: a subscriber of this thread that keeps levels and fields.
-#[cfg(feature = "tracing")]
 #[test]
+#[cfg(feature = "tracing")]
 fn traces_are_as_documented() {
     use std::sync::Mutex;
     use tracing::field::{Field, Visit};
@@ -192,7 +192,8 @@ fn traces_are_as_documented() {
     struct Fields<'a>(&'a mut String);
     impl Visit for Fields<'_> {
         fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-            self.0.push_str(&format!(" {field}={value:?}"));
+            use std::fmt::Write as _;
+            write!(self.0, " {field}={value:?}").unwrap();
         }
     }
     struct Kept(Arc<Mutex<Vec<String>>>);

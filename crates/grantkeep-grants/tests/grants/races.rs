@@ -8,9 +8,14 @@ use std::thread;
 const RACERS: usize = 16;
 
 fn race<T: Send>(run: impl Fn() -> T + Sync) -> Vec<T> {
-    let start = Barrier::new(RACERS);
+    race_of(RACERS, run)
+}
+
+/// What each of so many threads answers that start together.
+pub(crate) fn race_of<T: Send>(racers: usize, run: impl Fn() -> T + Sync) -> Vec<T> {
+    let start = Barrier::new(racers);
     thread::scope(|scope| {
-        let racers: Vec<_> = (0..RACERS)
+        let racers: Vec<_> = (0..racers)
             .map(|_| {
                 scope.spawn(|| {
                     start.wait();

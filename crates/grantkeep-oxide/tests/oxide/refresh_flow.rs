@@ -27,7 +27,8 @@ fn a_narrowed_scope_does_not_stick() {
 }
 
 // Goal: a lost response is asked for again within grace, and any earlier generation that comes
-// again ends the family, in `recover_refresh` already. Method: the predecessor twice, then the first one.
+// again ends the family, in `recover_refresh` already. Method: the predecessor twice, then the
+// first one.
 #[test]
 fn a_retry_is_answered_and_reuse_ends_the_family() {
     let world = World::new();

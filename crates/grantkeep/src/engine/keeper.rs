@@ -17,6 +17,7 @@ use crate::sync::Arc;
 use crate::wait::Wait as _;
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 use futures_channel::oneshot;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often the keeper looks around by itself.
@@ -56,6 +57,7 @@ impl Keeper {
                 Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Work::Supply) | Err(RecvTimeoutError::Timeout) => Ok(()),
                 Ok(Work::Checkpoint(reply)) => self.answer(reply, Self::checkpoint),
+                Ok(Work::Backup(to, reply)) => self.back_up(&to, reply),
                 Ok(Work::Sweep(budget, reply)) => {
                     self.answer(reply, |keeper| keeper.core.sweep(budget))
                 }
@@ -95,6 +97,17 @@ impl Keeper {
         failed.map_or(Ok(()), Err)
     }
 
+    /// A copy that fails is its caller's trouble alone.
+    fn back_up(&mut self, to: &Path, reply: oneshot::Sender<Result<()>>) -> Result<()> {
+        match self.backup(to) {
+            Ok(copied) => {
+                let _ = reply.send(copied);
+                Ok(())
+            }
+            Err(cause) => self.answer(reply, |_| Err(cause)),
+        }
+    }
+
     fn tick(&mut self) -> Result<()> {
         if self.core.space.is_full() {
             self.core.space.take().map_err(|cause| {
@@ -109,7 +122,7 @@ impl Keeper {
     }
 
     /// Carries everything that was committed before the call.
-    fn checkpoint(&mut self) -> Result<()> {
+    pub(crate) fn checkpoint(&mut self) -> Result<()> {
         self.supply()?;
         if !self.core.roll_log()? {
             // What is carried makes room for the segment that is missing.
@@ -192,7 +205,7 @@ impl Keeper {
     }
 
     /// Makes sure that a segment is ready for when the present one is full.
-    fn supply(&mut self) -> Result<()> {
+    pub(crate) fn supply(&mut self) -> Result<()> {
         let spares = self.core.writer.lock().spares.len();
         if spares == 0 {
             let full = self.core.options.segment_bytes();

@@ -1,6 +1,7 @@
 //! The embedded engine: a log with group commit, an index and a live set in memory, and a table
 //! for what outlives the log.
 
+mod backup;
 mod checkpoint;
 mod commit;
 mod core;
@@ -41,6 +42,7 @@ use core::Core;
 use futures_channel::oneshot;
 use lock::Lock;
 use log::frame::FRAME_HEADER_BYTES;
+use std::path::Path;
 use work::Work;
 use writer::Mode;
 
@@ -82,6 +84,26 @@ impl Embedded {
     /// Changes nothing of it: what is acknowledged is durable with or without.
     pub async fn checkpoint(&self) -> Result<()> {
         self.ask(Work::Checkpoint).await
+    }
+
+    /// Copies everything that was committed before the call into a new directory, while the store
+    /// goes on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotAStore`] for a directory that is not empty; [`ErrorKind::Full`],
+    /// [`ErrorKind::Permission`], [`ErrorKind::Missing`], [`ErrorKind::Io`] as the operating system
+    /// says of it: the store is none the worse, and what was written may be removed;
+    /// [`ErrorKind::Unavailable`] if the store takes no work.
+    ///
+    /// # Durability
+    /// The copy is durable when this returns.
+    pub async fn backup(&self, to: &Path) -> Result<()> {
+        self.ask(|reply| Work::Backup(to.to_path_buf(), reply)).await
+    }
+
+    /// Says that what was issued before a backup was restored is refused from now on.
+    pub(crate) fn end_restore(&self) -> Result<()> {
+        backup::remove_mark(&*self.core.disk, &self.core.dir)
     }
 
     /// Closes the store in order. What was acknowledged is durable anyway; the next open is

@@ -15,7 +15,7 @@ use super::space::{RESERVE_FILE, Space};
 use super::table::{Meta, TABLE_FILE, Table};
 use super::work::Work;
 use super::writer::{Group, Mode, Writer};
-use super::{Embedded, Threads, logger};
+use super::{Embedded, Threads, backup, logger};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::{KEYRING_FILE, Keyring, random};
@@ -51,7 +51,7 @@ impl Options {
 fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     let started = Instant::now();
     let disk = Arc::clone(&options.disk);
-    let exists = find(&*disk, dir, options.create)?;
+    let exists = find(&*disk, dir, options.create && !options.restored, options.restored)?;
     let lock = Lock::take(&*disk, dir)?;
     if exists && !lock.was_clean {
         distrust_cache(&*disk, dir)?;
@@ -138,7 +138,7 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
 }
 
 /// Looks at what is in `dir`: true for a store, false for room to make one.
-fn find(disk: &dyn Disk, dir: &Path, create: bool) -> Result<bool> {
+fn find(disk: &dyn Disk, dir: &Path, create: bool, restored: bool) -> Result<bool> {
     let names = match disk.list(dir) {
         Ok(names) => names,
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound && create => {
@@ -151,6 +151,7 @@ fn find(disk: &dyn Disk, dir: &Path, create: bool) -> Result<bool> {
         }
         Err(cause) => return Err(Error::file("open the store directory", dir.display(), cause)),
     };
+    backup::check_mark(dir, &names, restored)?;
     if names.iter().any(|name| name == TABLE_FILE) {
         return Ok(true);
     }

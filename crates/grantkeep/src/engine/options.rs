@@ -78,6 +78,7 @@ pub struct Options {
     pub(crate) by_itself: bool,
     pub(crate) tag_bits: u32,
     pub(crate) on_swept: OnSwept,
+    pub(crate) restored: bool,
 }
 
 impl Default for Options {
@@ -95,6 +96,7 @@ impl Default for Options {
             by_itself: true,
             tag_bits: 64,
             on_swept: OnSwept(None),
+            restored: false,
         }
     }
 }
@@ -158,6 +160,16 @@ impl Options {
     /// live this long.
     pub fn lifetime_max(mut self, lifetime: Duration) -> Self {
         self.lifetime_max = lifetime;
+        self
+    }
+
+    /// Says that the directory was restored from a backup: everything that was issued before is
+    /// refused from now on, since it may have been revoked or spent after the copy was made.
+    /// Codes, tokens, and families of the copy are as if revoked, and its clients are disabled. Say
+    /// it once, when a copy takes the store's place, and also of a copy that was made by other
+    /// means than [`Store::backup`](crate::Store::backup); false by default.
+    pub fn restored(mut self, restored: bool) -> Self {
+        self.restored = restored;
         self
     }
 

@@ -3,6 +3,7 @@
 use crate::backend::{Budget, Swept};
 use crate::error::Result;
 use futures_channel::oneshot;
+use std::path::PathBuf;
 
 /// What the keeper is asked for.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub(crate) enum Work {
     Checkpoint(oneshot::Sender<Result<()>>),
     /// Sweep within a budget.
     Sweep(Budget, oneshot::Sender<Result<Swept>>),
+    /// Copy the store into a directory.
+    Backup(PathBuf, oneshot::Sender<Result<()>>),
     /// End.
     Stop,
 }

@@ -21,6 +21,11 @@ impl Change {
         Ok(Self { batch: Batch::new()?, now, lifetime_max })
     }
 
+    /// The time by which it judges lifetimes.
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// Puts a record under an id that has none.
     ///
     /// # Errors
@@ -82,11 +87,6 @@ impl Change {
         self
     }
 
-    /// The latest that a row of the store may expire.
-    pub(super) fn latest(&self) -> Timestamp {
-        self.now.saturating_add(self.lifetime_max)
-    }
-
     /// True while there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.batch.steps().is_empty()
@@ -97,6 +97,11 @@ impl Change {
         let first =
             |step: &&Step| step.expect == Expect::Absent && matches!(step.write, Write::Put(_));
         self.batch.steps().iter().filter(first).map(|step| step.key)
+    }
+
+    /// The latest that a row of the store may expire.
+    pub(super) fn latest(&self) -> Timestamp {
+        self.now.saturating_add(self.lifetime_max)
     }
 
     pub(super) fn into_batch(self) -> Batch {

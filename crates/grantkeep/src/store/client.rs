@@ -1,5 +1,6 @@
 //! Clients: who may ask for grants, RFC 6749 section 2.
 
+use super::fence::Fence;
 use super::list::{Cursor, Listing};
 use super::record::{Held, Record, check_text};
 use super::{Store, bytes};
@@ -66,6 +67,8 @@ pub struct Client {
     pub created_at: Timestamp,
     /// When it was disabled, if it is.
     pub disabled_at: Option<Timestamp>,
+    /// The store's fence when it was created or enabled last.
+    pub fence: Option<Fence>,
 }
 
 impl Client {
@@ -114,7 +117,8 @@ impl<B: Backend> Store<B> {
     /// # Errors
     /// As [`Store::get`].
     pub async fn client(&self, client: &str) -> Result<Option<Held<Client>>> {
-        self.get(Client::row_id(client)).await
+        let held = self.get(Client::row_id(client)).await?;
+        Ok(held.map(|held| self.judged(held)))
     }
 
     /// All clients, in no order that means anything, at most `limit` a page (up to
@@ -123,6 +127,19 @@ impl<B: Backend> Store<B> {
     /// # Errors
     /// As [`Backend::get`].
     pub async fn clients(&self, after: Option<Cursor>, limit: usize) -> Result<Listing<Client>> {
-        self.list_by(all(), after, limit).await
+        let mut listing = self.list_by(all(), after, limit).await?;
+        listing.records = listing.records.into_iter().map(|held| self.judged(held)).collect();
+        Ok(listing)
+    }
+
+    /// A client from before a restore may have been disabled, or may have lost a secret, after the
+    /// backup was made: it is disabled until somebody enables it.
+    fn judged(&self, mut held: Held<Client>) -> Held<Client> {
+        if let Some(fence) = self.fence()
+            && held.record.fence != Some(fence)
+        {
+            held.record.disabled_at.get_or_insert(fence.at());
+        }
+        held
     }
 }

@@ -1,4 +1,5 @@
-//! Codes: what a front channel carries once (RFC 6749 section 4.1, RFC 8628, RFC 9126).
+//! Codes: what a front channel carries once (RFC 6749 section 4.1, RFC 9126). A device code is
+//! none: it is presented again and again, and its record is [`Device`](super::Device).
 
 use super::bytes;
 use super::confirmation::Confirmation;
@@ -16,9 +17,8 @@ use serde::{Deserialize, Serialize};
 pub enum Purpose {
     /// An authorization code, RFC 6749 section 4.1.2.
     Authorization,
-    /// A device code, RFC 8628 section 3.2.
-    Device,
-    /// A pushed authorization request, RFC 9126 section 2.2.
+    /// A pushed authorization request, RFC 9126 section 2.2: no subject, and the request's
+    /// parameters as the payload, sealed.
     PushedRequest,
 }
 

@@ -32,6 +32,18 @@ impl Store<Embedded> {
         self.inner.backend.checkpoint().await
     }
 
+    /// Copies everything that was committed before the call into a new directory, while the store
+    /// goes on: a backup, which [`Options::restored`] opens. The keyring is not part of it.
+    ///
+    /// # Errors
+    /// As [`Embedded::backup`].
+    ///
+    /// # Durability
+    /// The copy is durable when this returns.
+    pub async fn backup(&self, to: impl AsRef<Path>) -> Result<()> {
+        self.inner.backend.backup(to.as_ref()).await
+    }
+
     /// Closes the store: everything acknowledged is durable, and the next open is a fast one.
     /// Dropping the last clone does the same, without a way to hear of an error. Blocks the calling
     /// thread until the store's own threads have ended.
@@ -49,7 +61,7 @@ impl Store<Embedded> {
     pub async fn rotate_keyring(&self) -> Result<()> {
         let mut keyring = (*self.keyring()).clone();
         keyring.rotate()?;
-        self.note_keys(&keyring).await?;
+        self.inner.note_keys(&keyring).await?;
         self.inner.backend.save_keyring(&keyring)?;
         *self.inner.keyring.write() = Arc::new(keyring);
         Ok(())
@@ -74,7 +86,12 @@ impl Options {
         let lifetime_max = self.lifetime_max;
         // Before anything is made.
         check_lifetime_max(lifetime_max)?;
+        let restored = self.restored;
         let (backend, keyring) = self.open_backend(dir.as_ref())?;
-        Store::new(backend, keyring, lifetime_max).wait()
+        let store = Store::made(backend, keyring, lifetime_max, restored).wait()?;
+        if restored {
+            store.inner.backend.end_restore()?;
+        }
+        Ok(store)
     }
 }

@@ -1,6 +1,7 @@
 //! Epochs: everything of a subject or a client is revoked by changing one row.
 
 use super::change::Change;
+use super::fence::Fence;
 use super::record::{Held, Record};
 use super::{Store, as_read};
 use crate::backend::{Backend, Key, Kind, Outcome, Term, Terms};
@@ -91,6 +92,8 @@ impl Record for Epoch {
 /// The epochs that something was issued under; `None` where its owner had none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Epochs {
+    /// The store's fence, if it was ever restored.
+    pub fence: Option<Fence>,
     /// The subject's.
     pub subject: Option<EpochNumber>,
     /// The client's.
@@ -100,6 +103,7 @@ pub struct Epochs {
 /// The epochs as they stand, with what it takes to hold them still during a commit.
 #[derive(Debug, Clone)]
 pub struct StandingEpochs {
+    fence: Option<Fence>,
     subject: (Key, Option<Held<Epoch>>),
     client: (Key, Option<Held<Epoch>>),
 }
@@ -108,7 +112,7 @@ impl StandingEpochs {
     /// What to record in something issued now.
     pub fn epochs(&self) -> Epochs {
         let epoch = |held: &Option<Held<Epoch>>| held.as_ref().map(|held| held.record.number);
-        Epochs { subject: epoch(&self.subject.1), client: epoch(&self.client.1) }
+        Epochs { fence: self.fence, subject: epoch(&self.subject.1), client: epoch(&self.client.1) }
     }
 
     /// True if what was issued under `issued` has not been revoked since.
@@ -118,6 +122,7 @@ impl StandingEpochs {
     pub fn admit(&self, issued: &Epochs) -> bool {
         let now = self.epochs();
         !self.is_closed()
+            && now.fence == issued.fence
             && (now.subject.is_none() || now.subject == issued.subject)
             && (now.client.is_none() || now.client == issued.client)
     }
@@ -145,16 +150,21 @@ impl<B: Backend> Store<B> {
         let owners = Owners::new(subject, client);
         let (subject, client) = (key(owners.subject), key(owners.client));
         Ok(StandingEpochs {
+            fence: self.inner.fence,
             subject: (subject, self.get(subject.id).await?),
             client: (client, self.get(client.id).await?),
         })
     }
 
-    /// True if neither owner was revoked since something was issued under `issued`.
+    /// True if neither owner was revoked since something was issued under `issued`, and the store
+    /// was not restored since.
     ///
     /// # Errors
     /// As [`Backend::get`].
     pub async fn admits(&self, owners: Owners, issued: &Epochs) -> Result<bool> {
+        if issued.fence != self.inner.fence {
+            return Ok(false);
+        }
         for (owner, issued) in [(owners.subject, issued.subject), (owners.client, issued.client)] {
             let held = self.get::<Epoch>(key(owner).id).await?;
             let admits = |epoch: Epoch| !epoch.closed && issued == Some(epoch.number);

@@ -1,5 +1,5 @@
-//! Typed records over any backend: codes, tokens, families, clients, burnt values, and epochs. It
-//! knows what is stored of a grant, and no wire format.
+//! Typed records over any backend: codes, device authorization requests, tokens, families, clients,
+//! burnt values, and epochs. It knows what is stored of a grant, and no wire format.
 
 mod bytes;
 mod change;
@@ -7,9 +7,11 @@ mod client;
 mod code;
 mod codec;
 mod confirmation;
+mod device;
 mod embedded;
 mod epoch;
 mod family;
+mod fence;
 mod last_use;
 mod list;
 mod once;
@@ -22,10 +24,12 @@ pub use change::Change;
 pub use client::{CLIENT_SECRETS_MAX, Client, ClientSecret, REDIRECT_URIS_MAX};
 pub use code::{Challenge, Code, CodeState, Purpose};
 pub use confirmation::Confirmation;
+pub use device::{Device, DeviceState, UserCode};
 pub use epoch::{Epoch, EpochNumber, Epochs, HeldEpoch, Owner, Owners, StandingEpochs};
 pub use family::{
     FAMILY_ID_BYTES, Family, FamilyId, FamilyStanding, FamilyState, RevocationReason,
 };
+pub use fence::Fence;
 pub use last_use::LastUse;
 pub use list::{Cursor, Listing};
 pub use once::Burned;
@@ -62,6 +66,7 @@ struct Inner<B> {
     backend: B,
     keyring: RwLock<Arc<Keyring>>,
     lifetime_max: Duration,
+    fence: Option<Fence>,
 }
 
 impl<B> Clone for Store<B> {
@@ -87,16 +92,30 @@ impl<B: Backend> Store<B> {
     /// [`ErrorKind::Keyring`] if the backend was used with other keys before,
     /// [`ErrorKind::Lifetime`] for a `lifetime_max` over [`LIFETIME_MAX`].
     pub async fn new(backend: B, keyring: Keyring, lifetime_max: Duration) -> Result<Self> {
+        Self::made(backend, keyring, lifetime_max, false).await
+    }
+
+    /// The same over a backend that was restored from a backup, if `restored` says so: nothing that
+    /// was issued before is admitted.
+    async fn made(
+        backend: B,
+        keyring: Keyring,
+        lifetime_max: Duration,
+        restored: bool,
+    ) -> Result<Self> {
         check_lifetime_max(lifetime_max)?;
-        let store = Self {
-            inner: Arc::new(Inner {
-                backend,
-                keyring: RwLock::new(Arc::new(keyring.clone())),
-                lifetime_max,
-            }),
+        let mut inner = Inner {
+            backend,
+            keyring: RwLock::new(Arc::new(keyring.clone())),
+            lifetime_max,
+            fence: None,
         };
-        store.note_keys(&keyring).await?;
-        Ok(store)
+        inner.note_keys(&keyring).await?;
+        if restored {
+            fence::set(&inner.backend, lifetime_max).await?;
+        }
+        inner.fence = fence::read(&inner.backend).await?;
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The engine below.
@@ -117,6 +136,12 @@ impl<B: Backend> Store<B> {
     /// The longest lifetime a row of this store may have.
     pub fn lifetime_max(&self) -> Duration {
         self.inner.lifetime_max
+    }
+
+    /// The fence, if the store was restored from a backup: nothing that was issued before
+    /// [`Fence::at`] is admitted.
+    pub fn fence(&self) -> Option<Fence> {
+        self.inner.fence
     }
 
     /// Believes the clock as it is now, after [`ErrorKind::Clock`].
@@ -191,10 +216,12 @@ impl<B: Backend> Store<B> {
     pub fn stats(&self) -> Stats {
         self.inner.backend.stats()
     }
+}
 
+impl<B: Backend> Inner<B> {
     /// Compares the keyring with the keys this backend was used with, and notes new ones.
     async fn note_keys(&self, keyring: &Keyring) -> Result<()> {
-        let backend = &self.inner.backend;
+        let backend = &self.backend;
         let mut known = false;
         let mut strangers = Vec::new();
         for key in keyring.newest_first() {

@@ -15,6 +15,9 @@ pub enum Burned {
     First,
     /// It had been, and still is.
     Seen,
+    /// The time until which it is to be burnt has come, so nothing was noted and nothing is known
+    /// of it. Whatever carries the value is past its own end: refuse it.
+    Expired,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,18 +36,21 @@ impl<B: Backend> Store<B> {
     /// Burns `value` under `label` until a time: of any number of callers exactly one is first.
     ///
     /// # Errors
-    /// [`ErrorKind::Lifetime`](crate::ErrorKind::Lifetime) if `until` is not after now, or further
-    /// off than the store's longest lifetime; otherwise as [`Backend::commit`].
+    /// [`ErrorKind::Lifetime`](crate::ErrorKind::Lifetime) if `until` is further off than the
+    /// store's longest lifetime; otherwise as [`Backend::commit`].
     ///
     /// # Durability
-    /// Both answers rest on durable state.
+    /// `First` and `Seen` rest on durable state.
     pub async fn burn(&self, label: &str, value: &[u8], until: Timestamp) -> Result<Burned> {
         let id = Digest::of_name(label, value);
         loop {
             let held = self.get::<Once>(id).await?;
             let mut change = self.change()?;
+            if until <= change.now() {
+                return Ok(Burned::Expired);
+            }
             match &held {
-                Some(held) if !held.is_expired(self.now()) => return Ok(Burned::Seen),
+                Some(held) if !held.is_expired(change.now()) => return Ok(Burned::Seen),
                 Some(held) => change.replace(held, &Once, until)?,
                 None => change.insert(id, &Once, until)?,
             };

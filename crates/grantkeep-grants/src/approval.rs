@@ -1,0 +1,259 @@
+//! The device authorization grant, RFC 8628 section 3.3, as the person sees it who types the user
+//! code into the verification page.
+
+use crate::attachment::Attachment;
+use crate::device::strip;
+use crate::events::Event;
+use crate::grants::{Grants, check_name};
+use crate::opening::expires_in;
+use crate::scope::{Scopes, join};
+use crate::user_code::Letters;
+use grantkeep::backend::Backend;
+use grantkeep::{Device, DeviceState, Epochs, Held, Result, UserCode};
+use std::fmt;
+use std::time::Duration;
+
+/// What a subject grants a device. The server has already authenticated the subject, shown it what
+/// is asked for, and asked for consent (RFC 8628 section 5.4).
+#[derive(Clone)]
+pub struct DeviceApproval<'a> {
+    subject: &'a str,
+    scopes: Option<String>,
+    payload: Option<(&'a [u8], bool)>,
+}
+
+impl<'a> DeviceApproval<'a> {
+    /// An approval by `subject`, which may not be empty, of all that was asked for.
+    pub fn by(subject: &'a str) -> Self {
+        Self { subject, scopes: None, payload: None }
+    }
+
+    /// Only these of the scopes that were asked for.
+    #[must_use]
+    pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
+        Self { scopes: Some(join(scopes)), ..self }
+    }
+
+    /// Bytes to go with the grant (claims, a session) in place of those of the request, at most
+    /// 16 KiB, kept as they are.
+    #[must_use]
+    pub fn payload(self, bytes: &'a [u8]) -> Self {
+        Self { payload: Some((bytes, false)), ..self }
+    }
+
+    /// As [`DeviceApproval::payload`], but sealed at rest.
+    #[must_use]
+    pub fn sealed_payload(self, bytes: &'a [u8]) -> Self {
+        Self { payload: Some((bytes, true)), ..self }
+    }
+}
+
+impl fmt::Debug for DeviceApproval<'_> {
+    /// Without the payload.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceApproval")
+            .field("subject", &self.subject)
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A device authorization that waits for a decision.
+#[non_exhaustive]
+pub struct PendingDevice {
+    /// The client that asks.
+    pub client: String,
+    /// What it asks for.
+    pub scopes: Scopes,
+    /// The resource servers it asks for, separated by spaces; `None` for any.
+    pub audience: Option<String>,
+    /// How long there is to decide, whole seconds.
+    pub expires_in: Duration,
+    /// What the server attached to the request.
+    pub payload: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for PendingDevice {
+    /// Without the payload.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingDevice")
+            .field("client", &self.client)
+            .field("scopes", &self.scopes)
+            .field("audience", &self.audience)
+            .field("expires_in", &self.expires_in)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a typed user code leads to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DeviceRequested {
+    /// To a device that waits for a decision.
+    Pending(Box<PendingDevice>),
+    /// It is too late.
+    Expired,
+    /// The client was revoked since it asked.
+    Revoked,
+    /// There is no such code, or it was decided: a user code works once.
+    Unknown,
+}
+
+/// The answer to an approval or a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verified {
+    /// It is decided so.
+    Done,
+    /// It is too late.
+    Expired,
+    /// The client was revoked since it asked.
+    Revoked,
+    /// The scopes are malformed, or more than was asked for; nothing was changed.
+    InvalidScope,
+    /// There is no such code, or it was decided before: a user code works once.
+    Unknown,
+}
+
+/// A device that waits, and the code that leads to it.
+struct Waiting {
+    code: Held<UserCode>,
+    device: Held<Device>,
+}
+
+impl<B: Backend> Grants<B> {
+    /// What the device asks for that showed this user code: for the page on which a subject
+    /// decides.
+    ///
+    /// A user code is short (RFC 8628 section 5.1): before asking, the server has authenticated the
+    /// subject, and limits how often one subject and one address may try. Nothing is counted here.
+    /// Case and separators do not matter; whatever cannot be a user code is unknown.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Keyring`](grantkeep::ErrorKind::Keyring) if the root key of a sealed payload
+    /// was retired; otherwise as [`Backend::get`].
+    pub async fn device_request(&self, user_code: &str) -> Result<DeviceRequested> {
+        let device = match self.waiting(Letters::read(user_code).as_ref()).await? {
+            Ok(Waiting { device, .. }) => device,
+            Err(Verified::Expired) => return Ok(DeviceRequested::Expired),
+            Err(_) => return Ok(DeviceRequested::Unknown),
+        };
+        if !self.admitted("", &device.record.client, &device.record.epochs).await? {
+            return Ok(DeviceRequested::Revoked);
+        }
+        let payload = self.device_attachment(&device.record)?;
+        let Device { client, scopes, audience, .. } = device.record;
+        Ok(DeviceRequested::Pending(Box::new(PendingDevice {
+            client,
+            scopes: Scopes::stored(scopes),
+            audience: (!audience.is_empty()).then_some(audience),
+            expires_in: expires_in(self.store.now(), device.expires_at),
+            payload: payload.as_ref().map(Attachment::bytes),
+        })))
+    }
+
+    /// Approves what the device asks for that showed this user code; its next poll is granted. In
+    /// one batch the user code ends: of any number of decisions one is done, the others find it
+    /// unknown. What is said at [`Grants::device_request`] of guessing holds here too.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for an empty subject, or a field over its
+    /// limit; otherwise as [`Backend::commit`].
+    ///
+    /// # Durability
+    /// `Done` is durable when it is answered.
+    pub async fn approve_device(
+        &self,
+        user_code: &str,
+        approval: &DeviceApproval<'_>,
+    ) -> Result<Verified> {
+        check_name("a subject", approval.subject)?;
+        let letters = Letters::read(user_code);
+        loop {
+            let Waiting { code, mut device } = match self.waiting(letters.as_ref()).await? {
+                Ok(waiting) => waiting,
+                Err(answer) => return Ok(answer),
+            };
+            let client = &device.record.client;
+            let (standing, _) = self.standing_or_closed(approval.subject, client).await?;
+            // Nobody's subject was asked when the device asked.
+            let issued = Epochs { subject: standing.epochs().subject, ..device.record.epochs };
+            if !standing.admit(&issued) {
+                return Ok(Verified::Revoked);
+            }
+            if let Some(asked) = approval.scopes.as_deref() {
+                let requested = Scopes::stored(std::mem::take(&mut device.record.scopes));
+                match Scopes::read(asked) {
+                    Ok(asked) if asked.is_subset(&requested) => {
+                        device.record.scopes = asked.into_text();
+                    }
+                    _ => return Ok(Verified::InvalidScope),
+                }
+            }
+            if let Some((bytes, sealed)) = approval.payload {
+                let attachment = Attachment::new(bytes, sealed);
+                let payload = attachment.close(&self.store.keyring(), &device.record.salt)?;
+                device.record.payload = Some(payload);
+            }
+            device.record.epochs = standing.epochs();
+            device.record.state = DeviceState::Approved { subject: approval.subject.to_owned() };
+            let mut change = self.store.change()?;
+            change.replace(&device, &device.record, device.expires_at)?;
+            change.delete(&code);
+            standing.require(&mut change);
+            if self.commit(change).await? {
+                self.events().tell(|| Event::Authorized {
+                    client: device.record.client,
+                    subject: approval.subject.to_owned(),
+                });
+                return Ok(Verified::Done);
+            }
+        }
+    }
+
+    /// Refuses what the device asks for that showed this user code; its next poll is told so.
+    /// Otherwise as [`Grants::approve_device`].
+    ///
+    /// # Errors
+    /// As [`Backend::commit`].
+    ///
+    /// # Durability
+    /// `Done` is durable when it is answered.
+    pub async fn deny_device(&self, user_code: &str) -> Result<Verified> {
+        let letters = Letters::read(user_code);
+        loop {
+            let Waiting { code, mut device } = match self.waiting(letters.as_ref()).await? {
+                Ok(waiting) => waiting,
+                Err(answer) => return Ok(answer),
+            };
+            strip(&mut device.record);
+            device.record.state = DeviceState::Denied;
+            let mut change = self.store.change()?;
+            change.replace(&device, &device.record, device.expires_at)?;
+            change.delete(&code);
+            if self.commit(change).await? {
+                return Ok(Verified::Done);
+            }
+        }
+    }
+
+    /// The device that waits under a user code, or what there is to answer instead.
+    async fn waiting(&self, letters: Option<&Letters>) -> Result<Result<Waiting, Verified>> {
+        let Some(letters) = letters else {
+            return Ok(Err(Verified::Unknown));
+        };
+        let Some(code) = self.store.find::<UserCode>(&letters.labeled()).await? else {
+            return Ok(Err(Verified::Unknown));
+        };
+        if code.is_expired(self.store.now()) {
+            return Ok(Err(Verified::Expired));
+        }
+        // Decided between the two looks, or swept: the code is no longer good.
+        Ok(match self.store.get::<Device>(code.record.device()).await? {
+            Some(device) if device.record.state == DeviceState::Pending => {
+                Ok(Waiting { code, device })
+            }
+            _ => Err(Verified::Unknown),
+        })
+    }
+}

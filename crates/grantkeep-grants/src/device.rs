@@ -1,0 +1,342 @@
+//! The device authorization grant, RFC 8628, as the device sees it: it asks, and then polls.
+
+use crate::attachment::Attachment;
+use crate::events::Event;
+use crate::format::Tag;
+use crate::grants::{Grants, can_be_held, check_name, check_presented};
+use crate::observe;
+use crate::opening::{Opening, Pair};
+use crate::redeem::{Mismatch, Presented};
+use crate::scope::{Scopes, join};
+use crate::secret::Secret;
+use crate::user_code::Letters;
+use grantkeep::backend::Backend;
+use grantkeep::{
+    Device, DeviceState, Epochs, FamilyId, Held, Result, RevocationReason, UserCode, random,
+};
+use std::fmt;
+use std::time::Duration;
+
+/// What a device asks for on behalf of whoever holds it (RFC 8628 section 3.1).
+///
+/// The server has already authenticated the client, or, for a public one, knows it, and has checked
+/// which scopes it may ask for.
+#[derive(Clone)]
+pub struct DeviceRequest<'a> {
+    client: &'a str,
+    scopes: String,
+    audience: String,
+    payload: Option<(&'a [u8], bool)>,
+}
+
+impl<'a> DeviceRequest<'a> {
+    /// A request by `client`, which may not be empty.
+    pub fn new(client: &'a str) -> Self {
+        Self { client, scopes: String::new(), audience: String::new(), payload: None }
+    }
+
+    /// The scopes asked for; one text may name several, separated by spaces.
+    #[must_use]
+    pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
+        Self { scopes: join(scopes), ..self }
+    }
+
+    /// The resource servers that the access tokens are meant for (RFC 8707); any by default.
+    #[must_use]
+    pub fn audience<S: AsRef<str>>(self, audience: impl IntoIterator<Item = S>) -> Self {
+        Self { audience: join(audience), ..self }
+    }
+
+    /// Bytes to go with the request, at most 16 KiB: shown to the verification page, and handed on
+    /// to the grant unless the approval brings its own. Kept as they are.
+    #[must_use]
+    pub fn payload(self, bytes: &'a [u8]) -> Self {
+        Self { payload: Some((bytes, false)), ..self }
+    }
+
+    /// As [`DeviceRequest::payload`], but sealed at rest, under the root key and a salt in the row,
+    /// as a family's is: the verification page has no device code to open it with.
+    #[must_use]
+    pub fn sealed_payload(self, bytes: &'a [u8]) -> Self {
+        Self { payload: Some((bytes, true)), ..self }
+    }
+}
+
+impl fmt::Debug for DeviceRequest<'_> {
+    /// Without the payload.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceRequest")
+            .field("client", &self.client)
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a device is answered (RFC 8628 section 3.2); the server adds its `verification_uri`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DeviceIssued {
+    /// What the device polls with.
+    pub device_code: Secret,
+    /// What its holder types into the verification page: 8 letters as `WDJB-MJHT`. To be shown on
+    /// the device, and kept out of logs: who reads it could approve the device for another account.
+    pub user_code: Secret,
+    /// How long both live, whole seconds.
+    pub expires_in: Duration,
+    /// How long the device waits between two polls, whole seconds.
+    pub interval: Duration,
+}
+
+/// The answer to a poll (RFC 8628 section 3.5).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Polled {
+    /// It was approved. It is spent now, and this is what it was for.
+    Granted(Box<Pair>),
+    /// Nobody has decided yet.
+    Pending,
+    /// Nobody has decided yet, and this poll came too soon: from now on this device has to wait
+    /// 5 s longer.
+    SlowDown,
+    /// It was refused.
+    Denied,
+    /// It is too late.
+    Expired,
+    /// It was issued to another client; nothing was changed.
+    Mismatch(Mismatch),
+    /// An audience was asked for that was not granted (RFC 8707 section 2); nothing was changed.
+    InvalidTarget,
+    /// It was granted before. The family that was opened then is revoked, durably, when this is
+    /// seen, as with a code (RFC 6749 section 4.1.2).
+    Replayed {
+        /// That family.
+        family: FamilyId,
+    },
+    /// Its client was revoked since it was issued, or its subject since it was approved.
+    Revoked,
+    /// There is no such device code.
+    Unknown,
+}
+
+impl<B: Backend> Grants<B> {
+    /// Begins a device authorization: a device code to poll with, and a user code to be typed into
+    /// the verification page. Both live for the policy's `device_lifetime`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for an empty client, a field over its
+    /// limit, or a malformed scope; otherwise as [`Backend::commit`].
+    ///
+    /// # Durability
+    /// Both codes are durable when they are answered, from one batch.
+    pub async fn device(&self, request: DeviceRequest<'_>) -> Result<DeviceIssued> {
+        self.issue_device(&request, Letters::mint).await
+    }
+
+    /// Issues under the first of the user codes that nobody else has.
+    async fn issue_device(
+        &self,
+        request: &DeviceRequest<'_>,
+        mut mint: impl FnMut() -> Result<Letters> + Send,
+    ) -> Result<DeviceIssued> {
+        check_name("a client id", request.client)?;
+        let device_code = self.mint_own(Tag::Device)?;
+        let id = self.store.id(device_code.expose().as_bytes())?;
+        let mut record = self.device_record(request)?;
+        loop {
+            let letters = mint()?;
+            let labeled = letters.labeled();
+            // Also one under an earlier root key, which the insert would not notice.
+            if self.store.find::<UserCode>(&labeled).await?.is_some() {
+                continue;
+            }
+            let (standing, now) = self.standing("", request.client).await?;
+            record.epochs = standing.epochs();
+            let expires_at = now.saturating_add(self.policy.device_lifetime);
+            let mut change = self.store.change()?;
+            change.insert(id, &record, expires_at)?;
+            change.insert(self.store.id(&labeled)?, &UserCode::of(id), expires_at)?;
+            standing.require(&mut change);
+            if self.commit(change).await? {
+                return Ok(DeviceIssued {
+                    device_code,
+                    user_code: letters.shown(),
+                    expires_in: self.policy.device_lifetime,
+                    interval: self.policy.device_interval,
+                });
+            }
+        }
+    }
+
+    fn device_record(&self, request: &DeviceRequest<'_>) -> Result<Device> {
+        let mut salt = [0; 32];
+        random(&mut salt)?;
+        let keyring = self.store.keyring();
+        let close = |(bytes, sealed)| Attachment::new(bytes, sealed).close(&keyring, &salt);
+        Ok(Device {
+            state: DeviceState::Pending,
+            client: request.client.to_owned(),
+            scopes: Scopes::read(&request.scopes)?.into_text(),
+            audience: request.audience.clone(),
+            epochs: Epochs::default(),
+            salt,
+            payload: request.payload.map(close).transpose()?,
+        })
+    }
+
+    /// Polls for the outcome of a device authorization. Once it was approved, one poll spends it,
+    /// opens the family, and issues the access token, in one batch; of any number of racers exactly
+    /// one is granted.
+    ///
+    /// Of `presented` the client counts, the audience, and the proven key, which the tokens are
+    /// bound to. A poll that comes sooner than the policy's `device_interval` after the one before
+    /// is answered [`Polled::SlowDown`], and the device has to wait 5 s longer for this and all
+    /// later polls. When it polled last is kept in memory only, shared by the clones of this
+    /// `Grants`, for at most [`DEVICE_PACES_MAX`](crate::DEVICE_PACES_MAX) devices: a restart
+    /// forgets pace, never a decision.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for a device code over the token limit;
+    /// otherwise as [`Backend::commit`]. After
+    /// [`ErrorKind::Unknown`](grantkeep::ErrorKind::Unknown) the device code may be spent: polling
+    /// again is then a replay, and safe.
+    ///
+    /// # Durability
+    /// Every answer rests on durable state; `Granted` and `Replayed` are durable when answered. A
+    /// poll that is answered otherwise writes nothing.
+    pub async fn poll_device(
+        &self,
+        device_code: &str,
+        presented: &Presented<'_>,
+    ) -> Result<Polled> {
+        let _decision = observe::decision("poll_device");
+        check_presented(device_code)?;
+        if !can_be_held(device_code) {
+            return Ok(Polled::Unknown);
+        }
+        loop {
+            let Some(held) = self.store.find::<Device>(device_code.as_bytes()).await? else {
+                return Ok(Polled::Unknown);
+            };
+            if held.record.client != presented.client {
+                return Ok(Polled::Mismatch(Mismatch::Client));
+            }
+            let expired = held.is_expired(self.store.now());
+            let answer = match &held.record.state {
+                DeviceState::Spent { family, .. } => {
+                    let family = *family;
+                    self.revoke_family_for(family, RevocationReason::CodeReplayed).await?;
+                    self.events().tell(|| Event::Replayed { family: Some(family) });
+                    Some(Polled::Replayed { family })
+                }
+                _ if expired => Some(Polled::Expired),
+                DeviceState::Denied => Some(Polled::Denied),
+                DeviceState::Pending => Some(self.wait(&held).await?),
+                DeviceState::Approved { subject } => {
+                    let subject = subject.clone();
+                    self.grant(held, subject, presented).await?
+                }
+            };
+            if let Some(answer) = answer {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// The answer to a poll that nobody has decided.
+    async fn wait(&self, held: &Held<Device>) -> Result<Polled> {
+        if !self.admitted("", &held.record.client, &held.record.epochs).await? {
+            return Ok(Polled::Revoked);
+        }
+        let kept = self.paces.keeps(held.id, self.store.now(), self.policy.device_interval);
+        Ok(if kept { Polled::Pending } else { Polled::SlowDown })
+    }
+
+    /// Spends an approved device for a family; `None` if something it rests on changed meanwhile.
+    async fn grant(
+        &self,
+        mut held: Held<Device>,
+        subject: String,
+        presented: &Presented<'_>,
+    ) -> Result<Option<Polled>> {
+        let (standing, now) = self.standing_or_closed(&subject, &held.record.client).await?;
+        if !standing.admit(&held.record.epochs) {
+            return self.unless_changed(&held, Polled::Revoked).await;
+        }
+        if !presented.is_within(&held.record.audience) {
+            return Ok(Some(Polled::InvalidTarget));
+        }
+        let attachment = self.device_attachment(&held.record)?;
+        let opening = Opening {
+            client: held.record.client.clone(),
+            subject,
+            scopes: std::mem::take(&mut held.record.scopes),
+            audience: std::mem::take(&mut held.record.audience),
+            narrowed: presented.audience.map(join),
+            confirmation: presented.confirmation,
+            attachment,
+        };
+        let mut change = self.store.change()?;
+        let pair = self.open(&mut change, &standing, now, &opening)?;
+        strip(&mut held.record);
+        held.record.state = DeviceState::Spent { at: now, family: pair.family };
+        change.replace(&held, &held.record, held.expires_at)?;
+        standing.require(&mut change);
+        if !self.commit(change).await? {
+            return Ok(None);
+        }
+        let (client, subject, family) = (opening.client, opening.subject, pair.family);
+        self.events().tell(|| Event::Redeemed { client, subject, family });
+        Ok(Some(Polled::Granted(Box::new(pair))))
+    }
+
+    /// What goes with a device authorization, opened.
+    pub(crate) fn device_attachment(&self, device: &Device) -> Result<Option<Attachment>> {
+        let open = |payload| Attachment::open(payload, &self.store.keyring(), &device.salt);
+        device.payload.as_ref().map(open).transpose()
+    }
+}
+
+/// Drops what a decided device authorization no longer needs.
+pub(crate) fn strip(device: &mut Device) {
+    device.scopes = String::new();
+    device.audience = String::new();
+    device.salt = [0; 32];
+    device.payload = None;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::approval::DeviceRequested;
+    use crate::policy::Policy;
+    use grantkeep::{ManualClock, Store, Wait as _};
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    // Goal: no two devices share a user code, dead ones that are not yet swept and those under an
+    // earlier root key included. Method: offer one code twice, and another after it; the same once
+    // the first has expired, and once the keyring was rotated.
+    #[test]
+    fn a_user_code_that_is_taken_is_not_issued() {
+        let clock = Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_800_000_000)));
+        let dir = tempfile::tempdir().unwrap();
+        let options = Store::options().clock(clock.clone()).by_itself(false);
+        let store = options.reserve_bytes(0).open(dir.path()).unwrap();
+        let grants = Grants::new(store, Policy::default()).unwrap();
+        let issue = |codes: &[&str]| {
+            let mut codes: VecDeque<_> = codes.iter().map(|code| Letters::read(code)).collect();
+            let mint = || Ok(codes.pop_front().flatten().expect("another code"));
+            let issued = grants.issue_device(&DeviceRequest::new("tv"), mint).wait().unwrap();
+            issued.user_code.expose().to_owned()
+        };
+        assert_eq!(issue(&["BBBB-BBBB"]), "BBBB-BBBB");
+        assert_eq!(issue(&["BBBB-BBBB", "BBBB-BBBB", "BBBB-BBBC"]), "BBBB-BBBC");
+        clock.advance(Duration::from_secs(600));
+        assert_eq!(issue(&["BBBB-BBBB", "BBBB-BBBD"]), "BBBB-BBBD");
+        grants.store().rotate_keyring().wait().unwrap();
+        assert_eq!(issue(&["BBBB-BBBD", "BBBB-BBBF"]), "BBBB-BBBF");
+        let requested = grants.device_request("BBBB-BBBD").wait().unwrap();
+        assert!(matches!(requested, DeviceRequested::Pending(_)));
+    }
+}

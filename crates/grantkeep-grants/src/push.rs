@@ -1,0 +1,173 @@
+//! Pushed authorization requests, RFC 9126: the parameters wait here while the user agent carries
+//! a reference to them.
+
+use crate::format::Tag;
+use crate::grants::{Grants, can_be_held, check_name, check_presented};
+use crate::observe;
+use crate::secret::Secret;
+use grantkeep::backend::Backend;
+use grantkeep::{Code, CodeState, Epochs, Error, ErrorKind, Payload, Purpose, Result};
+use std::fmt;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// What stands before the random part of each `request_uri` (RFC 9126 section 2.2).
+pub const REQUEST_URI_PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
+
+/// What a client that pushed is answered (RFC 9126 section 2.2).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Pushed {
+    /// The reference: [`REQUEST_URI_PREFIX`] and a minted text.
+    pub request_uri: Secret,
+    /// How long it lives, whole seconds.
+    pub expires_in: Duration,
+}
+
+/// The answer to a presented `request_uri`.
+#[non_exhaustive]
+pub enum Taken {
+    /// It is used up now, and these are the parameters, as they were pushed.
+    Request(Vec<u8>),
+    /// It was used before.
+    Used,
+    /// It is too late.
+    Expired,
+    /// It was pushed by another client; nothing was changed.
+    Mismatch,
+    /// Its client was revoked since it was pushed.
+    Revoked,
+    /// There is no such reference.
+    Unknown,
+}
+
+impl fmt::Debug for Taken {
+    /// Without the parameters.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(bytes) => write!(f, "Request({} bytes)", bytes.len()),
+            Self::Used => f.write_str("Used"),
+            Self::Expired => f.write_str("Expired"),
+            Self::Mismatch => f.write_str("Mismatch"),
+            Self::Revoked => f.write_str("Revoked"),
+            Self::Unknown => f.write_str("Unknown"),
+        }
+    }
+}
+
+impl<B: Backend> Grants<B> {
+    /// Keeps the parameters of an authorization request until the user agent brings the answered
+    /// `request_uri`, for the policy's `push_lifetime`.
+    ///
+    /// The parameters are opaque bytes, at most 16 KiB, and always sealed: only the `request_uri`
+    /// opens them. The server has already authenticated the client and checked the request as it
+    /// would at the authorization endpoint, and that it has no `request_uri` itself (RFC 9126
+    /// section 2.1).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] for an empty or too long client id, or more parameters than the limit
+    /// (status 413, RFC 9126 section 2.3); otherwise as [`Backend::commit`].
+    ///
+    /// # Durability
+    /// The request is durable when its `request_uri` is answered.
+    pub async fn push(&self, client: &str, parameters: &[u8]) -> Result<Pushed> {
+        let _decision = observe::decision("push");
+        check_name("a client id", client)?;
+        let minted = self.mint_own(Tag::PushedRequest)?;
+        let secret = minted.expose().as_bytes();
+        let mut record = Code {
+            purpose: Purpose::PushedRequest,
+            client: client.to_owned(),
+            subject: String::new(),
+            scopes: String::new(),
+            audience: String::new(),
+            redirect_uri: None,
+            challenge: None,
+            confirmation: None,
+            nonce: None,
+            epochs: Epochs::default(),
+            state: CodeState::Fresh,
+            payload: Some(Payload::seal(&self.store.keyring(), secret, parameters)?),
+        };
+        let id = self.store.id(secret)?;
+        let expires_in = self.policy.push_lifetime;
+        loop {
+            let (standing, now) = self.standing("", client).await?;
+            record.epochs = standing.epochs();
+            let mut change = self.store.change()?;
+            change.insert(id, &record, now.saturating_add(expires_in))?;
+            standing.require(&mut change);
+            if self.commit(change).await? {
+                return Ok(Pushed { request_uri: uri(&minted), expires_in });
+            }
+        }
+    }
+
+    /// Takes the parameters that were pushed for a `request_uri`, once: of any number of racers one
+    /// gets them, and nothing of them is left in the store.
+    ///
+    /// `client` is the `client_id` of the authorization request. Who reloads the page comes with a
+    /// used `request_uri` (RFC 9126 section 4): keep what was taken in the session.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] for a reference over the token limit, [`ErrorKind::Keyring`] if the
+    /// root key that it was sealed under was retired; otherwise as [`Backend::commit`]. After
+    /// [`ErrorKind::Unknown`] it may be used up: the client has to push again.
+    ///
+    /// # Durability
+    /// Every answer rests on durable state; `Request` is durable when answered.
+    pub async fn take_pushed(&self, request_uri: &str, client: &str) -> Result<Taken> {
+        let _decision = observe::decision("take_pushed");
+        let Some(minted) = request_uri.strip_prefix(REQUEST_URI_PREFIX) else {
+            return Ok(Taken::Unknown);
+        };
+        check_presented(minted)?;
+        if !can_be_held(minted) {
+            return Ok(Taken::Unknown);
+        }
+        loop {
+            let found = self.store.find::<Code>(minted.as_bytes()).await?;
+            let Some(mut held) = found.filter(|held| is_pushed(&held.record)) else {
+                return Ok(Taken::Unknown);
+            };
+            if held.record.client != client {
+                return Ok(Taken::Mismatch);
+            }
+            if held.record.state != CodeState::Fresh {
+                return Ok(Taken::Used);
+            }
+            let (standing, now) = self.standing_or_closed("", client).await?;
+            if held.is_expired(now) {
+                return Ok(Taken::Expired);
+            }
+            if !standing.admit(&held.record.epochs) {
+                return Ok(Taken::Revoked);
+            }
+            let sealed = held.record.payload.take().ok_or_else(empty)?;
+            let parameters = sealed.open(&self.store.keyring(), minted.as_bytes())?;
+            held.record.state = CodeState::Spent { at: now, family: None };
+            let mut change = self.store.change()?;
+            change.replace(&held, &held.record, held.expires_at)?;
+            standing.require(&mut change);
+            if self.commit(change).await? {
+                return Ok(Taken::Request(parameters));
+            }
+        }
+    }
+}
+
+fn is_pushed(code: &Code) -> bool {
+    code.purpose == Purpose::PushedRequest
+}
+
+fn empty() -> Error {
+    Error::new(ErrorKind::Corrupt, "a stored pushed request has no parameters")
+}
+
+fn uri(minted: &Secret) -> Secret {
+    let minted = minted.expose();
+    let mut text = Zeroizing::new(String::with_capacity(REQUEST_URI_PREFIX.len() + minted.len()));
+    text.push_str(REQUEST_URI_PREFIX);
+    text.push_str(minted);
+    Secret::new(text)
+}

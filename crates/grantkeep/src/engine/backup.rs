@@ -1,0 +1,119 @@
+//! Backups: a copy of the table of a running store, after everything in the log was carried into
+//! it.
+//!
+//! A copy is as old as it is: it knows nothing of what was revoked or spent since. So it carries a
+//! mark, and opens only when it is said to be restored; the layer above then refuses everything
+//! that was issued before.
+
+use super::keeper::Keeper;
+use super::log::LOG_DIR;
+use super::table::TABLE_FILE;
+use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::error::{Error, ErrorKind, Result};
+use std::io;
+use std::path::Path;
+
+/// The file that marks a directory as a backup.
+pub(crate) const BACKUP_FILE: &str = "BACKUP";
+
+const MARK: &[u8] = b"A backup of a Grantkeep store. It opens once it is said to be restored.\n";
+
+/// What is copied at one go; in between the log is supplied with segments.
+const COPY_BYTES: usize = 1 << 20;
+
+impl Keeper {
+    /// Copies the store into `to`. The outer error is the store's, the inner one the copy's.
+    pub(crate) fn backup(&mut self, to: &Path) -> Result<Result<()>> {
+        self.checkpoint()?;
+        let disk = std::sync::Arc::clone(&self.core.disk);
+        let copy = match begin(&*disk, to) {
+            Ok(copy) => copy,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let path = self.core.dir.join(TABLE_FILE);
+        let failed = |cause| Error::file("read the table", path.display(), cause);
+        let table = disk.open(&path, OpenMode::Existing).map_err(failed)?;
+        let bytes = table.len().map_err(failed)?;
+        let mut buffer = vec![0; COPY_BYTES];
+        let mut at = 0;
+        // Nobody but this thread writes to the table.
+        while at < bytes {
+            let left = usize::try_from(bytes - at).unwrap_or(usize::MAX);
+            let piece = buffer.get_mut(..left.min(COPY_BYTES)).unwrap_or_default();
+            table.read_at(piece, at).map_err(failed)?;
+            if let Err(cause) = copy.write_at(piece, at) {
+                return Ok(Err(refused(to, cause)));
+            }
+            at += piece.len() as u64;
+            self.supply()?;
+        }
+        Ok(end(&*disk, to, &*copy).map_err(|cause| refused(to, cause)))
+    }
+}
+
+/// Makes the directory of a backup, its mark first: a copy that is not whole is one as well.
+fn begin(disk: &dyn Disk, to: &Path) -> Result<std::sync::Arc<dyn DiskFile>> {
+    let names = match disk.list(to) {
+        Ok(names) => names,
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            disk.create_dir(to).map_err(|cause| refused(to, cause))?;
+            Vec::new()
+        }
+        Err(cause) => return Err(refused(to, cause)),
+    };
+    if !names.is_empty() {
+        return Err(Error::new(
+            ErrorKind::NotAStore,
+            format!("{} is not empty: name a new directory for the backup", to.display()),
+        ));
+    }
+    let made = || {
+        let mark = disk.open(&to.join(BACKUP_FILE), OpenMode::New)?;
+        mark.write_at(MARK, 0)?;
+        mark.sync_data()?;
+        disk.create_dir(&to.join(LOG_DIR))?;
+        disk.sync_dir(to)?;
+        disk.open(&to.join(TABLE_FILE), OpenMode::New)
+    };
+    made().map_err(|cause| refused(to, cause))
+}
+
+fn end(disk: &dyn Disk, to: &Path, copy: &dyn DiskFile) -> io::Result<()> {
+    copy.sync_data()?;
+    disk.sync_dir(to)?;
+    match to.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => disk.sync_dir(parent),
+        None => Ok(()),
+    }
+}
+
+fn refused(to: &Path, cause: io::Error) -> Error {
+    Error::file("write the backup in", to.display(), cause)
+}
+
+/// Refuses a backup that is opened as if it were the store.
+pub(crate) fn check_mark(dir: &Path, names: &[String], restored: bool) -> Result<()> {
+    if restored || !names.iter().any(|name| name == BACKUP_FILE) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::NotAStore,
+        format!(
+            "{} is a backup: open it with `restored`, which refuses what was issued before",
+            dir.display()
+        ),
+    ))
+}
+
+/// Takes the mark away once the store above refuses what was issued before.
+///
+/// # Durability
+/// On success the directory is a store again.
+pub(crate) fn remove_mark(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    let failed = |cause| Error::file("take the mark of a backup from", dir.display(), cause);
+    match disk.remove(&dir.join(BACKUP_FILE)) {
+        Ok(()) => disk.sync_dir(dir).map_err(failed),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(cause) => Err(failed(cause)),
+    }
+}

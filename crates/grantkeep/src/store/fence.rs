@@ -1,0 +1,72 @@
+//! The fence of a restored store: what was issued before may have been revoked or spent after the
+//! backup was made, so none of it is admitted.
+
+use super::change::Change;
+use super::record::{Held, Record};
+use crate::backend::{Backend, Key, Kind, Outcome};
+use crate::clock::Timestamp;
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::keyring::random;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Drawn when a store is restored, and recorded in all that is issued from then on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fence {
+    /// A random number: two restores of one backup have different ones.
+    number: u64,
+    /// When the store was restored.
+    at: Timestamp,
+}
+
+impl Fence {
+    /// When the store was restored.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+}
+
+impl Record for Fence {
+    const KIND: Kind = Kind::revised(14);
+    const NAME: &'static str = "fence";
+
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn id() -> Digest {
+    Digest::of_name("fence", &[])
+}
+
+async fn held(backend: &impl Backend) -> Result<Option<Held<Fence>>> {
+    let row = backend.get(Key::new(Fence::KIND, id())).await?;
+    row.map(|row| Held::read(&row)).transpose()
+}
+
+/// The fence that stands. It is read once, when a store is made: it is only ever set before.
+pub(super) async fn read(backend: &impl Backend) -> Result<Option<Fence>> {
+    Ok(held(backend).await?.map(|held| held.record))
+}
+
+/// Sets a new fence.
+///
+/// # Durability
+/// It is durable when this returns.
+pub(super) async fn set(backend: &impl Backend, lifetime_max: Duration) -> Result<()> {
+    let mut bytes = [0; 8];
+    random(&mut bytes)?;
+    let fence = Fence { number: u64::from_le_bytes(bytes), at: backend.now() };
+    loop {
+        let mut change = Change::new(backend.now(), lifetime_max)?;
+        match &held(backend).await? {
+            Some(held) => change.replace(held, &fence, Timestamp::NEVER)?,
+            None => change.insert(id(), &fence, Timestamp::NEVER)?,
+        };
+        change.revoking();
+        if backend.commit(change.into_batch()).await? == Outcome::Applied {
+            return Ok(());
+        }
+    }
+}

@@ -121,9 +121,11 @@ impl<B: Backend> Grants<B> {
     /// within the policy's grace period. Nothing tells a forged token from an unknown one.
     ///
     /// # Errors
-    /// [`ErrorKind::Limit`] for a token over the limit; [`ErrorKind::Keyring`] if the root key of
-    /// a sealed payload was retired; otherwise as [`Backend::commit`]. After
-    /// [`ErrorKind::Unknown`] the same token may be presented again within the grace period.
+    /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for a token over the limit;
+    /// [`ErrorKind::Keyring`](grantkeep::ErrorKind::Keyring) if the root key of a sealed payload
+    /// was retired; otherwise as [`Backend::commit`]. After
+    /// [`ErrorKind::Unknown`](grantkeep::ErrorKind::Unknown) the same token may be presented again
+    /// within the grace period.
     ///
     /// # Durability
     /// Every answer rests on durable state; `Rotated`, `Retried`, and `Reused` are durable when

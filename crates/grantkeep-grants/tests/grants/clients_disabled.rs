@@ -99,6 +99,22 @@ fn a_deleted_client_leaves_nothing() {
     }
 }
 
+// Goal: a client whose id was another's until just now is not born disabled. Method: create and
+// delete one of the same id between decision and commit.
+#[test]
+fn a_client_is_not_born_disabled() {
+    let clock = Arc::new(ManualClock::at(UNIX_EPOCH + s(1_800_000_000)));
+    let stage = Interposed::grants(clock, Policy::default());
+    let same = stage.clone();
+    stage.store().backend().before_commit(move || {
+        created(same.create_client(new_client(CLIENT)).wait().unwrap());
+        same.delete_client(CLIENT).wait().unwrap();
+    });
+    created(stage.create_client(new_client(CLIENT)).wait().unwrap());
+    let code = stage.authorize(authorize()).wait().unwrap();
+    granted(stage.redeem(code.expose(), &presented()).wait().unwrap());
+}
+
 // Goal: an issue that disabling overtakes issues nothing. Method: disable between decision and
 // commit of each way to issue.
 #[test]

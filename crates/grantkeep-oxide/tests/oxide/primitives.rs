@@ -2,7 +2,8 @@
 
 use crate::world::*;
 use chrono::TimeDelta;
-use grantkeep::{ErrorKind, Wait};
+use grantkeep::{Confirmation, ErrorKind, Wait};
+use grantkeep_grants::{Claimed, Completed, Completion};
 use oxide_auth::primitives::authorizer::Authorizer;
 use oxide_auth::primitives::grant::Grant;
 use oxide_auth::primitives::issuer::Issuer;
@@ -157,6 +158,13 @@ fn tokens_of_others_are_not_recovered() {
         assert_eq!(issuer.recover_token(plain.access.expose()), Ok(None));
         let refresh = plain.refresh.unwrap();
         assert_eq!(issuer.recover_refresh(refresh.expose()), Ok(None));
+        let code = oxide.authorizer().authorize(grant(MINUTE)).unwrap();
+        let Claimed::Grant(claimed) = grants.claim(&code).wait().unwrap() else { panic!() };
+        let bound = Completion::by(CLIENT).confirmation(Confirmation::Jkt([1; 32]));
+        let completed = grants.complete(claimed.family.unwrap(), &bound).wait().unwrap();
+        let Completed::Granted(pair) = completed else { panic!() };
+        assert_eq!(issuer.recover_token(pair.access.expose()), Ok(None));
+        assert_eq!(issuer.recover_refresh(pair.refresh.unwrap().expose()), Ok(None));
         let new = grantkeep_grants::NewPersonal::new(OWNER, "laptop");
         let personal = grants.create_personal(new).wait().unwrap();
         assert_eq!(issuer.recover_token(personal.token.expose()), Ok(None));

@@ -75,7 +75,8 @@ impl Player {
                 match grants.introspect(&text).await.expect("an answer") {
                     Introspection::Inactive => Answer::Inactive,
                     Introspection::Active(claims) => {
-                        let left = claims.expires_at.duration_since(self.start).expect("later");
+                        let ends = claims.expires_at.expect("an end");
+                        let left = ends.duration_since(self.start).expect("later");
                         Answer::Active(Standing {
                             family: claims
                                 .family

@@ -67,8 +67,8 @@ pub struct Claims {
     pub token_type: Option<&'static str>,
     /// `iat`; for a refresh token, when its generation was issued.
     pub issued_at: SystemTime,
-    /// `exp`.
-    pub expires_at: SystemTime,
+    /// `exp`; `None` for a personal token that only a revocation ends.
+    pub expires_at: Option<SystemTime>,
     /// The family it belongs to.
     pub family: Option<FamilyId>,
     attached: Option<Attached>,
@@ -169,7 +169,7 @@ impl<B: Backend> Grants<B> {
             token_type: Some(token_type(token.confirmation.as_ref())),
             confirmation: token.confirmation,
             issued_at: token.issued_at.into(),
-            expires_at: held.expires_at.into(),
+            expires_at: expiry(held.expires_at),
             family: token.family,
             attached: token.payload.map(|payload| Attached { payload, salt: None }),
         }))
@@ -194,7 +194,7 @@ impl<B: Backend> Grants<B> {
             confirmation: None,
             token_type: Some("Bearer"),
             issued_at: token.issued_at.into(),
-            expires_at: held.expires_at.into(),
+            expires_at: expiry(held.expires_at),
             family: None,
             attached: token.payload.map(|payload| Attached { payload, salt: None }),
         }))
@@ -218,7 +218,7 @@ impl<B: Backend> Grants<B> {
             confirmation: family.confirmation,
             token_type: None,
             issued_at: family.rotated_at.into(),
-            expires_at: held.expires_at.into(),
+            expires_at: expiry(held.expires_at),
             family: Some(family.id),
             attached: family.payload.map(|payload| Attached { payload, salt: Some(salt) }),
         }))
@@ -246,6 +246,11 @@ impl<B: Backend> Grants<B> {
         };
         self.store.admits(standing.owners, &token.epochs).await
     }
+}
+
+/// An expiry, as far as it is one.
+pub(crate) fn expiry(at: Timestamp) -> Option<SystemTime> {
+    (at != Timestamp::NEVER).then(|| at.into())
 }
 
 fn some(text: String) -> Option<String> {

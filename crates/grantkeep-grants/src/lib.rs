@@ -124,6 +124,7 @@ pub use push::{Pushed, REQUEST_URI_PREFIX, Taken};
 pub use redeem::{Mismatch, Presented, Redeemed};
 pub use refresh::{RefreshRequest, Refreshed};
 pub use refresh_standing::RefreshStanding;
+pub use revoke::RevokedBy;
 pub use scope::Scopes;
 pub use secret::Secret;
 pub use user_code::USER_CODE_CHARS;

@@ -6,6 +6,7 @@ use crate::device::Polled;
 use crate::push::Taken;
 use crate::redeem::Redeemed;
 use crate::refresh::Refreshed;
+use crate::revoke::RevokedBy;
 use grantkeep::{Error, ErrorKind};
 use std::fmt;
 
@@ -109,6 +110,16 @@ impl Refreshed {
             | Self::Revoked
             | Self::Mismatch(_)
             | Self::Unknown => Some(OAuthError::InvalidGrant),
+        }
+    }
+}
+
+impl RevokedBy {
+    /// What the client is told; `None` for success (RFC 7009 section 2.1 leaves the code open).
+    pub fn oauth_error(self) -> Option<OAuthError> {
+        match self {
+            Self::Done => None,
+            Self::NotYours => Some(OAuthError::UnauthorizedClient),
         }
     }
 }

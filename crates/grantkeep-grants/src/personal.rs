@@ -5,7 +5,7 @@ use crate::events::Event;
 use crate::families::Listed;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
-use crate::introspect::ClaimsKind;
+use crate::introspect::{ClaimsKind, expiry};
 use crate::minter::Minting;
 use crate::observe;
 use crate::policy::check_lifetime;
@@ -13,7 +13,9 @@ use crate::scope::{Scopes, join};
 use crate::secret::Secret;
 use data_encoding::HEXLOWER;
 use grantkeep::backend::Backend;
-use grantkeep::{Cursor, Digest, Epochs, Error, ErrorKind, LastUse, Owner, Personal, Result};
+use grantkeep::{
+    Cursor, Digest, Epochs, Error, ErrorKind, LastUse, Owner, Personal, Result, Timestamp,
+};
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
@@ -26,13 +28,31 @@ pub struct NewPersonal<'a> {
     client: &'a str,
     scopes: String,
     payload: Option<(&'a [u8], bool)>,
-    lifetime: Option<Duration>,
+    lifetime: Lives,
+}
+
+/// How long a personal access token lives.
+#[derive(Clone, Copy)]
+enum Lives {
+    /// As the policy says.
+    Default,
+    /// This long.
+    For(Duration),
+    /// Until it is revoked.
+    On,
 }
 
 impl<'a> NewPersonal<'a> {
     /// A token of `subject`, which may not be empty, under a name that its owner knows it by.
     pub fn new(subject: &'a str, name: &'a str) -> Self {
-        Self { subject, name, client: "", scopes: String::new(), payload: None, lifetime: None }
+        Self {
+            subject,
+            name,
+            client: "",
+            scopes: String::new(),
+            payload: None,
+            lifetime: Lives::Default,
+        }
     }
 
     /// The client it is made through: revoking that client takes it along.
@@ -62,7 +82,13 @@ impl<'a> NewPersonal<'a> {
     /// How long it lives: whole seconds up to the policy's `personal_lifetime`.
     #[must_use]
     pub fn lifetime(self, lifetime: Duration) -> Self {
-        Self { lifetime: Some(lifetime), ..self }
+        Self { lifetime: Lives::For(lifetime), ..self }
+    }
+
+    /// It lives until it is revoked. Refused unless the policy allows it.
+    #[must_use]
+    pub fn without_expiry(self) -> Self {
+        Self { lifetime: Lives::On, ..self }
     }
 }
 
@@ -108,8 +134,8 @@ pub struct PersonalIssued {
     pub id: PersonalId,
     /// The token, to be shown to its owner once.
     pub token: Secret,
-    /// When it expires.
-    pub expires_at: SystemTime,
+    /// When it expires; `None` if only a revocation ends it.
+    pub expires_at: Option<SystemTime>,
 }
 
 /// A personal access token in force, as its owner sees it in a list.
@@ -128,8 +154,8 @@ pub struct PersonalInForce {
     pub issued_at: SystemTime,
     /// When it was last introspected, as far as is known: see [`Grants::write_last_uses`].
     pub last_used_at: Option<SystemTime>,
-    /// When it expires.
-    pub expires_at: SystemTime,
+    /// When it expires; `None` if only a revocation ends it.
+    pub expires_at: Option<SystemTime>,
 }
 
 impl<B: Backend> Grants<B> {
@@ -145,8 +171,7 @@ impl<B: Backend> Grants<B> {
     pub async fn create_personal(&self, new: NewPersonal<'_>) -> Result<PersonalIssued> {
         let _decision = observe::decision("personal");
         check_name("a subject", new.subject)?;
-        let lifetime = new.lifetime.unwrap_or(self.policy.personal_lifetime);
-        check_lifetime("a personal token's lifetime", lifetime, self.policy.personal_lifetime)?;
+        let lifetime = self.lives(new.lifetime)?;
         let mut record = Personal {
             name: new.name.to_owned(),
             subject: new.subject.to_owned(),
@@ -159,7 +184,7 @@ impl<B: Backend> Grants<B> {
         };
         loop {
             let (standing, now) = self.standing(new.subject, new.client).await?;
-            let expires_at = now.saturating_add(lifetime);
+            let expires_at = lifetime.map_or(Timestamp::NEVER, |it| now.saturating_add(it));
             let token = self.mint(&Minting {
                 tag: Tag::Personal,
                 client: new.client,
@@ -187,10 +212,29 @@ impl<B: Backend> Grants<B> {
                     subject: record.subject,
                     family: None,
                 });
-                let (id, expires_at) = (PersonalId(id), expires_at.into());
+                let (id, expires_at) = (PersonalId(id), expiry(expires_at));
                 return Ok(PersonalIssued { id, token, expires_at });
             }
         }
+    }
+
+    /// How long a new one lives; `None` for until it is revoked.
+    fn lives(&self, asked: Lives) -> Result<Option<Duration>> {
+        let lifetime = match asked {
+            Lives::Default => self.policy.personal_lifetime,
+            Lives::For(lifetime) => lifetime,
+            Lives::On if self.policy.personal_without_expiry => return Ok(None),
+            Lives::On => {
+                return Err(Error::new(
+                    ErrorKind::Lifetime,
+                    "the policy does not allow personal tokens without expiry: name a lifetime, or \
+                     set `personal_without_expiry`",
+                ));
+            }
+        };
+        let max = self.policy.personal_lifetime;
+        check_lifetime("a personal token's lifetime", lifetime, max)?;
+        Ok(Some(lifetime))
     }
 
     /// The personal access tokens of `subject` that are in force, looked for among its next
@@ -221,7 +265,7 @@ impl<B: Backend> Grants<B> {
                     scopes: Scopes::stored(token.scopes),
                     issued_at: token.issued_at.into(),
                     last_used_at: last_used_at.map(Into::into),
-                    expires_at: held.expires_at.into(),
+                    expires_at: expiry(held.expires_at),
                 });
             }
         }

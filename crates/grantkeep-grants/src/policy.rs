@@ -79,6 +79,8 @@ pub struct Policy {
     /// default.
     #[serde(with = "seconds")]
     pub personal_lifetime: Duration,
+    /// Whether a personal access token may be asked to live until it is revoked. False by default.
+    pub personal_without_expiry: bool,
     /// How often the last use of a personal access token is written at most. 1 minute by default,
     /// at most [`LAST_USED_RESOLUTION_MAX`].
     #[serde(with = "seconds")]
@@ -130,6 +132,7 @@ impl Default for Policy {
             access_lifetime: Duration::from_secs(15 * MINUTE_S),
             client_credentials_lifetime: Duration::from_secs(15 * MINUTE_S),
             personal_lifetime: Duration::from_secs(365 * DAY_S),
+            personal_without_expiry: false,
             last_used_resolution: Duration::from_secs(MINUTE_S),
             refresh_idle: Duration::from_secs(30 * DAY_S),
             refresh_absolute: Duration::from_secs(90 * DAY_S),

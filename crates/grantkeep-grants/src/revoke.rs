@@ -11,13 +11,22 @@ use grantkeep::{
     Timestamp, Token,
 };
 
+/// The answer to a client that asks for a revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RevokedBy {
+    /// It is revoked, or was not there.
+    Done,
+    /// It was issued to another client; nothing was changed.
+    NotYours,
+}
+
 impl<B: Backend> Grants<B> {
     /// Revokes whatever `token` is: an access or personal token by itself, a refresh token of any
     /// generation with its family and all of that family's access tokens.
     ///
     /// A token that is not there is success (RFC 7009 section 2.2), and so is a text that no store
-    /// can hold. The server has already checked that the client may revoke it (section 2.1);
-    /// [`Grants::introspect`] tells whose it is.
+    /// can hold. Whose it is was checked before, or does not matter, as when an administrator
+    /// revokes; [`Grants::revoke_by`] is for a client's request.
     ///
     /// # Errors
     /// As [`Backend::commit`].
@@ -25,17 +34,40 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The revocation is durable when this returns.
     pub async fn revoke(&self, token: &str) -> Result<()> {
+        self.revoke_for(token, None).await.map(drop)
+    }
+
+    /// The same on the request of a client, which the server has authenticated: a token that was
+    /// issued to another is left alone (RFC 7009 section 2.1).
+    ///
+    /// # Errors
+    /// As [`Backend::commit`].
+    ///
+    /// # Durability
+    /// The revocation is durable when `Done` is answered.
+    pub async fn revoke_by(&self, client: &str, token: &str) -> Result<RevokedBy> {
+        self.revoke_for(token, Some(client)).await
+    }
+
+    async fn revoke_for(&self, token: &str, client: Option<&str>) -> Result<RevokedBy> {
         let _decision = observe::decision("revoke");
         if !can_be_held(token) {
-            return Ok(());
+            return Ok(RevokedBy::Done);
         }
-        if self.revoke_row::<Token>(token).await? || self.revoke_row::<Personal>(token).await? {
-            return Ok(());
+        if let Some(answer) = self.revoke_row::<Token>(token, client).await? {
+            return Ok(answer);
         }
-        match self.presented(token).await? {
-            Some(Presented { held, .. }) => self.revoke_family(held.record.id).await,
-            None => Ok(()),
+        if let Some(answer) = self.revoke_row::<Personal>(token, client).await? {
+            return Ok(answer);
         }
+        let Some(Presented { held, .. }) = self.presented(token).await? else {
+            return Ok(RevokedBy::Done);
+        };
+        if client.is_some_and(|client| client != held.record.client) {
+            return Ok(RevokedBy::NotYours);
+        }
+        self.revoke_family(held.record.id).await?;
+        Ok(RevokedBy::Done)
     }
 
     /// Revokes a family: its refresh tokens, and the access tokens issued from it. One that is not
@@ -105,14 +137,21 @@ impl<B: Backend> Grants<B> {
         }
     }
 
-    /// True if `token` is of this type, and is revoked now.
-    async fn revoke_row<R: Revocable>(&self, token: &str) -> Result<bool> {
+    /// What there is to answer if `token` is of this type.
+    async fn revoke_row<R: Revocable>(
+        &self,
+        token: &str,
+        client: Option<&str>,
+    ) -> Result<Option<RevokedBy>> {
         loop {
             let Some(held) = self.store.find::<R>(token.as_bytes()).await? else {
-                return Ok(false);
+                return Ok(None);
             };
+            if client.is_some_and(|client| client != held.record.client()) {
+                return Ok(Some(RevokedBy::NotYours));
+            }
             if self.revoke_held(held).await? {
-                return Ok(true);
+                return Ok(Some(RevokedBy::Done));
             }
         }
     }
@@ -146,6 +185,8 @@ pub(crate) trait Revocable: Record {
     fn revoked_at_mut(&mut self) -> &mut Option<Timestamp>;
 
     fn kind(&self) -> ClaimsKind;
+
+    fn client(&self) -> &str;
 }
 
 impl Revocable for Token {
@@ -156,6 +197,10 @@ impl Revocable for Token {
     fn kind(&self) -> ClaimsKind {
         self.kind.into()
     }
+
+    fn client(&self) -> &str {
+        &self.client
+    }
 }
 
 impl Revocable for Personal {
@@ -165,5 +210,9 @@ impl Revocable for Personal {
 
     fn kind(&self) -> ClaimsKind {
         ClaimsKind::Personal
+    }
+
+    fn client(&self) -> &str {
+        &self.client
     }
 }

@@ -198,13 +198,13 @@ impl<B: Backend> Core<B> {
         let Some(payload) = self.grants.payload(&claims, token)? else {
             return Ok(None);
         };
-        if claims.confirmation.is_some() {
+        let Some(expires_at) = claims.expires_at.filter(|_| claims.confirmation.is_none()) else {
             return Ok(None);
-        }
+        };
         let owner = claims.subject.unwrap_or_default();
         let client = claims.client.unwrap_or_default();
         let grant = envelope::open((owner, client, claims.scopes.as_str()), &payload)?;
-        Ok(Some(Grant { until: claims.expires_at.into(), ..grant }))
+        Ok(Some(Grant { until: expires_at.into(), ..grant }))
     }
 
     /// Refuses a grant to a client that is registered in the store, and not for it.

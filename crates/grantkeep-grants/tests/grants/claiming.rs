@@ -264,7 +264,7 @@ fn a_refresh_token_is_looked_at_before_it_is_used() {
     let first = world.pair();
     let RefreshStanding::Usable(claims) = look(refresh_of(&first)) else { panic!("not usable") };
     assert_eq!((claims.family, claims.scopes.as_str()), (Some(first.family), "read write"));
-    assert_eq!(claims.expires_at, world.now() + s(30 * DAY_S));
+    assert_eq!(claims.expires_at, Some(world.now() + s(30 * DAY_S)));
     assert!(!is_usable(first.access.expose()) && !is_usable("unknown, and long enough"));
     assert!(!is_usable(""));
     let second = rotated(world.refresh(refresh_of(&first)));

@@ -45,7 +45,7 @@ fn claims_are_those_of_the_grant() {
     assert_eq!((access.kind, access.token_type), (ClaimsKind::Access, Some("DPoP")));
     assert_eq!(pair.token_type, "DPoP");
     assert_eq!((refresh.kind, refresh.token_type), (ClaimsKind::Refresh, None));
-    assert_eq!(refresh.expires_at, world.now() + s(30 * DAY_S));
+    assert_eq!(refresh.expires_at, Some(world.now() + s(30 * DAY_S)));
     for claims in [access, refresh] {
         assert_eq!(claims.client.as_deref(), Some(CLIENT));
         assert_eq!(claims.subject.as_deref(), Some(SUBJECT));

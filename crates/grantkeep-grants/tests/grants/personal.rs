@@ -1,8 +1,9 @@
 //! Personal access tokens.
 
 use crate::world::*;
+use grantkeep::backend::Budget;
 use grantkeep::{ErrorKind, Wait};
-use grantkeep_grants::{ClaimsKind, NewPersonal, PersonalId, Tag};
+use grantkeep_grants::{ClaimsKind, NewPersonal, PersonalId, Policy, Tag};
 
 // Goal: a personal token is made, listed by name, introspected, and revoked by its owner only.
 // Method: two of one owner; revoke one by id as a stranger and as the owner, one by its text.
@@ -90,4 +91,31 @@ fn lifetimes_are_bounded() {
     assert!("abc".parse::<PersonalId>().is_err());
     let nobody = world.grants.create_personal(NewPersonal::new("", "x")).wait();
     assert_eq!(nobody.unwrap_err().kind(), ErrorKind::Limit);
+}
+
+// Goal: a token without expiry is refused unless the policy allows it, lives as long as anybody
+// looks, and dies by revocation. Method: both policies, a hundred years, a sweep, a last use.
+#[test]
+fn a_token_may_live_until_it_is_revoked() {
+    let world = World::new();
+    let new = || NewPersonal::new(SUBJECT, "robot").without_expiry();
+    let refused = world.grants.create_personal(new()).wait().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Lifetime);
+    assert!(refused.to_string().contains("personal_without_expiry"), "{refused}");
+    let policy = Policy { personal_without_expiry: true, ..Policy::default() };
+    let world = World::under(policy);
+    let made = world.grants.create_personal(new()).wait().unwrap();
+    assert_eq!(made.expires_at, None);
+    for _ in 0..10 {
+        world.clock.advance(s(10 * 365 * DAY_S));
+        world.grants.store().sweep(Budget::ALL).wait().unwrap();
+        let claims = world.claims(made.token.expose()).unwrap();
+        assert_eq!((claims.kind, claims.expires_at), (ClaimsKind::Personal, None));
+    }
+    let written = world.grants.write_last_uses().wait().unwrap();
+    let listed = world.grants.personal_of(SUBJECT, None, 10).wait().unwrap().items;
+    assert_eq!((written, listed[0].expires_at), (1, None));
+    assert_eq!(listed[0].last_used_at, Some(world.now()));
+    world.grants.revoke_personal(SUBJECT, made.id).wait().unwrap();
+    assert!(!world.is_active(made.token.expose()));
 }

@@ -104,8 +104,8 @@ fn idle_and_absolute_expiry_are_exact() {
         pair = rotated(world.refresh(refresh_of(&pair)));
     }
     assert_eq!(pair.expires_in, s(60), "capped by the end of the grant");
-    assert_eq!(world.claims(pair.access.expose()).unwrap().expires_at, ends_at);
-    assert_eq!(world.claims(refresh_of(&pair)).unwrap().expires_at, ends_at);
+    assert_eq!(world.claims(pair.access.expose()).unwrap().expires_at, Some(ends_at));
+    assert_eq!(world.claims(refresh_of(&pair)).unwrap().expires_at, Some(ends_at));
     world.clock.advance(s(60) - MS);
     assert!(world.is_active(pair.access.expose()));
     assert!(matches!(world.refresh(refresh_of(&pair)), Refreshed::Expired), "under a second");

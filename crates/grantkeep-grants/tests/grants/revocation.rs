@@ -2,7 +2,7 @@
 
 use crate::world::*;
 use grantkeep::{ErrorKind, FamilyId, Wait};
-use grantkeep_grants::{Grant, Refreshed};
+use grantkeep_grants::{Grant, NewPersonal, OAuthError, Refreshed, RevokedBy};
 
 // Goal: RFC 7009: an access token goes alone, a refresh token of any generation takes its family,
 // anything else is success. Method: each kind, twice, and texts that are no tokens.
@@ -79,4 +79,27 @@ fn by_subject_and_by_client() {
     for error in [world.grants.revoke_subject("").wait(), world.grants.revoke_client("").wait()] {
         assert_eq!(error.unwrap_err().kind(), ErrorKind::Limit);
     }
+}
+
+// Goal: a client revokes what was issued to it, and nothing of another's (RFC 7009 section 2.1).
+// Method: access, refresh, and personal tokens, by a stranger and by their client; unknown texts.
+#[test]
+fn a_client_revokes_its_own_only() {
+    let world = World::new();
+    let pair = world.pair();
+    let new = NewPersonal::new(SUBJECT, "laptop").client(CLIENT);
+    let personal = world.grants.create_personal(new).wait().unwrap().token;
+    let by = |client: &str, token: &str| world.grants.revoke_by(client, token).wait().unwrap();
+    for token in [pair.access.expose(), personal.expose(), refresh_of(&pair)] {
+        assert_eq!(by("client-2", token), RevokedBy::NotYours);
+        assert!(world.is_active(token));
+        assert_eq!(by(CLIENT, token), RevokedBy::Done);
+        assert!(!world.is_active(token));
+        assert_eq!(by(CLIENT, token), RevokedBy::Done);
+    }
+    for unknown in ["", "short", "a text that was never issued", &"x".repeat(9_000)] {
+        assert_eq!(by("client-2", unknown), RevokedBy::Done);
+    }
+    assert_eq!(RevokedBy::NotYours.oauth_error(), Some(OAuthError::UnauthorizedClient));
+    assert_eq!(RevokedBy::Done.oauth_error(), None);
 }

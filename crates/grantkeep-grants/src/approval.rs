@@ -3,10 +3,11 @@
 
 use crate::attachment::Attachment;
 use crate::device::strip;
-use crate::events::Event;
+use crate::event::Event;
 use crate::grants::{Grants, check_name};
 use crate::opening::expires_in;
-use crate::scope::{Scopes, join};
+use crate::scope::Scopes;
+use crate::setter::setter;
 use crate::user_code::Letters;
 use grantkeep::backend::Backend;
 use grantkeep::{Device, DeviceState, Epochs, Held, Result, UserCode};
@@ -28,23 +29,20 @@ impl<'a> DeviceApproval<'a> {
         Self { subject, scopes: None, payload: None }
     }
 
-    /// Only these of the scopes that were asked for.
-    #[must_use]
-    pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
-        Self { scopes: Some(join(scopes)), ..self }
+    setter! {
+        /// Only these of the scopes that were asked for.
+        scopes
     }
 
-    /// Bytes to go with the grant (claims, a session) in place of those of the request, at most
-    /// 16 KiB, kept as they are.
-    #[must_use]
-    pub fn payload(self, bytes: &'a [u8]) -> Self {
-        Self { payload: Some((bytes, false)), ..self }
+    setter! {
+        /// Bytes to go with the grant (claims, a session) in place of those of the request, at most
+        /// 16 KiB, kept as they are.
+        payload
     }
 
-    /// As [`DeviceApproval::payload`], but sealed at rest.
-    #[must_use]
-    pub fn sealed_payload(self, bytes: &'a [u8]) -> Self {
-        Self { payload: Some((bytes, true)), ..self }
+    setter! {
+        /// As [`DeviceApproval::payload`], but sealed at rest.
+        sealed_payload
     }
 }
 

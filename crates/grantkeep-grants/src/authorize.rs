@@ -1,15 +1,16 @@
 //! Authorization codes, RFC 6749 section 4.1.2.
 
 use crate::attachment::close;
-use crate::events::Event;
+use crate::event::Event;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
 use crate::minter::Minting;
 use crate::observe;
 use crate::pkce;
 use crate::policy::check_lifetime;
-use crate::scope::{Scopes, join};
+use crate::scope::Scopes;
 use crate::secret::Secret;
+use crate::setter::setter;
 use grantkeep::backend::Backend;
 use grantkeep::{
     Challenge, Code, CodeState, Confirmation, Epochs, Error, ErrorKind, Purpose, Result,
@@ -65,16 +66,14 @@ impl<'a> Authorize<'a> {
         Self { redirect_uri: Some(uri), ..self }
     }
 
-    /// The granted scopes; one text may name several, separated by spaces.
-    #[must_use]
-    pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
-        Self { scopes: join(scopes), ..self }
+    setter! {
+        /// The granted scopes; one text may name several, separated by spaces.
+        scopes
     }
 
-    /// The resource servers that the access tokens are meant for (RFC 8707); any by default.
-    #[must_use]
-    pub fn audience<S: AsRef<str>>(self, audience: impl IntoIterator<Item = S>) -> Self {
-        Self { audience: join(audience), ..self }
+    setter! {
+        /// The resource servers that the access tokens are meant for (RFC 8707); any by default.
+        audience
     }
 
     /// The `code_challenge` of method S256 (RFC 7636 section 4.2): 43 characters of base64url.
@@ -90,11 +89,10 @@ impl<'a> Authorize<'a> {
         Self { challenge: Some(Asked::Plain(challenge)), ..self }
     }
 
-    /// The key that the redemption must prove possession of (`dpop_jkt`, RFC 9449 section 10;
-    /// [`jkt`](crate::proof::jkt) reads it), and that the tokens are bound to.
-    #[must_use]
-    pub fn confirmation(self, confirmation: Confirmation) -> Self {
-        Self { confirmation: Some(confirmation), ..self }
+    setter! {
+        /// The key that the redemption must prove possession of (`dpop_jkt`, RFC 9449 section 10;
+        /// [`jkt`](crate::proof::jkt) reads it), and that the tokens are bound to.
+        confirmation
     }
 
     /// The nonce of an OpenID Connect request, handed back on redemption.
@@ -103,18 +101,16 @@ impl<'a> Authorize<'a> {
         Self { nonce: Some(nonce), ..self }
     }
 
-    /// Bytes to go with the grant (claims, a session), at most 16 KiB: handed back on redemption,
-    /// and on introspection where asked for. Kept as they are.
-    #[must_use]
-    pub fn payload(self, bytes: &'a [u8]) -> Self {
-        Self { payload: Some((bytes, false)), ..self }
+    setter! {
+        /// Bytes to go with the grant (claims, a session), at most 16 KiB: handed back on redemption,
+        /// and on introspection where asked for. Kept as they are.
+        payload
     }
 
-    /// As [`Authorize::payload`], but sealed at rest: in the code and in an access token only
-    /// presenting it opens the payload.
-    #[must_use]
-    pub fn sealed_payload(self, bytes: &'a [u8]) -> Self {
-        Self { payload: Some((bytes, true)), ..self }
+    setter! {
+        /// As [`Authorize::payload`], but sealed at rest: in the code and in an access token only
+        /// presenting it opens the payload.
+        sealed_payload
     }
 
     /// How long the code lives: whole seconds up to the policy's `code_lifetime_max`.

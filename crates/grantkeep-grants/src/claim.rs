@@ -2,12 +2,13 @@
 //! itself, and issues in another.
 
 use crate::attachment::Attachment;
-use crate::events::Event;
+use crate::event::Event;
 use crate::grants::{Grants, can_be_held, check_presented};
 use crate::observe;
 use crate::opening::{Opening, Pair};
 use crate::redeem::{Mismatch, strip};
-use crate::scope::{Scopes, join};
+use crate::scope::Scopes;
+use crate::setter::setter;
 use grantkeep::backend::Backend;
 use grantkeep::{
     Challenge, Code, CodeState, Confirmation, ErrorKind, Family, FamilyId, FamilyState, Held,
@@ -89,28 +90,24 @@ impl<'a> Completion<'a> {
         Self { client, scopes: None, confirmation: None, payload: None }
     }
 
-    /// Some of the scopes that the code held, for the whole grant; all of them without it.
-    #[must_use]
-    pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
-        Self { scopes: Some(join(scopes)), ..self }
+    setter! {
+        /// Some of the scopes that the code held, for the whole grant; all of them without it.
+        scopes
     }
 
-    /// The key whose possession the request proved: the tokens are bound to it.
-    #[must_use]
-    pub fn confirmation(self, confirmation: Confirmation) -> Self {
-        Self { confirmation: Some(confirmation), ..self }
+    setter! {
+        /// The key whose possession the request proved: the tokens are bound to it.
+        confirmation
     }
 
-    /// Bytes in place of those that the code held, at most 16 KiB, kept as they are.
-    #[must_use]
-    pub fn payload(self, bytes: &'a [u8]) -> Self {
-        Self { payload: Some((bytes, false)), ..self }
+    setter! {
+        /// Bytes in place of those that the code held, at most 16 KiB, kept as they are.
+        payload
     }
 
-    /// Bytes in place of those that the code held, at most 16 KiB, sealed at rest.
-    #[must_use]
-    pub fn sealed_payload(self, bytes: &'a [u8]) -> Self {
-        Self { payload: Some((bytes, true)), ..self }
+    setter! {
+        /// Bytes in place of those that the code held, at most 16 KiB, sealed at rest.
+        sealed_payload
     }
 }
 

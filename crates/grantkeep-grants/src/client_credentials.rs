@@ -1,14 +1,15 @@
 //! The client credentials grant, RFC 6749 section 4.4.
 
 use crate::attachment::Attachment;
-use crate::events::Event;
+use crate::event::Event;
 use crate::grants::{Grants, check_name};
-use crate::introspect::ClaimsKind;
+use crate::kind::ClaimsKind;
 use crate::observe;
 use crate::opening::expires_in;
 use crate::proof::token_type;
-use crate::scope::{Scopes, join};
+use crate::scope::Scopes;
 use crate::secret::Secret;
+use crate::setter::setter;
 use grantkeep::backend::Backend;
 use grantkeep::{Confirmation, Result, Token, TokenKind};
 use std::fmt;
@@ -46,34 +47,29 @@ impl<'a> ClientCredentials<'a> {
         Self { subject, ..self }
     }
 
-    /// The granted scopes; one text may name several, separated by spaces.
-    #[must_use]
-    pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
-        Self { scopes: join(scopes), ..self }
+    setter! {
+        /// The granted scopes; one text may name several, separated by spaces.
+        scopes
     }
 
-    /// The resource servers that the token is meant for (RFC 8707); any by default.
-    #[must_use]
-    pub fn audience<S: AsRef<str>>(self, audience: impl IntoIterator<Item = S>) -> Self {
-        Self { audience: join(audience), ..self }
+    setter! {
+        /// The resource servers that the token is meant for (RFC 8707); any by default.
+        audience
     }
 
-    /// The key whose possession the request proved (RFC 9449, RFC 8705): the token is bound to it.
-    #[must_use]
-    pub fn confirmation(self, confirmation: Confirmation) -> Self {
-        Self { confirmation: Some(confirmation), ..self }
+    setter! {
+        /// The key whose possession the request proved (RFC 9449, RFC 8705): the token is bound to it.
+        confirmation
     }
 
-    /// Bytes to go with the token, at most 16 KiB, kept as they are.
-    #[must_use]
-    pub fn payload(self, bytes: &'a [u8]) -> Self {
-        Self { payload: Some((bytes, false)), ..self }
+    setter! {
+        /// Bytes to go with the token, at most 16 KiB, kept as they are.
+        payload
     }
 
-    /// Bytes to go with the token, at most 16 KiB, sealed so that only presenting it opens them.
-    #[must_use]
-    pub fn sealed_payload(self, bytes: &'a [u8]) -> Self {
-        Self { payload: Some((bytes, true)), ..self }
+    setter! {
+        /// Bytes to go with the token, at most 16 KiB, sealed so that only presenting it opens them.
+        sealed_payload
     }
 }
 

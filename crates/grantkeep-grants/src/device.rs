@@ -1,7 +1,7 @@
 //! The device authorization grant, RFC 8628, as the device sees it: it asks, and then polls.
 
 use crate::attachment::Attachment;
-use crate::events::Event;
+use crate::event::Event;
 use crate::format::Tag;
 use crate::grants::{Grants, can_be_held, check_name, check_presented};
 use crate::observe;
@@ -9,6 +9,7 @@ use crate::opening::{Opening, Pair};
 use crate::redeem::{Mismatch, Presented};
 use crate::scope::{Scopes, join};
 use crate::secret::Secret;
+use crate::setter::setter;
 use crate::user_code::Letters;
 use grantkeep::backend::Backend;
 use grantkeep::{
@@ -35,30 +36,26 @@ impl<'a> DeviceRequest<'a> {
         Self { client, scopes: String::new(), audience: String::new(), payload: None }
     }
 
-    /// The scopes asked for; one text may name several, separated by spaces.
-    #[must_use]
-    pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
-        Self { scopes: join(scopes), ..self }
+    setter! {
+        /// The scopes asked for; one text may name several, separated by spaces.
+        scopes
     }
 
-    /// The resource servers that the access tokens are meant for (RFC 8707); any by default.
-    #[must_use]
-    pub fn audience<S: AsRef<str>>(self, audience: impl IntoIterator<Item = S>) -> Self {
-        Self { audience: join(audience), ..self }
+    setter! {
+        /// The resource servers that the access tokens are meant for (RFC 8707); any by default.
+        audience
     }
 
-    /// Bytes to go with the request, at most 16 KiB: shown to the verification page, and handed on
-    /// to the grant unless the approval brings its own. Kept as they are.
-    #[must_use]
-    pub fn payload(self, bytes: &'a [u8]) -> Self {
-        Self { payload: Some((bytes, false)), ..self }
+    setter! {
+        /// Bytes to go with the request, at most 16 KiB: shown to the verification page, and handed on
+        /// to the grant unless the approval brings its own. Kept as they are.
+        payload
     }
 
-    /// As [`DeviceRequest::payload`], but sealed at rest, under the root key and a salt in the row,
-    /// as a family's is: the verification page has no device code to open it with.
-    #[must_use]
-    pub fn sealed_payload(self, bytes: &'a [u8]) -> Self {
-        Self { payload: Some((bytes, true)), ..self }
+    setter! {
+        /// As [`DeviceRequest::payload`], but sealed at rest, under the root key and a salt in the row,
+        /// as a family's is: the verification page has no device code to open it with.
+        sealed_payload
     }
 }
 

@@ -2,11 +2,11 @@
 
 use crate::events::Events;
 use crate::format::Tag;
-use crate::last_use::Uses;
 use crate::minter::{Minter, Minting, bring};
 use crate::pace::Paces;
 use crate::policy::Policy;
 use crate::secret::Secret;
+use crate::uses::Uses;
 use grantkeep::backend::{Backend, Key, Kind, Outcome};
 use grantkeep::{
     Change, Code, Error, ErrorKind, Held, Personal, Record, RefreshText, Result, StandingEpochs,

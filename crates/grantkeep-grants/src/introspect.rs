@@ -2,13 +2,14 @@
 
 use crate::generation::Presented;
 use crate::grants::{Grants, can_be_held};
+use crate::kind::ClaimsKind;
 use crate::observe;
 use crate::proof::token_type;
 use crate::scope::Scopes;
 use grantkeep::backend::Backend;
 use grantkeep::{
     Confirmation, Epochs, Family, FamilyId, Held, Owners, Payload, Personal, Result, Timestamp,
-    Token, TokenKind,
+    Token,
 };
 use std::fmt;
 use std::time::SystemTime;
@@ -22,29 +23,6 @@ pub enum Introspection {
     /// It is not: unknown, expired, revoked, or never a token. Nothing more is said (RFC 7662
     /// section 2.2).
     Inactive,
-}
-
-/// What a token is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ClaimsKind {
-    /// An access token on behalf of a subject.
-    Access,
-    /// An access token for the client itself.
-    ClientCredential,
-    /// A personal access token.
-    Personal,
-    /// A refresh token: not to be accepted by a resource server.
-    Refresh,
-}
-
-impl From<TokenKind> for ClaimsKind {
-    fn from(kind: TokenKind) -> Self {
-        match kind {
-            TokenKind::Access => Self::Access,
-            TokenKind::ClientCredential => Self::ClientCredential,
-        }
-    }
 }
 
 /// What a token in force stands for; the fields of RFC 7662 section 2.2.

@@ -1,7 +1,7 @@
 //! Events and decisions as `tracing` and `metrics` know them, behind the features of those names.
 //! `docs/operating.md` lists the names and their units.
 
-use crate::events::Event;
+use crate::event::Event;
 
 /// True if events are wanted though nobody subscribed.
 pub(crate) const OBSERVED: bool = cfg!(any(feature = "tracing", feature = "metrics"));

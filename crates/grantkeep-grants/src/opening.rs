@@ -1,16 +1,17 @@
 //! Opening a family: what a redeemed code and a verified password have in common.
 
 use crate::attachment::Attachment;
-use crate::events::Event;
+use crate::event::Event;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
-use crate::introspect::ClaimsKind;
+use crate::kind::ClaimsKind;
 use crate::minter::Minting;
 use crate::observe;
 use crate::policy::Refreshing;
 use crate::proof::token_type;
-use crate::scope::{Scopes, join};
+use crate::scope::Scopes;
 use crate::secret::Secret;
+use crate::setter::setter;
 use grantkeep::backend::Backend;
 use grantkeep::{
     Change, Confirmation, Error, ErrorKind, Family, FamilyId, FamilyState, Result, StandingEpochs,
@@ -83,34 +84,29 @@ impl<'a> Grant<'a> {
         }
     }
 
-    /// The granted scopes; one text may name several, separated by spaces.
-    #[must_use]
-    pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
-        Self { scopes: join(scopes), ..self }
+    setter! {
+        /// The granted scopes; one text may name several, separated by spaces.
+        scopes
     }
 
-    /// The resource servers that the access tokens are meant for (RFC 8707); any by default.
-    #[must_use]
-    pub fn audience<S: AsRef<str>>(self, audience: impl IntoIterator<Item = S>) -> Self {
-        Self { audience: join(audience), ..self }
+    setter! {
+        /// The resource servers that the access tokens are meant for (RFC 8707); any by default.
+        audience
     }
 
-    /// The key whose possession the request proved: the tokens are bound to it.
-    #[must_use]
-    pub fn confirmation(self, confirmation: Confirmation) -> Self {
-        Self { confirmation: Some(confirmation), ..self }
+    setter! {
+        /// The key whose possession the request proved: the tokens are bound to it.
+        confirmation
     }
 
-    /// Bytes to go with the grant, at most 16 KiB, kept as they are.
-    #[must_use]
-    pub fn payload(self, bytes: &'a [u8]) -> Self {
-        Self { payload: Some((bytes, false)), ..self }
+    setter! {
+        /// Bytes to go with the grant, at most 16 KiB, kept as they are.
+        payload
     }
 
-    /// Bytes to go with the grant, at most 16 KiB, sealed at rest.
-    #[must_use]
-    pub fn sealed_payload(self, bytes: &'a [u8]) -> Self {
-        Self { payload: Some((bytes, true)), ..self }
+    setter! {
+        /// Bytes to go with the grant, at most 16 KiB, sealed at rest.
+        sealed_payload
     }
 }
 

@@ -1,16 +1,18 @@
 //! Personal access tokens: made by a person, named, shown once, listed, revoked by hand.
 
 use crate::attachment::close;
-use crate::events::Event;
+use crate::event::Event;
 use crate::families::Listed;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
-use crate::introspect::{ClaimsKind, expiry};
+use crate::introspect::expiry;
+use crate::kind::ClaimsKind;
 use crate::minter::Minting;
 use crate::observe;
 use crate::policy::check_lifetime;
-use crate::scope::{Scopes, join};
+use crate::scope::Scopes;
 use crate::secret::Secret;
+use crate::setter::setter;
 use data_encoding::HEXLOWER;
 use grantkeep::backend::Backend;
 use grantkeep::{
@@ -61,22 +63,19 @@ impl<'a> NewPersonal<'a> {
         Self { client, ..self }
     }
 
-    /// Its scopes; one text may name several, separated by spaces.
-    #[must_use]
-    pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
-        Self { scopes: join(scopes), ..self }
+    setter! {
+        /// Its scopes; one text may name several, separated by spaces.
+        scopes
     }
 
-    /// Bytes to go with it, at most 16 KiB, kept as they are.
-    #[must_use]
-    pub fn payload(self, bytes: &'a [u8]) -> Self {
-        Self { payload: Some((bytes, false)), ..self }
+    setter! {
+        /// Bytes to go with it, at most 16 KiB, kept as they are.
+        payload
     }
 
-    /// Bytes to go with it, at most 16 KiB, sealed so that only presenting the token opens them.
-    #[must_use]
-    pub fn sealed_payload(self, bytes: &'a [u8]) -> Self {
-        Self { payload: Some((bytes, true)), ..self }
+    setter! {
+        /// Bytes to go with it, at most 16 KiB, sealed so that only presenting the token opens them.
+        sealed_payload
     }
 
     /// How long it lives: whole seconds up to the policy's `personal_lifetime`.

@@ -1,12 +1,13 @@
 //! Redeeming a code, RFC 6749 section 4.1.3: exactly one of any number of racers is granted.
 
 use crate::attachment::Attachment;
-use crate::events::Event;
+use crate::event::Event;
 use crate::grants::{Grants, check_presented};
 use crate::observe;
 use crate::opening::{Opening, Pair};
 use crate::pkce;
 use crate::scope::{is_within, join};
+use crate::setter::setter;
 use grantkeep::backend::Backend;
 use grantkeep::{
     Code, CodeState, Confirmation, FamilyId, Held, Purpose, Result, RevocationReason, Timestamp,
@@ -48,11 +49,10 @@ impl<'a> Presented<'a> {
         Self { audience: Some(audience), ..self }
     }
 
-    /// The key whose possession the request proved (RFC 9449, RFC 8705): the tokens are bound to
-    /// it.
-    #[must_use]
-    pub fn confirmation(self, confirmation: Confirmation) -> Self {
-        Self { confirmation: Some(confirmation), ..self }
+    setter! {
+        /// The key whose possession the request proved (RFC 9449, RFC 8705): the tokens are bound to
+        /// it.
+        confirmation
     }
 }
 

@@ -1,7 +1,7 @@
 //! Refreshing, RFC 6749 section 6: rotation that notices reuse and survives a lost response.
 
 use crate::attachment::Attachment;
-use crate::events::Event;
+use crate::event::Event;
 use crate::generation::Presented;
 use crate::grants::{Grants, can_be_held, check_presented};
 use crate::observe;
@@ -9,8 +9,9 @@ use crate::opening::{Pair, expires_in, family_token};
 use crate::policy::Refreshing;
 use crate::proof::token_type;
 use crate::redeem::Mismatch;
-use crate::scope::{Scopes, is_within, join};
+use crate::scope::{Scopes, is_within};
 use crate::secret::Secret;
+use crate::setter::setter;
 use grantkeep::backend::Backend;
 use grantkeep::{
     Confirmation, Family, FamilyId, FamilyState, Held, Result, RevocationReason, Timestamp,
@@ -33,25 +34,22 @@ impl<'a> RefreshRequest<'a> {
         Self { client, scopes: None, audience: None, confirmation: None }
     }
 
-    /// The `scope` of the request: some of the granted ones, for this access token only. All of
-    /// the granted ones without it.
-    #[must_use]
-    pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
-        Self { scopes: Some(join(scopes)), ..self }
+    setter! {
+        /// The `scope` of the request: some of the granted ones, for this access token only. All of
+        /// the granted ones without it.
+        scopes
     }
 
-    /// The `resource` parameters of the request (RFC 8707 section 2.2): some of the granted
-    /// audience, for this access token only.
-    #[must_use]
-    pub fn audience<S: AsRef<str>>(self, audience: impl IntoIterator<Item = S>) -> Self {
-        Self { audience: Some(join(audience)), ..self }
+    setter! {
+        /// The `resource` parameters of the request (RFC 8707 section 2.2): some of the granted
+        /// audience, for this access token only.
+        audience
     }
 
-    /// The key whose possession the request proved; a family that is bound to one demands it (RFC
-    /// 9449 section 5).
-    #[must_use]
-    pub fn confirmation(self, confirmation: Confirmation) -> Self {
-        Self { confirmation: Some(confirmation), ..self }
+    setter! {
+        /// The key whose possession the request proved; a family that is bound to one demands it (RFC
+        /// 9449 section 5).
+        confirmation
     }
 }
 

@@ -1,9 +1,9 @@
 //! Revocation, RFC 7009: of a token, a family, a subject, a client.
 
-use crate::events::Event;
+use crate::event::Event;
 use crate::generation::Presented;
 use crate::grants::{Grants, can_be_held, check_name};
-use crate::introspect::ClaimsKind;
+use crate::kind::ClaimsKind;
 use crate::observe;
 use grantkeep::backend::Backend;
 use grantkeep::{

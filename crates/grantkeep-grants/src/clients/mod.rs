@@ -9,7 +9,7 @@ pub use authenticate::{Authenticated, NewSecret, SecretAdded, SecretId};
 pub use info::{ClientInfo, ClientRefusal, GrantType, SecretInfo};
 pub use new::NewClient;
 
-use crate::events::Event;
+use crate::event::Event;
 use crate::families::Listed;
 use crate::grants::Grants;
 use crate::scope::{Scopes, join};

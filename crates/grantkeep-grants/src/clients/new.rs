@@ -2,7 +2,7 @@
 
 use super::info::GrantType;
 use super::redirect;
-use crate::scope::join;
+use crate::setter::setter;
 use data_encoding::HEXLOWER;
 use grantkeep::{Error, ErrorKind, Result, random};
 use std::fmt;
@@ -68,10 +68,9 @@ impl<'a> NewClient<'a> {
         Self { grants: grants.into_iter().collect(), ..self }
     }
 
-    /// The scopes it may be granted; one text may name several, separated by spaces.
-    #[must_use]
-    pub fn scopes<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
-        Self { scopes: join(scopes), ..self }
+    setter! {
+        /// The scopes it may be granted; one text may name several, separated by spaces.
+        scopes
     }
 }
 

@@ -8,7 +8,8 @@ use crate::refresh_token::{self, Claim};
 use crate::secret::Secret;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Change, Error, ErrorKind, Family, Held, Payload, RefreshText, Result, Successor, Timestamp,
+    Change, Digest, Error, ErrorKind, Family, Held, Payload, RefreshText, Result, Successor,
+    Timestamp,
 };
 use zeroize::Zeroizing;
 
@@ -23,6 +24,20 @@ impl<B: Backend> Grants<B> {
     /// The family and the generation of a refresh token, if it was issued. Nothing tells a forged
     /// one from an unknown one.
     pub(crate) async fn presented(&self, token: &str) -> Result<Option<Presented>> {
+        if let Some(presented) = self.presented_derived(token).await? {
+            return Ok(Some(presented));
+        }
+        // A brought text may look like a derived one.
+        for id in self.store.ids(token.as_bytes())? {
+            if let Some(presented) = self.presented_brought(id).await? {
+                return Ok(Some(presented));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same for a text that is derived.
+    pub(crate) async fn presented_derived(&self, token: &str) -> Result<Option<Presented>> {
         if let Some(claim) = Claim::read(token)
             && let Some(held) = self.store.get::<Family>(claim.family.digest()).await?
         {
@@ -34,8 +49,12 @@ impl<B: Backend> Grants<B> {
                 return Ok(issued(held, claim.generation));
             }
         }
-        // A brought text may look like a derived one.
-        let Some(text) = self.store.find::<RefreshText>(token.as_bytes()).await? else {
+        Ok(None)
+    }
+
+    /// The same for a text that was brought, and has this id.
+    pub(crate) async fn presented_brought(&self, id: Digest) -> Result<Option<Presented>> {
+        let Some(text) = self.store.get::<RefreshText>(id).await? else {
             return Ok(None);
         };
         let RefreshText { family, generation } = text.record;

@@ -102,18 +102,37 @@ impl<B: Backend> Grants<B> {
         if !can_be_held(token) {
             return Ok(Introspection::Inactive);
         }
-        let claims = if let Some(held) = self.store.find::<Token>(token.as_bytes()).await? {
-            self.access_claims(held).await?
-        } else if let Some(held) = self.store.find::<Personal>(token.as_bytes()).await? {
-            self.personal_claims(held).await?
-        } else if let Some(Presented { held, generation }) = self.presented(token).await?
-            && generation == held.record.generation
-        {
-            self.refresh_claims(held).await?
-        } else {
-            None
-        };
+        let claims = self.claims(token).await?;
         Ok(claims.map_or(Introspection::Inactive, |c| Introspection::Active(Box::new(c))))
+    }
+
+    /// The claims of whatever is in force under this text. The text is digested once for all that
+    /// it may be.
+    async fn claims(&self, token: &str) -> Result<Option<Claims>> {
+        for id in self.store.ids(token.as_bytes())? {
+            if let Some(held) = self.store.get::<Token>(id).await? {
+                return self.access_claims(held).await;
+            }
+            if let Some(held) = self.store.get::<Personal>(id).await? {
+                return self.personal_claims(held).await;
+            }
+            if let Some(presented) = self.presented_brought(id).await? {
+                return self.present_claims(presented).await;
+            }
+        }
+        match self.presented_derived(token).await? {
+            Some(presented) => self.present_claims(presented).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Of refresh tokens only the present generation is in force.
+    async fn present_claims(&self, presented: Presented) -> Result<Option<Claims>> {
+        let Presented { held, generation } = presented;
+        if generation != held.record.generation {
+            return Ok(None);
+        }
+        self.refresh_claims(held).await
     }
 
     /// The payload of an introspected token, opened: `token` is the text it was introspected by.

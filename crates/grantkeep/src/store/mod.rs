@@ -166,14 +166,28 @@ impl<B: Backend> Store<B> {
     /// # Errors
     /// [`ErrorKind::Limit`] for a token no store can hold; otherwise as [`Backend::get`].
     pub async fn find<R: Record>(&self, token: &[u8]) -> Result<Option<Held<R>>> {
-        check_token(token)?;
-        let keyring = self.keyring();
-        for key in keyring.newest_first() {
-            if let Some(held) = self.get(key.lookup(token)).await? {
+        for id in self.ids(token)? {
+            if let Some(held) = self.get(id).await? {
                 return Ok(Some(held));
             }
         }
         Ok(None)
+    }
+
+    /// The ids under which a presented token may be filed: one for each root key, the newest first,
+    /// each digested when it is asked for. For who looks for several types of record.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] for a token no store can hold.
+    pub fn ids<'a>(&self, token: &'a [u8]) -> Result<impl Iterator<Item = Digest> + Send + 'a> {
+        check_token(token)?;
+        let keyring = self.keyring();
+        let mut tried = 0;
+        Ok(std::iter::from_fn(move || {
+            let id = keyring.newest_first().nth(tried).map(|key| key.lookup(token));
+            tried += 1;
+            id
+        }))
     }
 
     /// The record with this id, expired or not.

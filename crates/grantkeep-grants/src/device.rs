@@ -7,7 +7,7 @@ use crate::grants::{Grants, can_be_held, check_name, check_presented};
 use crate::observe;
 use crate::opening::{Opening, Pair};
 use crate::redeem::{Mismatch, Presented};
-use crate::scope::{Scopes, join};
+use crate::scope::Scopes;
 use crate::secret::Secret;
 use crate::setter::setter;
 use crate::user_code::Letters;
@@ -268,7 +268,7 @@ impl<B: Backend> Grants<B> {
             subject,
             scopes: std::mem::take(&mut held.record.scopes),
             audience: std::mem::take(&mut held.record.audience),
-            narrowed: presented.audience.map(join),
+            narrowed: presented.narrowed(),
             confirmation: presented.confirmation,
             attachment,
         };

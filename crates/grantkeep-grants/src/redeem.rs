@@ -6,7 +6,7 @@ use crate::grants::{Grants, check_presented};
 use crate::observe;
 use crate::opening::{Opening, Pair};
 use crate::pkce;
-use crate::scope::{is_within, join};
+use crate::scope::{is_within, join, names_any};
 use crate::setter::setter;
 use grantkeep::backend::Backend;
 use grantkeep::{
@@ -202,7 +202,7 @@ impl<B: Backend> Grants<B> {
             subject,
             scopes: std::mem::take(&mut held.record.scopes),
             audience: std::mem::take(&mut held.record.audience),
-            narrowed: presented.audience.map(join),
+            narrowed: presented.narrowed(),
             confirmation: presented.confirmation,
             attachment,
         };
@@ -237,6 +237,11 @@ pub(crate) fn strip(code: &mut Code) {
 impl Presented<'_> {
     pub(crate) fn is_within(&self, granted: &str) -> bool {
         self.audience.is_none_or(|asked| is_within(&join(asked), granted))
+    }
+
+    /// The audience of the first access token; `None` for all that was granted.
+    pub(crate) fn narrowed(&self) -> Option<String> {
+        self.audience.map(join).filter(|asked| names_any(asked))
     }
 
     fn mismatch(&self, code: &Code) -> Option<Mismatch> {

@@ -9,7 +9,7 @@ use crate::opening::{Pair, expires_in, family_token};
 use crate::policy::Refreshing;
 use crate::proof::token_type;
 use crate::redeem::Mismatch;
-use crate::scope::{Scopes, is_within};
+use crate::scope::{Scopes, is_within, names_any};
 use crate::secret::Secret;
 use crate::setter::setter;
 use grantkeep::backend::Backend;
@@ -192,9 +192,9 @@ impl<B: Backend> Grants<B> {
             Some(Ok(asked)) if asked.is_subset(&granted) => asked,
             Some(_) => return Verdict::Answer(Refreshed::InvalidScope),
         };
-        let audience = match &request.audience {
+        let audience = match request.audience.as_deref().filter(|asked| names_any(asked)) {
             None => family.audience.clone(),
-            Some(asked) if is_within(asked, &family.audience) => asked.clone(),
+            Some(asked) if is_within(asked, &family.audience) => asked.to_owned(),
             Some(_) => return Verdict::Answer(Refreshed::InvalidTarget),
         };
         let moves_on = self.policy.refreshing == Refreshing::Rotating && !retry;

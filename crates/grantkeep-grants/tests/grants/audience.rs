@@ -2,7 +2,7 @@
 
 use crate::world::*;
 use grantkeep::Wait;
-use grantkeep_grants::{OAuthError, Presented, Redeemed, RefreshRequest, Refreshed};
+use grantkeep_grants::{OAuthError, Polled, Presented, Redeemed, RefreshRequest, Refreshed};
 
 const A: &str = "https://a.example";
 const B: &str = "https://b.example";
@@ -61,4 +61,32 @@ fn a_grant_for_any_audience_narrows_to_any() {
     let next = rotated(world.grants.refresh(refresh_of(&pair), &request).wait().unwrap());
     let claims = world.claims(next.access.expose()).unwrap();
     assert!(claims.is_for(C) && !claims.is_for(A));
+}
+
+// Goal: an empty `resource` does not widen an access token to any audience. Method: none, an empty
+// one, and spaces, at a redemption, a poll, and a refresh of a grant for one audience.
+#[test]
+fn an_empty_audience_is_all_that_was_granted() {
+    let world = World::new();
+    let bound = |access: &str| {
+        let claims = world.claims(access).unwrap();
+        claims.is_for(A) && !claims.is_for(C) && !claims.is_for("")
+    };
+    for asked in [&[][..], &[""], &[" "], &["", " "]] {
+        let request = grantkeep_grants::Authorize::new(CLIENT, SUBJECT).audience([A]);
+        let code = world.grants.authorize(request).wait().unwrap();
+        let presented = Presented::by(CLIENT).audience(asked);
+        let pair = granted(world.grants.redeem(code.expose(), &presented).wait().unwrap());
+        assert!(bound(pair.access.expose()), "{asked:?}");
+        let request = RefreshRequest::by(CLIENT).audience(asked);
+        let next = rotated(world.grants.refresh(refresh_of(&pair), &request).wait().unwrap());
+        assert!(bound(next.access.expose()), "{asked:?}");
+        let request = grantkeep_grants::DeviceRequest::new(CLIENT).audience([A]);
+        let device = world.grants.device(request).wait().unwrap();
+        let approval = grantkeep_grants::DeviceApproval::by(SUBJECT);
+        world.grants.approve_device(device.user_code.expose(), &approval).wait().unwrap();
+        let polled = world.grants.poll_device(device.device_code.expose(), &presented).wait();
+        let Polled::Granted(pair) = polled.unwrap() else { panic!("not granted") };
+        assert!(bound(pair.access.expose()), "{asked:?}");
+    }
 }

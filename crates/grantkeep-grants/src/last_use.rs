@@ -49,8 +49,9 @@ impl<B: Backend> Grants<B> {
 
     async fn add_uses(&self, change: &mut Change, count: usize) -> Result<Along<'_>> {
         let now = self.store().now();
-        // The longest lifetime may have been shortened since the token was made.
-        let latest = now.saturating_add(self.store().lifetime_max());
+        // The token may live for good, or the longest lifetime have been shortened since it was
+        // made. Not from `now` on: the change may have begun before, and judges by that.
+        let latest = change.latest();
         let along = self.uses().take(count);
         for (id, each) in along.taken() {
             let record = LastUse { at: each.at };

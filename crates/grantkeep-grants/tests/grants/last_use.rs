@@ -2,7 +2,9 @@
 
 use crate::world::*;
 use grantkeep::{LastUse, ManualClock, Record as _, Store, Wait};
-use grantkeep_grants::{Grants, NewPersonal, PersonalIssued, Policy};
+use grantkeep_grants::{
+    Grant, Grants, Minter, MinterError, Minting, NewPersonal, PersonalIssued, Policy,
+};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -116,4 +118,29 @@ fn a_use_does_not_undo_a_revocation() {
     world.code();
     assert_eq!(rows(&world), rows_before, "a dead token's use is not written");
     assert_eq!(world.grants.write_last_uses().wait().unwrap(), 0);
+}
+
+/// Takes its time, and leaves the text to the policy.
+#[derive(Debug)]
+struct Slow(Arc<ManualClock>);
+
+impl Minter for Slow {
+    fn mint(&self, _: &Minting<'_>) -> Result<Option<String>, MinterError> {
+        self.0.advance(MS);
+        Ok(None)
+    }
+}
+
+// Goal: the use of a token that lives until it is revoked goes along with a grant, however long the
+// grant takes to make. Method: a millisecond between the change and the use that goes along.
+#[test]
+fn a_use_of_a_token_without_expiry_refuses_no_grant() {
+    let policy = Policy { personal_without_expiry: true, ..Policy::default() };
+    let mut world = World::under(policy);
+    let new = NewPersonal::new(SUBJECT, "laptop").without_expiry();
+    let token = world.grants.create_personal(new).wait().unwrap();
+    assert!(world.is_active(token.token.expose()));
+    world.grants = world.grants.clone().with_minter(Arc::new(Slow(world.clock.clone())));
+    world.grants.password(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
+    assert_eq!(rows(&world), 1);
 }

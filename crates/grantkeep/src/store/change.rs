@@ -99,8 +99,8 @@ impl Change {
         self.batch.steps().iter().filter(first).map(|step| step.key)
     }
 
-    /// The latest that a row of the store may expire.
-    pub(super) fn latest(&self) -> Timestamp {
+    /// The latest that a record of this change may expire, unless it never does.
+    pub fn latest(&self) -> Timestamp {
         self.now.saturating_add(self.lifetime_max)
     }
 

@@ -27,8 +27,9 @@ impl<B: Backend> Grants<B> {
     /// They are durable when this returns.
     pub async fn write_last_uses(&self) -> Result<u64> {
         let mut count = 0;
+        // Once: what is used while this writes must not keep it writing.
+        self.uses().all_due();
         loop {
-            self.uses().all_due();
             let mut change = self.store().change()?;
             let along = self.add_uses(&mut change, BATCH_USES).await?;
             let taken = along.taken().len() as u64;

@@ -1,5 +1,6 @@
 //! When personal access tokens were last used.
 
+use crate::interposed::Interposed;
 use crate::world::*;
 use grantkeep::{LastUse, ManualClock, Record as _, Store, Wait};
 use grantkeep_grants::{
@@ -143,4 +144,34 @@ fn a_use_of_a_token_without_expiry_refuses_no_grant() {
     world.grants = world.grants.clone().with_minter(Arc::new(Slow(world.clock.clone())));
     world.grants.password(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
     assert_eq!(rows(&world), 1);
+}
+
+/// Uses a token once more before each of the next commits.
+fn used_before_commits(
+    grants: &Grants<Interposed>,
+    clock: Arc<ManualClock>,
+    token: String,
+    n: u64,
+) {
+    let again = grants.clone();
+    grants.store().backend().before_commit(move || {
+        clock.advance(MS);
+        again.introspect(&token).wait().unwrap();
+        if n > 0 {
+            used_before_commits(&again, clock, token, n - 1);
+        }
+    });
+}
+
+// Goal: writing the last uses ends, also of a token that is used all the time. Method: one more use
+// before each commit.
+#[test]
+fn writing_uses_ends_while_tokens_are_used() {
+    let clock = Arc::new(ManualClock::at(UNIX_EPOCH + s(1_800_000_000)));
+    let grants = Interposed::grants(clock.clone(), Policy::default());
+    let token = grants.create_personal(NewPersonal::new(SUBJECT, "laptop")).wait().unwrap();
+    let token = token.token.expose().to_owned();
+    grants.introspect(&token).wait().unwrap();
+    used_before_commits(&grants, clock, token, 100);
+    assert_eq!(grants.write_last_uses().wait().unwrap(), 1);
 }

@@ -214,6 +214,28 @@ fn a_backup_that_fails_costs_nothing() {
     assert_eq!(half.kind(), ErrorKind::NotAStore, "half a copy is no store: {half}");
 }
 
+// Goal: P6, disabling a client after a restore revokes what was issued to it since, and nothing
+// more is issued to it, though the restore had disabled it already. Method: restore, issue,
+// disable.
+#[test]
+fn a_client_that_a_restore_disabled_can_be_disabled() {
+    let place = tempfile::tempdir().unwrap();
+    let (live, copy) = (place.path().join("live"), place.path().join("copy"));
+    let clock = manual_clock();
+    let running = grants(choices(&clock).open(&live).unwrap());
+    running.create_client(NewClient::public(CLIENT)).wait().unwrap();
+    running.store().backup(&copy).wait().unwrap();
+    let restored = grants(choices(&clock).restored(true).open(&copy).unwrap());
+    let pair = restored.password(Grant::new(CLIENT, "alice")).wait();
+    let disabled = restored.disable_client(CLIENT).wait().unwrap().unwrap();
+    assert!(disabled.disabled_at.is_some());
+    assert!(pair.is_ok_and(|pair| !is_active(&restored, pair.access.expose())));
+    let refused = restored.password(Grant::new(CLIENT, "alice")).wait().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Disabled);
+    restored.enable_client(CLIENT).wait().unwrap();
+    assert!(restored.password(Grant::new(CLIENT, "alice")).wait().is_ok());
+}
+
 // Goal: a restore is asked of something that is there. Method: an empty directory and a missing
 // one.
 #[test]

@@ -176,11 +176,12 @@ impl<B: Backend> Grants<B> {
             let Some(mut held) = self.store.client(id).await? else {
                 return Ok(None);
             };
-            if held.record.disabled_at.is_some() {
+            let epoch = self.store.epoch(Owner::Client(id)).await?;
+            // By a restore it is disabled without a closed epoch.
+            if held.record.disabled_at.is_some() && epoch.is_closed() {
                 return Ok(Some(ClientInfo::of(held.record)));
             }
-            held.record.disabled_at = Some(self.store.now());
-            let epoch = self.store.epoch(Owner::Client(id)).await?;
+            held.record.disabled_at.get_or_insert(self.store.now());
             let mut change = self.store.change()?;
             change.close_epoch(&epoch)?.revoking();
             if self.put_client(change, &held).await? {

@@ -89,15 +89,19 @@ fn keyring_texts() {
 }
 
 // Goal: a keyring that is not the store's own file is rotated where it is kept. Method: rotate
-// under a given one; the store goes on under the old one.
+// under a given one; the store goes on under the old one, and opens with what its keeper rotated.
 #[test]
 fn rotation_of_a_given_keyring() {
     let dir = tempfile::tempdir().unwrap();
-    let keys = Keyring::from_keys([(1, [9; 32])]).unwrap();
+    let mut keys = Keyring::from_keys([(1, [9; 32])]).unwrap();
     let store = open_with(dir.path(), keys.clone()).unwrap();
     refused(store.rotate_keyring().wait(), ErrorKind::Keyring, &["where it is kept"]);
     assert_eq!(store.keyring().to_text(), keys.to_text());
     assert!(!dir.path().join("keyring").exists());
+    store.close().unwrap();
+    drop(store);
+    keys.rotate().unwrap();
+    assert_eq!(open_with(dir.path(), keys.clone()).unwrap().keyring().to_text(), keys.to_text());
 }
 
 // Goal: a keyring from an environment variable, and every way to get that wrong. Method: a child

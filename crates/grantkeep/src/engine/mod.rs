@@ -125,8 +125,14 @@ impl Embedded {
 
     /// Writes the keyring file.
     pub(crate) fn save_keyring(&self, keyring: &Keyring) -> Result<()> {
+        self.check_keeps_keyring()?;
+        keyring.save(&*self.core.disk, &self.core.dir)
+    }
+
+    /// Refuses where the keyring is not a file of the store.
+    pub(crate) fn check_keeps_keyring(&self) -> Result<()> {
         match self.core.options.keys {
-            KeySource::File => keyring.save(&*self.core.disk, &self.core.dir),
+            KeySource::File => Ok(()),
             KeySource::Env(_) | KeySource::Given(_) => Err(Error::new(
                 ErrorKind::Keyring,
                 "the keyring is not kept in the store directory: rotate it where it is kept, then \

@@ -59,6 +59,8 @@ impl Store<Embedded> {
     /// # Errors
     /// [`ErrorKind::Keyring`] if the keyring was given by the caller: rotate it there and reopen.
     pub async fn rotate_keyring(&self) -> Result<()> {
+        // Before the new key is noted: it would be another than the one that the caller makes.
+        self.inner.backend.check_keeps_keyring()?;
         let mut keyring = (*self.keyring()).clone();
         keyring.rotate()?;
         self.inner.note_keys(&keyring).await?;

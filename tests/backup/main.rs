@@ -214,9 +214,8 @@ fn a_backup_that_fails_costs_nothing() {
     assert_eq!(half.kind(), ErrorKind::NotAStore, "half a copy is no store: {half}");
 }
 
-// Goal: P6, disabling a client after a restore revokes what was issued to it since, and nothing
-// more is issued to it, though the restore had disabled it already. Method: restore, issue,
-// disable.
+// Goal: P6, nothing is issued to a client that a restore disabled, disabling it once more is no
+// less final, and enabling it ends that. Method: restore; issue before and after each.
 #[test]
 fn a_client_that_a_restore_disabled_can_be_disabled() {
     let place = tempfile::tempdir().unwrap();
@@ -226,14 +225,75 @@ fn a_client_that_a_restore_disabled_can_be_disabled() {
     running.create_client(NewClient::public(CLIENT)).wait().unwrap();
     running.store().backup(&copy).wait().unwrap();
     let restored = grants(choices(&clock).restored(true).open(&copy).unwrap());
-    let pair = restored.password(Grant::new(CLIENT, "alice")).wait();
+    let refused = restored.password(Grant::new(CLIENT, "alice")).wait().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Disabled);
     let disabled = restored.disable_client(CLIENT).wait().unwrap().unwrap();
     assert!(disabled.disabled_at.is_some());
-    assert!(pair.is_ok_and(|pair| !is_active(&restored, pair.access.expose())));
     let refused = restored.password(Grant::new(CLIENT, "alice")).wait().unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Disabled);
     restored.enable_client(CLIENT).wait().unwrap();
     assert!(restored.password(Grant::new(CLIENT, "alice")).wait().is_ok());
+}
+
+// Goal: P2, a backup or a checkpoint that is asked for on a full disk is refused, and costs its
+// caller alone: revocation goes on. Method: tens of MiB of log that are not carried yet, a disk
+// that is full, at the default reserve and at a small one; ask, and revoke.
+#[test]
+fn a_full_disk_refuses_backups_and_goes_on() {
+    for (disk_mib, reserve_mib, budget_mib) in [(96, 16, 256), (24, 1, 64)] {
+        let place = tempfile::tempdir().unwrap();
+        let clock = manual_clock();
+        let disk = SmallDisk::new(disk_mib << 20);
+        let open = || {
+            let options = choices(&clock).log_budget_bytes(budget_mib << 20);
+            let options = options.reserve_bytes(reserve_mib << 20).disk(disk.clone());
+            grants(options.open(place.path().join("small")).unwrap())
+        };
+        let running = open();
+        let payload = vec![7; 16_000];
+        let error = loop {
+            let new = NewPersonal::new("bob", "x").payload(&payload);
+            if let Err(error) = running.create_personal(new).wait() {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::Full);
+        let refused = running.store().backup(place.path().join("copy")).wait().unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Full, "{refused}");
+        let refused = running.store().checkpoint().wait().unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Full, "{refused}");
+        running.revoke_subject("alice").wait().unwrap();
+        drop(running);
+        open().revoke_subject("carol").wait().unwrap();
+    }
+}
+
+// Goal: a backup within the store is refused, and what somebody else puts there is left alone.
+// Method: directories at every place of the store; stray ones, after a close and after a crash.
+#[test]
+fn nothing_of_others_is_taken_for_the_store() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().join("store");
+    let clock = manual_clock();
+    let running = grants(choices(&clock).open(&dir).unwrap());
+    let issued = issue(&running);
+    for to in ["", "copy", "log", "log/copy", "log/copy.new", "log/../copy"] {
+        let refused = running.store().backup(dir.join(to)).wait().unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::NotAStore, "{to}: {refused}");
+    }
+    for stray in ["lost+found", "log/lost+found", "log/copy.new", "log/copy.seg"] {
+        std::fs::create_dir(dir.join(stray)).unwrap();
+    }
+    std::fs::write(dir.join("log/note.seg"), "mine").unwrap();
+    let crashed = place.path().join("crashed");
+    copy_dir(&dir, &crashed);
+    running.store().close().unwrap();
+    drop(running);
+    for dir in [dir, crashed] {
+        let reopened = grants(choices(&clock).open(&dir).unwrap());
+        assert!(is_active(&reopened, &issued.access));
+        assert_eq!(std::fs::read(dir.join("log/note.seg")).unwrap(), b"mine");
+    }
 }
 
 // Goal: a restore is asked of something that is there. Method: an empty directory and a missing

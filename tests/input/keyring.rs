@@ -104,6 +104,25 @@ fn rotation_of_a_given_keyring() {
     assert_eq!(open_with(dir.path(), keys.clone()).unwrap().keyring().to_text(), keys.to_text());
 }
 
+// Goal: a rotation that could not be saved is nothing that later ones trip over. Method: a file in
+// its way once; rotate again, reopen, and rotate once more.
+#[test]
+fn rotation_that_fails_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || options(&manual_clock()).open(dir.path().join("store")).unwrap();
+    let store = open();
+    let in_the_way = dir.path().join("store/keyring.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    store.rotate_keyring().wait().unwrap_err();
+    std::fs::remove_dir(&in_the_way).unwrap();
+    store.rotate_keyring().wait().unwrap();
+    store.close().unwrap();
+    drop(store);
+    let store = open();
+    store.rotate_keyring().wait().unwrap();
+    assert_eq!(store.keyring().newest_first().count(), 3);
+}
+
 // Goal: a keyring from an environment variable, and every way to get that wrong. Method: a child
 // of each environment opens one store.
 #[test]

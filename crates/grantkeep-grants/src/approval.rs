@@ -5,6 +5,7 @@ use crate::attachment::Attachment;
 use crate::device::strip;
 use crate::event::Event;
 use crate::grants::{Grants, check_name};
+use crate::observe;
 use crate::opening::expires_in;
 use crate::scope::Scopes;
 use crate::setter::setter;
@@ -165,6 +166,7 @@ impl<B: Backend> Grants<B> {
         user_code: &str,
         approval: &DeviceApproval<'_>,
     ) -> Result<Verified> {
+        let _decision = observe::decision("approve_device");
         check_name("a subject", approval.subject)?;
         let letters = Letters::read(user_code);
         loop {
@@ -218,6 +220,7 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// `Done` is durable when it is answered.
     pub async fn deny_device(&self, user_code: &str) -> Result<Verified> {
+        let _decision = observe::decision("deny_device");
         let letters = Letters::read(user_code);
         loop {
             let Waiting { code, mut device } = match self.waiting(letters.as_ref()).await? {

@@ -102,8 +102,8 @@ impl<'a> Authorize<'a> {
     }
 
     setter! {
-        /// Bytes to go with the grant (claims, a session), at most 16 KiB: handed back on redemption,
-        /// and on introspection where asked for. Kept as they are.
+        /// Bytes to go with the grant (claims, a session), at most 16 KiB: handed back on
+        /// redemption, and on introspection where asked for. Kept as they are.
         payload
     }
 

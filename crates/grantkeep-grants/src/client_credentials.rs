@@ -58,7 +58,8 @@ impl<'a> ClientCredentials<'a> {
     }
 
     setter! {
-        /// The key whose possession the request proved (RFC 9449, RFC 8705): the token is bound to it.
+        /// The key whose possession the request proved (RFC 9449, RFC 8705): the token is bound to
+        /// it.
         confirmation
     }
 
@@ -68,7 +69,8 @@ impl<'a> ClientCredentials<'a> {
     }
 
     setter! {
-        /// Bytes to go with the token, at most 16 KiB, sealed so that only presenting it opens them.
+        /// Bytes to go with the token, at most 16 KiB, sealed so that only presenting it opens
+        /// them.
         sealed_payload
     }
 }

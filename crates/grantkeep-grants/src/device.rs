@@ -47,14 +47,14 @@ impl<'a> DeviceRequest<'a> {
     }
 
     setter! {
-        /// Bytes to go with the request, at most 16 KiB: shown to the verification page, and handed on
-        /// to the grant unless the approval brings its own. Kept as they are.
+        /// Bytes to go with the request, at most 16 KiB: shown to the verification page, and handed
+        /// on to the grant unless the approval brings its own. Kept as they are.
         payload
     }
 
     setter! {
-        /// As [`DeviceRequest::payload`], but sealed at rest, under the root key and a salt in the row,
-        /// as a family's is: the verification page has no device code to open it with.
+        /// As [`DeviceRequest::payload`], but sealed at rest, under the root key and a salt in the
+        /// row, as a family's is: the verification page has no device code to open it with.
         sealed_payload
     }
 }
@@ -126,6 +126,7 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// Both codes are durable when they are answered, from one batch.
     pub async fn device(&self, request: DeviceRequest<'_>) -> Result<DeviceIssued> {
+        let _decision = observe::decision("device");
         self.issue_device(&request, Letters::mint).await
     }
 

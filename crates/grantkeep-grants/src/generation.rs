@@ -88,7 +88,9 @@ impl<B: Backend> Grants<B> {
         let Some(text) = brought else { return self.derived(family) };
         let record = RefreshText { family: family.id, generation: family.generation };
         let id = self.store.id(text.expose().as_bytes())?;
-        change.insert(id, &record, family.absolute_expires_at)?;
+        // The longest lifetime may have been shortened since the family was opened.
+        let until = family.absolute_expires_at.min(change.latest());
+        change.insert(id, &record, until)?;
         Ok(text)
     }
 

@@ -124,7 +124,7 @@ impl<B: Backend> Grants<B> {
     /// issues something takes last uses along; one that revokes is left alone, since it must go
     /// through on a full disk.
     pub(crate) async fn commit(&self, mut change: Change) -> Result<bool> {
-        if change.inserts().next().is_none() {
+        if !change.issues() {
             return self.commit_alone(change).await;
         }
         let along = self.uses_along(&mut change).await?;
@@ -173,13 +173,23 @@ impl<B: Backend> Grants<B> {
         client: &str,
     ) -> Result<(StandingEpochs, Timestamp)> {
         let (standing, now) = self.standing_or_closed(subject, client).await?;
-        if standing.is_closed() {
+        if standing.is_closed() || self.awaits_review(client).await? {
             return Err(Error::new(
                 ErrorKind::Disabled,
                 format!("client `{client}` is disabled: enable it before issuing to it"),
             ));
         }
         Ok((standing, now))
+    }
+
+    /// True for a client from before a restore that nobody has enabled since. No condition holds it
+    /// still: it only ever ends.
+    async fn awaits_review(&self, client: &str) -> Result<bool> {
+        if self.store.fence().is_none() {
+            return Ok(false);
+        }
+        let held = self.store.client(client).await?;
+        Ok(held.is_some_and(|held| held.record.disabled_at.is_some()))
     }
 
     /// The same for what was granted before: closed epochs admit nothing.

@@ -4,6 +4,7 @@ use crate::generation::Presented;
 use crate::grants::{Grants, can_be_held};
 use crate::kind::ClaimsKind;
 use crate::observe;
+use crate::policy::Refreshing;
 use crate::proof::token_type;
 use crate::scope::Scopes;
 use grantkeep::backend::Backend;
@@ -110,14 +111,22 @@ impl<B: Backend> Grants<B> {
     /// it may be.
     async fn claims(&self, token: &str) -> Result<Option<Claims>> {
         for id in self.store.ids(token.as_bytes())? {
-            if let Some(held) = self.store.get::<Token>(id).await? {
-                return self.access_claims(held).await;
+            // One text may be several tokens, where the server makes them: the first in force
+            // counts.
+            if let Some(held) = self.store.get::<Token>(id).await?
+                && let Some(claims) = self.access_claims(held).await?
+            {
+                return Ok(Some(claims));
             }
-            if let Some(held) = self.store.get::<Personal>(id).await? {
-                return self.personal_claims(held).await;
+            if let Some(held) = self.store.get::<Personal>(id).await?
+                && let Some(claims) = self.personal_claims(held).await?
+            {
+                return Ok(Some(claims));
             }
-            if let Some(presented) = self.presented_brought(id).await? {
-                return self.present_claims(presented).await;
+            if let Some(presented) = self.presented_brought(id).await?
+                && let Some(claims) = self.present_claims(presented).await?
+            {
+                return Ok(Some(claims));
             }
         }
         match self.presented_derived(token).await? {
@@ -129,7 +138,7 @@ impl<B: Backend> Grants<B> {
     /// Of refresh tokens only the present generation is in force.
     async fn present_claims(&self, presented: Presented) -> Result<Option<Claims>> {
         let Presented { held, generation } = presented;
-        if generation != held.record.generation {
+        if generation != held.record.generation || self.policy.refreshing == Refreshing::Off {
             return Ok(None);
         }
         self.refresh_claims(held).await

@@ -1,6 +1,7 @@
 //! The replay guard: values that somebody else made, and that count once.
 
 use crate::grants::Grants;
+use crate::observe;
 use grantkeep::backend::Backend;
 use grantkeep::{Burned, Result, Timestamp};
 use std::fmt;
@@ -85,6 +86,7 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// `First` and `Seen` rest on durable state: a crash does not make a value new.
     pub async fn burn(&self, once: Once<'_>, until: SystemTime) -> Result<Burned> {
+        let _decision = observe::decision("burn");
         let until = Timestamp::from(until).saturating_add(self.policy.clock_skew);
         self.store.burn(once.label, &once.to_bytes(), until).await
     }

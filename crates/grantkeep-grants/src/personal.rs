@@ -74,7 +74,8 @@ impl<'a> NewPersonal<'a> {
     }
 
     setter! {
-        /// Bytes to go with it, at most 16 KiB, sealed so that only presenting the token opens them.
+        /// Bytes to go with it, at most 16 KiB, sealed so that only presenting the token opens
+        /// them.
         sealed_payload
     }
 

@@ -50,8 +50,8 @@ impl<'a> Presented<'a> {
     }
 
     setter! {
-        /// The key whose possession the request proved (RFC 9449, RFC 8705): the tokens are bound to
-        /// it.
+        /// The key whose possession the request proved (RFC 9449, RFC 8705): the tokens are bound
+        /// to it.
         confirmation
     }
 }

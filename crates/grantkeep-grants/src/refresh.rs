@@ -47,8 +47,8 @@ impl<'a> RefreshRequest<'a> {
     }
 
     setter! {
-        /// The key whose possession the request proved; a family that is bound to one demands it (RFC
-        /// 9449 section 5).
+        /// The key whose possession the request proved; a family that is bound to one demands it
+        /// (RFC 9449 section 5).
         confirmation
     }
 }

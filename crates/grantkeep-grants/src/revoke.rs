@@ -54,20 +54,21 @@ impl<B: Backend> Grants<B> {
         if !can_be_held(token) {
             return Ok(RevokedBy::Done);
         }
-        if let Some(answer) = self.revoke_row::<Token>(token, client).await? {
-            return Ok(answer);
+        // One text may be several tokens, where the server makes them.
+        let mut answers = Vec::new();
+        answers.extend(self.revoke_row::<Token>(token, client).await?);
+        answers.extend(self.revoke_row::<Personal>(token, client).await?);
+        if let Some(Presented { held, .. }) = self.presented(token).await? {
+            let another = client.is_some_and(|client| client != held.record.client);
+            if another {
+                answers.push(RevokedBy::NotYours);
+            } else {
+                self.revoke_family(held.record.id).await?;
+                answers.push(RevokedBy::Done);
+            }
         }
-        if let Some(answer) = self.revoke_row::<Personal>(token, client).await? {
-            return Ok(answer);
-        }
-        let Some(Presented { held, .. }) = self.presented(token).await? else {
-            return Ok(RevokedBy::Done);
-        };
-        if client.is_some_and(|client| client != held.record.client) {
-            return Ok(RevokedBy::NotYours);
-        }
-        self.revoke_family(held.record.id).await?;
-        Ok(RevokedBy::Done)
+        let refused = !answers.is_empty() && !answers.contains(&RevokedBy::Done);
+        Ok(if refused { RevokedBy::NotYours } else { RevokedBy::Done })
     }
 
     /// Revokes a family: its refresh tokens, and the access tokens issued from it. One that is not

@@ -1,5 +1,5 @@
-//! When personal access tokens were last used, in memory: a bounded number of them, and which are to
-//! be written.
+//! When personal access tokens were last used, in memory: a bounded number of them, and which are
+//! to be written.
 
 use grantkeep::{Digest, Timestamp};
 use std::collections::{HashMap, VecDeque};
@@ -19,6 +19,8 @@ pub(crate) struct Uses {
 struct Kept {
     uses: HashMap<Digest, Use>,
     due: VecDeque<Digest>,
+    /// True if some may have been written since they were looked through for room.
+    room: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +46,9 @@ impl Uses {
         let mut kept = self.lock();
         if kept.uses.len() >= USES_KEPT_MAX && !kept.uses.contains_key(&id) {
             // Those that are written say nothing that their rows do not.
-            kept.uses.retain(|_, each| each.due || each.written.is_none_or(|at| at < each.at));
+            if std::mem::take(&mut kept.room) {
+                kept.uses.retain(|_, each| each.due || each.written.is_none_or(|at| at < each.at));
+            }
             if kept.uses.len() >= USES_KEPT_MAX {
                 return;
             }
@@ -61,7 +65,7 @@ impl Uses {
     /// Makes every use due that is not written.
     pub(crate) fn all_due(&self) {
         let mut kept = self.lock();
-        let Kept { uses, due } = &mut *kept;
+        let Kept { uses, due, .. } = &mut *kept;
         for (id, each) in uses {
             if !each.due && each.written != Some(each.at) {
                 each.due = true;
@@ -88,6 +92,7 @@ impl Uses {
     /// Says what became of those taken.
     fn settle(&self, taken: &[(Digest, Use)], written: bool) {
         let mut kept = self.lock();
+        kept.room |= written;
         for (id, was) in taken {
             if let Some(each) = kept.uses.get_mut(id) {
                 if written {

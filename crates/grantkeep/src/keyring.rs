@@ -182,12 +182,22 @@ impl Keyring {
     /// # Errors
     /// [`ErrorKind::Limit`] if the keyring already has [`KEYS_MAX`] keys: retire one first.
     pub fn rotate(&mut self) -> Result<()> {
+        let id = self.next_id();
+        self.rotate_to(id)
+    }
+
+    /// The id after the largest.
+    pub(crate) fn next_id(&self) -> u32 {
+        self.keys.iter().map(|key| key.id).max().unwrap_or(0).wrapping_add(1)
+    }
+
+    /// The same under an id that no other key has.
+    pub(crate) fn rotate_to(&mut self, id: u32) -> Result<()> {
         if self.keys.len() >= KEYS_MAX {
             return Err(Error::limit("the keyring", self.keys.len() + 1, KEYS_MAX, "keys"));
         }
         let mut root = Zeroizing::new([0; 32]);
         random(&mut root[..])?;
-        let id = self.keys.iter().map(|key| key.id).max().unwrap_or(0).wrapping_add(1);
         self.keys.push(RootKey::new(id, root));
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::ClientInfo;
 use super::public_with;
 use crate::format::{Format, Tag};
 use crate::grants::Grants;
+use crate::observe;
 use crate::policy::check_lifetime;
 use crate::secret::Secret;
 use data_encoding::HEXLOWER;
@@ -108,6 +109,7 @@ impl<B: Backend> Grants<B> {
         id: &str,
         secret: Option<&[u8]>,
     ) -> Result<Authenticated> {
+        let _decision = observe::decision("authenticate_client");
         let held = self.store.client(id).await?;
         let now = self.store.now();
         let stored: &[ClientSecret] = held.as_ref().map_or(&[], |held| &held.record.secrets);

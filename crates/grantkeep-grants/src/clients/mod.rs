@@ -233,7 +233,7 @@ impl<B: Backend> Grants<B> {
             };
             let epoch = self.store.epoch(Owner::Client(id)).await?;
             let mut change = self.store.change()?;
-            change.close_last_epoch(&epoch)?.delete(&held).revoking();
+            change.close_epoch(&epoch)?.delete(&held).revoking();
             if self.commit(change).await? {
                 self.events().tell(|| Event::ClientRevoked { client: id.to_owned() });
                 return Ok(());

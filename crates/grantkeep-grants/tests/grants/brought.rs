@@ -170,7 +170,12 @@ fn one_text_may_be_two_tokens() {
     assert!(world.is_active(pair.access.expose()));
     let next = rotated(world.refresh(refresh_of(&pair)));
     assert_eq!(next.access.expose(), refresh_of(&next));
-    rotated(world.refresh(refresh_of(&next)));
+    let last = rotated(world.refresh(refresh_of(&next)));
+    let text = refresh_of(&last).to_owned();
+    assert!(world.is_active(&text));
+    world.grants.revoke(&text).wait().unwrap();
+    assert!(!world.is_active(&text), "both are revoked");
+    assert!(matches!(world.refresh(&text), Refreshed::Revoked));
 }
 
 // Goal: P4, a text that was issued before is refused and nothing is changed; so is one that no

@@ -35,4 +35,5 @@ mod refreshing;
 mod replay_guard;
 mod revocation;
 mod rotation_of_keys;
+mod shortened;
 mod world;

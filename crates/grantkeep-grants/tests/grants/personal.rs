@@ -119,3 +119,26 @@ fn a_token_may_live_until_it_is_revoked() {
     world.grants.revoke_personal(SUBJECT, made.id).wait().unwrap();
     assert!(!world.is_active(made.token.expose()));
 }
+
+// Goal: P2 and P6, what was revoked of a token without expiry stays so for as long as the token
+// would have lived. Method: revoke its subject, and another's client; let far more time pass than
+// any other row of the store lives, and sweep.
+#[test]
+fn a_token_without_expiry_stays_revoked() {
+    let policy = Policy { personal_without_expiry: true, ..Policy::default() };
+    let world = World::under(policy);
+    let make = |subject: &str, client: &str| {
+        let new = NewPersonal::new(subject, "robot").client(client).without_expiry();
+        world.grants.create_personal(new).wait().unwrap().token
+    };
+    let (by_subject, by_client) = (make(SUBJECT, ""), make("bob", "vendor"));
+    world.grants.revoke_subject(SUBJECT).wait().unwrap();
+    world.grants.revoke_client("vendor").wait().unwrap();
+    for _ in 0..30 {
+        for token in [&by_subject, &by_client] {
+            assert!(!world.is_active(token.expose()));
+        }
+        world.clock.advance(s(365 * DAY_S));
+        world.grants.store().sweep(Budget::ALL).wait().unwrap();
+    }
+}

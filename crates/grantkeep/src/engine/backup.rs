@@ -24,7 +24,12 @@ const COPY_BYTES: usize = 1 << 20;
 impl Keeper {
     /// Copies the store into `to`. The outer error is the store's, the inner one the copy's.
     pub(crate) fn backup(&mut self, to: &Path) -> Result<Result<()>> {
-        self.checkpoint()?;
+        if let Err(refused) = check_target(&self.core.dir, to) {
+            return Ok(Err(refused));
+        }
+        if let Err(full) = self.checkpoint()? {
+            return Ok(Err(full));
+        }
         let disk = std::sync::Arc::clone(&self.core.disk);
         let copy = match begin(&*disk, to) {
             Ok(copy) => copy,
@@ -32,15 +37,23 @@ impl Keeper {
         };
         let path = self.core.dir.join(TABLE_FILE);
         let failed = |cause| Error::file("read the table", path.display(), cause);
-        let table = disk.open(&path, OpenMode::Existing).map_err(failed)?;
-        let bytes = table.len().map_err(failed)?;
+        let opened = disk.open(&path, OpenMode::Existing).and_then(|table| {
+            let bytes = table.len()?;
+            Ok((table, bytes))
+        });
+        let (table, bytes) = match opened {
+            Ok(opened) => opened,
+            Err(cause) => return Ok(Err(failed(cause))),
+        };
         let mut buffer = vec![0; COPY_BYTES];
         let mut at = 0;
         // Nobody but this thread writes to the table.
         while at < bytes {
             let left = usize::try_from(bytes - at).unwrap_or(usize::MAX);
             let piece = buffer.get_mut(..left.min(COPY_BYTES)).unwrap_or_default();
-            table.read_at(piece, at).map_err(failed)?;
+            if let Err(cause) = table.read_at(piece, at) {
+                return Ok(Err(failed(cause)));
+            }
             if let Err(cause) = copy.write_at(piece, at) {
                 return Ok(Err(refused(to, cause)));
             }
@@ -49,6 +62,25 @@ impl Keeper {
         }
         Ok(end(&*disk, to, &*copy).map_err(|cause| refused(to, cause)))
     }
+}
+
+/// Refuses a directory within the store's own: the next open would take it for part of it.
+fn check_target(dir: &Path, to: &Path) -> Result<()> {
+    // The links on the way are followed as far as there is something.
+    let real = |path: &Path| {
+        let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let known = whole.ancestors().find_map(|up| Some((up, up.canonicalize().ok()?)));
+        known.map_or(whole.clone(), |(up, real)| {
+            whole.strip_prefix(up).map_or(real.clone(), |rest| real.join(rest))
+        })
+    };
+    if !real(to).starts_with(real(dir)) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::NotAStore,
+        format!("{} is within the store itself: name a directory elsewhere", to.display()),
+    ))
 }
 
 /// Makes the directory of a backup, its mark first: a copy that is not whole is one as well.

@@ -17,7 +17,6 @@ use crate::sync::Arc;
 use crate::wait::Wait as _;
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 use futures_channel::oneshot;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often the keeper looks around by itself.
@@ -56,8 +55,8 @@ impl Keeper {
             let done = match work.recv_timeout(patience) {
                 Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Work::Supply) | Err(RecvTimeoutError::Timeout) => Ok(()),
-                Ok(Work::Checkpoint(reply)) => self.answer(reply, Self::checkpoint),
-                Ok(Work::Backup(to, reply)) => self.back_up(&to, reply),
+                Ok(Work::Checkpoint(reply)) => self.reply(reply, Self::checkpoint),
+                Ok(Work::Backup(to, reply)) => self.reply(reply, |keeper| keeper.backup(&to)),
                 Ok(Work::Sweep(budget, reply)) => {
                     self.answer(reply, |keeper| keeper.core.sweep(budget))
                 }
@@ -97,11 +96,15 @@ impl Keeper {
         failed.map_or(Ok(()), Err)
     }
 
-    /// A copy that fails is its caller's trouble alone.
-    fn back_up(&mut self, to: &Path, reply: oneshot::Sender<Result<()>>) -> Result<()> {
-        match self.backup(to) {
-            Ok(copied) => {
-                let _ = reply.send(copied);
+    /// The same for work whose inner error is its caller's trouble alone.
+    fn reply(
+        &mut self,
+        reply: oneshot::Sender<Result<()>>,
+        work: impl FnOnce(&mut Self) -> Result<Result<()>>,
+    ) -> Result<()> {
+        match work(self) {
+            Ok(done) => {
+                let _ = reply.send(done);
                 Ok(())
             }
             Err(cause) => self.answer(reply, |_| Err(cause)),
@@ -121,27 +124,37 @@ impl Keeper {
         Ok(())
     }
 
-    /// Carries everything that was committed before the call.
-    pub(crate) fn checkpoint(&mut self) -> Result<()> {
+    /// Carries everything that was committed before the call. On a full disk it ends early, with
+    /// the inner error: what is left of the reserve is for revoking and sweeping.
+    pub(crate) fn checkpoint(&mut self) -> Result<Result<()>> {
+        if let Err(full) = self.core.space.check() {
+            return Ok(Err(full));
+        }
         self.supply()?;
         if !self.core.roll_log()? {
             // What is carried makes room for the segment that is missing.
-            self.carry_all()?;
+            if let Err(full) = self.carry_all()? {
+                return Ok(Err(full));
+            }
             if !self.core.roll_log()? {
-                return self.core.space.check();
+                return Ok(self.core.space.check());
             }
         }
         self.supply()?;
         self.carry_all()
     }
 
-    /// Carries all segments but the one that is written to.
-    fn carry_all(&mut self) -> Result<()> {
+    /// Carries all segments but the one that is written to, unless the disk is full.
+    fn carry_all(&mut self) -> Result<Result<()>> {
         let until = self.core.writer.lock().segment.number;
         while self.core.segments.next_between(0, until).is_some() {
+            if let Err(full) = self.core.space.check() {
+                return Ok(Err(full));
+            }
             self.carry_step(u64::MAX)?;
         }
-        self.supply()
+        self.supply()?;
+        Ok(Ok(()))
     }
 
     /// How many bytes of segments are to be freed: none while the log is within its budget, or

@@ -204,7 +204,9 @@ fn distrust_cache(disk: &dyn Disk, dir: &Path) -> Result<()> {
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => continue,
             other => other.map_err(failed)?,
         };
-        for name in names.iter().filter(|name| **name != LOG_DIR && **name != RESERVE_FILE) {
+        // The reserve holds nothing, and what else there is was not put there by the store.
+        let ours = [LOCK_FILE, KEYRING_FILE, TABLE_FILE, TABLE_FRESH];
+        for name in names.iter().filter(|name| ours.contains(&name.as_str()) || is_of_log(name)) {
             let file = disk.open(&folder.join(name), OpenMode::Existing).map_err(failed)?;
             file.sync_data().map_err(failed)?;
             file.drop_cache().map_err(failed)?;
@@ -271,7 +273,7 @@ fn open_segments(disk: &dyn Disk, dir: &Path, meta: &Meta) -> Result<Vec<Arc<Seg
     let mut segments = Vec::new();
     for name in disk.list(&log).map_err(failed)? {
         let path = log.join(&name);
-        if name_ends(&name, "new") {
+        if is_of_log(&name) && !is_segment(&name) {
             disk.remove(&path).map_err(failed)?;
         } else if is_segment(&name) {
             segments.push(Arc::new(Segment::open(disk, path, &meta.store)?));
@@ -281,12 +283,14 @@ fn open_segments(disk: &dyn Disk, dir: &Path, meta: &Meta) -> Result<Vec<Arc<Seg
     Ok(segments)
 }
 
-fn is_segment(name: &str) -> bool {
-    name_ends(name, "seg")
+/// True for the name of a segment, and of one that was being made.
+fn is_of_log(name: &str) -> bool {
+    let numbered = |stem: &str| !stem.is_empty() && stem.bytes().all(|b| b.is_ascii_digit());
+    name.split_once('.').is_some_and(|(stem, end)| numbered(stem) && matches!(end, "seg" | "new"))
 }
 
-fn name_ends(name: &str, extension: &str) -> bool {
-    Path::new(name).extension().is_some_and(|own| own == extension)
+fn is_segment(name: &str) -> bool {
+    is_of_log(name) && Path::new(name).extension().is_some_and(|own| own == "seg")
 }
 
 fn start(

@@ -156,8 +156,7 @@ impl Options {
         self
     }
 
-    /// The longest lifetime of any row; [`LIFETIME_DEFAULT_MAX`] by default. The rows of epochs
-    /// live this long.
+    /// The longest lifetime of any row that expires; [`LIFETIME_DEFAULT_MAX`] by default.
     pub fn lifetime_max(mut self, lifetime: Duration) -> Self {
         self.lifetime_max = lifetime;
         self

@@ -87,6 +87,12 @@ impl Change {
         self
     }
 
+    /// True if it puts something where there was nothing, and takes nothing away; see
+    /// [`Batch::issues`].
+    pub fn issues(&self) -> bool {
+        self.batch.issues()
+    }
+
     /// True while there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.batch.steps().is_empty()

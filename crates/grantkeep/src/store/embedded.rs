@@ -62,7 +62,12 @@ impl Store<Embedded> {
         // Before the new key is noted: it would be another than the one that the caller makes.
         self.inner.backend.check_keeps_keyring()?;
         let mut keyring = (*self.keyring()).clone();
-        keyring.rotate()?;
+        let mut id = keyring.next_id();
+        // A key that was noted, and then not saved, keeps its id.
+        while self.inner.is_noted(id).await? {
+            id = id.wrapping_add(1);
+        }
+        keyring.rotate_to(id)?;
         self.inner.note_keys(&keyring).await?;
         self.inner.backend.save_keyring(&keyring)?;
         *self.inner.keyring.write() = Arc::new(keyring);

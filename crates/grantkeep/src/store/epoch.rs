@@ -66,8 +66,7 @@ fn key(term: Term) -> Key {
     Key::new(Epoch::KIND, Digest::from_bytes(bytes))
 }
 
-/// The number of an epoch. A random one rather than a counter: the epoch's row may die, once all
-/// that was issued before it has, and must not start again at a number used before.
+/// The number of an epoch: a random one, so that no two are alike, whoever's they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EpochNumber(u64);
 
@@ -117,8 +116,7 @@ impl StandingEpochs {
 
     /// True if what was issued under `issued` has not been revoked since.
     ///
-    /// An owner without an epoch revoked nothing that is still alive: an epoch's row outlives all
-    /// that was issued before it.
+    /// An owner without an epoch never revoked anything.
     pub fn admit(&self, issued: &Epochs) -> bool {
         let now = self.epochs();
         !self.is_closed()
@@ -196,12 +194,10 @@ impl<B: Backend> Store<B> {
         loop {
             let epoch = self.epoch(owner).await?;
             let mut change = self.change()?;
-            match &epoch.held {
-                Some(held) if held.record.closed && held.expires_at == Timestamp::NEVER => {
-                    change.close_epoch(&epoch)?
-                }
-                Some(held) if held.record.closed => change.close_last_epoch(&epoch)?,
-                _ => change.open_epoch(&epoch)?,
+            if epoch.is_closed() {
+                change.close_epoch(&epoch)?
+            } else {
+                change.open_epoch(&epoch)?
             };
             change.revoking();
             if self.commit(change).await? == Outcome::Applied {
@@ -241,7 +237,7 @@ impl Change {
     /// # Errors
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the system's random generator fails.
     pub fn open_epoch(&mut self, epoch: &HeldEpoch) -> Result<&mut Self> {
-        self.put_epoch(epoch, false, self.latest())
+        self.put_epoch(epoch, false)
     }
 
     /// The same, and nothing is issued until another is opened: for an owner that is disabled.
@@ -249,24 +245,18 @@ impl Change {
     /// # Errors
     /// As [`Change::open_epoch`].
     pub fn close_epoch(&mut self, epoch: &HeldEpoch) -> Result<&mut Self> {
-        self.put_epoch(epoch, true, Timestamp::NEVER)
+        self.put_epoch(epoch, true)
     }
 
-    /// The same for an owner that is no more: the row dies once all that was issued to it has.
-    ///
-    /// # Errors
-    /// As [`Change::open_epoch`].
-    pub fn close_last_epoch(&mut self, epoch: &HeldEpoch) -> Result<&mut Self> {
-        self.put_epoch(epoch, true, self.latest())
-    }
-
-    fn put_epoch(&mut self, at: &HeldEpoch, closed: bool, until: Timestamp) -> Result<&mut Self> {
+    /// The row never expires: what it revokes may live until it is revoked, or longer than a store
+    /// that is opened anew with a shorter longest lifetime would know.
+    fn put_epoch(&mut self, at: &HeldEpoch, closed: bool) -> Result<&mut Self> {
         let mut bytes = [0; 8];
         random(&mut bytes)?;
         let epoch = Epoch { number: EpochNumber(u64::from_le_bytes(bytes)), closed };
         match &at.held {
-            Some(held) => self.replace(held, &epoch, until),
-            None => self.insert(at.id, &epoch, until),
+            Some(held) => self.replace(held, &epoch, Timestamp::NEVER),
+            None => self.insert(at.id, &epoch, Timestamp::NEVER),
         }
     }
 }

@@ -233,13 +233,18 @@ impl<B: Backend> Store<B> {
 }
 
 impl<B: Backend> Inner<B> {
+    /// True if a root key of this id was used with the backend, whichever bytes it has.
+    async fn is_noted(&self, id: u32) -> Result<bool> {
+        Ok(self.backend.get(key_check(id)).await?.is_some())
+    }
+
     /// Compares the keyring with the keys this backend was used with, and notes new ones.
     async fn note_keys(&self, keyring: &Keyring) -> Result<()> {
         let backend = &self.backend;
         let mut known = false;
         let mut strangers = Vec::new();
         for key in keyring.newest_first() {
-            let at = Key::new(record::KEY_CHECK, Digest::of_name("key", &key.id().to_le_bytes()));
+            let at = key_check(key.id());
             match backend.get(at).await? {
                 None => strangers.push((at, *key.check())),
                 Some(row) if row.value() == key.check() => known = true,
@@ -271,6 +276,11 @@ impl<B: Backend> Inner<B> {
             )),
         }
     }
+}
+
+/// Where the check of a root key is kept.
+fn key_check(id: u32) -> Key {
+    Key::new(record::KEY_CHECK, Digest::of_name("key", &id.to_le_bytes()))
 }
 
 /// Refuses a longest lifetime that no store can have.

@@ -55,6 +55,8 @@ struct Crashing {
     acknowledged: u64,
     checked: u64,
     in_flight: (u64, u64),
+    /// Entries and rows that verified.
+    verified: u64,
     checkpoints: u64,
     swept: u64,
     opens: Vec<Duration>,
@@ -70,6 +72,7 @@ impl Crashing {
             acknowledged: 0,
             checked: 0,
             in_flight: (0, 0),
+            verified: 0,
             checkpoints: 0,
             swept: 0,
             opens: Vec::new(),
@@ -130,6 +133,9 @@ impl Crashing {
         for effects in noted.in_flight {
             self.settle(&store, effects);
         }
+        let verified = store.verify(|_| {}).wait().unwrap();
+        assert_eq!(verified.damages, 0, "after kill {round}: {:#?}", verified.named);
+        self.verified += verified.index_entries + verified.block_rows + verified.rows;
         self.compare(&store, round);
         self.compare_lists(&store);
         Self::check_unused(&store, round);
@@ -223,12 +229,13 @@ impl Crashing {
         let table = std::fs::metadata(self.path("store").join("table.redb")).unwrap().len();
         println!(
             "kills {kills}, acknowledged operations {}, comparisons {}, lost 0, in flight {} \
-             (happened {}), checkpoints {}, swept rows {}, table {table} bytes, reopened in \
-             {:?} (median) to {:?} (longest)",
+             (happened {}), verified {}, checkpoints {}, swept rows {}, table {table} bytes, \
+             reopened in {:?} (median) to {:?} (longest)",
             self.acknowledged,
             self.checked,
             self.in_flight.0,
             self.in_flight.1,
+            self.verified,
             self.checkpoints,
             self.swept,
             self.opens[self.opens.len() / 2],

@@ -7,6 +7,7 @@ mod keyring;
 mod log;
 mod space;
 mod table;
+mod verify;
 
 use grantkeep::{Code, Error, ErrorKind, Result, Store, Wait as _};
 use grantkeep_tests::{manual_clock, options, samples};

@@ -5,6 +5,7 @@ mod copies;
 mod demo;
 mod policy;
 mod stats;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -24,6 +25,11 @@ enum Command {
     Demo(DemoArguments),
     /// Prints what a store holds
     Stats {
+        /// The store's directory; it must not be open in another process
+        dir: PathBuf,
+    },
+    /// Reads everything that a store holds again, and names what is damaged
+    Verify {
         /// The store's directory; it must not be open in another process
         dir: PathBuf,
     },
@@ -83,6 +89,7 @@ fn main() -> ExitCode {
             demo::run(arguments.dir.as_deref(), arguments.count, arguments.tasks)
         }
         Command::Stats { dir } => stats::print(&dir).map_err(Into::into),
+        Command::Verify { dir } => verify::verify(&dir).map_err(Into::into),
         Command::Backup { dir, to } => copies::backup(&dir, &to).map_err(Into::into),
         Command::Restore { dir } => copies::restore(&dir).map_err(Into::into),
         Command::Policy(PolicyArguments { name, check }) => {

@@ -44,6 +44,10 @@ pub(crate) fn play(dir: &Path, clock: &Arc<MovedClock>, tally: &mut Tally) -> Re
         }
         let acknowledged = ledger.spent.len() + ledger.issued.len() + ledger.revoked.len();
         let lost = check(&store, &ledger)?;
+        let verified = store.verify(|_| {}).wait()?;
+        let entries = verified.index_entries;
+        let whole = format!("{entries} entries of the index, and all they lead to, verify");
+        tally.promise(whole, verified.damages == 0);
         tally.fact("killed while at work", format!("{KILLS} times"));
         tally.fact("acknowledged before a kill", acknowledged.to_string());
         tally.fact("lost", lost.to_string());

@@ -108,6 +108,17 @@ impl Index {
         forgotten
     }
 
+    /// Looks at each entry, a shard at a time; nobody waits longer than for one shard.
+    pub(crate) fn each(&self, mut look: impl FnMut(u64, Place)) {
+        for shard in &self.shards {
+            courtesy::offer();
+            let entries: Vec<Entry> = shard.read().entries.iter().copied().collect();
+            for entry in entries {
+                look(entry.tag, entry.place);
+            }
+        }
+    }
+
     /// The number of entries.
     pub(crate) fn len(&self) -> u64 {
         self.shards.iter().map(|shard| shard.read().entries.len() as u64).sum()

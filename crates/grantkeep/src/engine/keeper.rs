@@ -56,6 +56,9 @@ impl Keeper {
                 Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Work::Supply) | Err(RecvTimeoutError::Timeout) => Ok(()),
                 Ok(Work::Checkpoint(reply)) => self.reply(reply, Self::checkpoint),
+                Ok(Work::Verify(mut progress, reply)) => {
+                    self.reply(reply, |keeper| keeper.verify(&mut progress))
+                }
                 Ok(Work::Backup(to, reply)) => self.reply(reply, |keeper| keeper.backup(&to)),
                 Ok(Work::Sweep(budget, reply)) => {
                     self.answer(reply, |keeper| keeper.core.sweep(budget))
@@ -97,10 +100,10 @@ impl Keeper {
     }
 
     /// The same for work whose inner error is its caller's trouble alone.
-    fn reply(
+    fn reply<T>(
         &mut self,
-        reply: oneshot::Sender<Result<()>>,
-        work: impl FnOnce(&mut Self) -> Result<Result<()>>,
+        reply: oneshot::Sender<Result<T>>,
+        work: impl FnOnce(&mut Self) -> Result<Result<T>>,
     ) -> Result<()> {
         match work(self) {
             Ok(done) => {

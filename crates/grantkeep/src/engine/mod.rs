@@ -22,6 +22,7 @@ mod signal;
 mod space;
 mod sweep;
 mod table;
+mod verify;
 mod window;
 mod windows;
 mod work;
@@ -31,6 +32,7 @@ pub use options::{
     KeySource, LIVE_SET_BYTES, LOG_BUDGET_BYTES, LOG_BUDGET_BYTES_MIN, Options, RESERVE_BYTES,
     TABLE_CACHE_BYTES,
 };
+pub use verify::{DAMAGES_NAMED_MAX, Verified, Verifying};
 
 use crate::backend::{Backend, Batch, Budget, Key, Outcome, Page, Row, Stats, Swept, Term};
 use crate::clock::Timestamp;
@@ -99,6 +101,19 @@ impl Embedded {
     /// The copy is durable when this returns.
     pub async fn backup(&self, to: &Path) -> Result<()> {
         self.ask(|reply| Work::Backup(to.to_path_buf(), reply)).await
+    }
+
+    /// Reads everything that is stored, and holds it against everything that leads to it, while the
+    /// store goes on. `progress` is told now and then how far it has come.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] where redb gives its file up; damage that it reads past is in the
+    /// answer. [`ErrorKind::Unavailable`] if the store takes no work.
+    pub async fn verify(
+        &self,
+        progress: impl FnMut(Verifying) + Send + 'static,
+    ) -> Result<Verified> {
+        self.ask(|reply| Work::Verify(Box::new(progress), reply)).await
     }
 
     /// Says that what was issued before a backup was restored is refused from now on.

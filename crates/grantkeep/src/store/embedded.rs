@@ -1,7 +1,7 @@
 //! The store over the embedded engine: opening, closing, and what only a store on disk can do.
 
 use super::{Store, check_lifetime_max};
-use crate::engine::{Embedded, Options};
+use crate::engine::{Embedded, Options, Verified, Verifying};
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -42,6 +42,18 @@ impl Store<Embedded> {
     /// The copy is durable when this returns.
     pub async fn backup(&self, to: impl AsRef<Path>) -> Result<()> {
         self.inner.backend.backup(to.as_ref()).await
+    }
+
+    /// Reads everything that is stored, and holds it against everything that leads to it, while the
+    /// store goes on; `progress` is told how far it has come.
+    ///
+    /// # Errors
+    /// As [`Embedded::verify`].
+    pub async fn verify(
+        &self,
+        progress: impl FnMut(Verifying) + Send + 'static,
+    ) -> Result<Verified> {
+        self.inner.backend.verify(progress).await
     }
 
     /// Closes the store: everything acknowledged is durable, and the next open is a fast one.

@@ -209,9 +209,16 @@ fn open_image(disk: &SimDisk, clock: &Arc<ManualClock>, what: &str) -> Embedded 
     open(disk, clock).unwrap_or_else(|error| panic!("{what}: {error:?}"))
 }
 
+/// Everything that is stored is whole.
+fn verify(store: &Embedded, what: &str) {
+    let found = store.verify(|_| {}).wait().unwrap();
+    assert_eq!(found.damages, 0, "{what}: {:#?}", found.named);
+}
+
 /// Opens what is left, compares it, and makes sure that it works.
 fn check(disk: &SimDisk, clock: &Arc<ManualClock>, ledger: &Ledger, what: &str) {
     let store = open_image(disk, clock, what);
+    verify(&store, what);
     let found = compare(&store, ledger, what);
     let listed = store.list(term(0), None, 1_000).wait().unwrap();
     let revised = found.keys().filter(|key| key.kind.is_revised());
@@ -222,6 +229,7 @@ fn check(disk: &SimDisk, clock: &Arc<ManualClock>, ledger: &Ledger, what: &str) 
     batch.insert(key(4), NewRow { value: Vec::new(), expires_at, terms: Terms::NONE });
     assert_eq!(store.commit(batch).wait().unwrap(), Outcome::Applied, "{what}");
     store.checkpoint().wait().unwrap();
+    verify(&store, what);
     store.close().unwrap();
 }
 

@@ -406,6 +406,8 @@ impl<'a> Machine<'a> {
         keys.into_iter().for_each(|key| self.check_get(key));
         (0..TERMS).for_each(|number| self.check_list(number, 1_000));
         self.check_stats();
+        let verified = self.backend().verify(|_| {}).wait().unwrap();
+        assert_eq!(verified.damages, 0, "{:#?}", verified.named);
     }
 
     fn check_get(&mut self, key: Key) {

@@ -211,7 +211,7 @@ impl<B: Backend> Grants<B> {
         let record = held.record.clone();
         let (standing, now) = self.standing_or_closed(&record.subject, &record.client).await?;
         if !standing.admit(&record.epochs) {
-            return Ok(Some(Claimed::Revoked));
+            return self.unless_changed(&held, Claimed::Revoked).await;
         }
         let keyring = self.store.keyring();
         let open = |payload| Attachment::open(payload, &keyring, code.as_bytes());
@@ -289,7 +289,7 @@ impl<B: Backend> Grants<B> {
             return Ok(Some(Completed::Unknown));
         }
         if !standing.admit(&family.epochs) {
-            return Ok(Some(Completed::Revoked));
+            return self.unless_changed(&held, Completed::Revoked).await;
         }
         let keyring = self.store.keyring();
         let open = |payload| Attachment::open(payload, &keyring, &family.salt);

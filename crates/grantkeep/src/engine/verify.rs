@@ -3,6 +3,7 @@
 //! Reads verify what they touch; this touches all of it: each block with its tags, each row by id
 //! with its death and its terms, each frame of the log, and each entry of the index.
 
+use super::core::Core;
 use super::index::Shard;
 use super::keeper::Keeper;
 use super::log::replay::FrameReader;
@@ -19,6 +20,7 @@ use redb::{ReadTransaction, ReadableTableMetadata as _};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// As many damages are named; more are counted.
@@ -71,9 +73,6 @@ impl Verified {
     }
 }
 
-/// Which windows, terms, and rows the terms name, by [`mark`].
-type Listed = HashSet<u64>;
-
 /// Where progress is told.
 pub(crate) type Progress = Box<dyn FnMut(Verifying) + Send>;
 
@@ -82,142 +81,145 @@ impl Keeper {
     /// so what is read holds still, but for the end of the log. The outer error is that of keeping
     /// the store meanwhile, the inner one what cannot be read past.
     pub(crate) fn verify(&mut self, progress: &mut Progress) -> Result<Result<Verified>> {
-        let mut found = Verified::default();
-        let mut listed = HashSet::new();
-        for part in [Self::terms, Self::blocks, Self::rows, Self::log] {
-            if let Err(damage) = part(self, &mut found, &mut listed, progress) {
+        let core = Arc::clone(&self.core);
+        let found = Verified::default();
+        let mut pass = Pass { core: &core, found, listed: HashSet::new(), progress };
+        for part in [Pass::terms, Pass::blocks, Pass::rows] {
+            if let Err(damage) = core.table.read(|transaction| part(&mut pass, transaction)) {
                 return Ok(Err(damage));
             }
             // The log goes on: it may need another segment.
             self.supply()?;
         }
-        self.index(&mut found, progress);
-        Ok(Ok(found))
+        if let Err(damage) = pass.log() {
+            return Ok(Err(damage));
+        }
+        self.supply()?;
+        pass.index();
+        Ok(Ok(pass.found))
+    }
+}
+
+/// One verification on its way.
+struct Pass<'a> {
+    core: &'a Core,
+    found: Verified,
+    /// Which windows, terms, and rows the terms name, by [`mark`].
+    listed: HashSet<u64>,
+    progress: &'a mut Progress,
+}
+
+impl Pass<'_> {
+    /// Tells of progress now and then.
+    fn tell(&mut self, part: &'static str, done: u64, total: u64) {
+        if done.is_multiple_of(STRIDE) {
+            (self.progress)(Verifying { part, done, total });
+        }
     }
 
-    fn blocks(
-        &self,
-        found: &mut Verified,
-        listed: &mut Listed,
-        progress: &mut Progress,
-    ) -> Result<()> {
-        let table = &self.core.table;
-        table.read(|transaction| self.read_blocks(transaction, found, listed, progress))
+    /// Reads every term, and notes which window, term, and row each names.
+    fn terms(&mut self, transaction: &ReadTransaction) -> Result<()> {
+        let terms = transaction.open_table(TERMS).map_err(failed)?;
+        let total = terms.len().map_err(failed)?;
+        for entry in terms.range::<TermKey>(..).map_err(failed)? {
+            let key = entry.map_err(failed)?.0.value();
+            self.found.terms += 1;
+            self.tell("terms", self.found.terms, total);
+            let term = key.get(Window::BYTES + 8..).and_then(<[u8]>::first_chunk).copied();
+            match (front_of(&key), term, key_of(&key)) {
+                (Some((window, _)), Some(term), Some(row)) => {
+                    self.listed.insert(mark(window, Term(term), &row));
+                }
+                _ => self.found.damage("a term is damaged"),
+            }
+        }
+        if self.found.terms != total {
+            self.found
+                .damage(format!("{total} terms are counted, and {} are there", self.found.terms));
+        }
+        Ok(())
     }
 
-    fn read_blocks(
-        &self,
-        transaction: &ReadTransaction,
-        found: &mut Verified,
-        listed: &Listed,
-        progress: &mut Progress,
-    ) -> Result<()> {
+    fn blocks(&mut self, transaction: &ReadTransaction) -> Result<()> {
         let blocks = transaction.open_table(BLOCKS).map_err(failed)?;
         let all_tags = transaction.open_table(TAGS).map_err(failed)?;
         let total = blocks.len().map_err(failed)?;
         if all_tags.len().map_err(failed)? != total {
-            found.damage("the table has not as many blocks as it has tags of blocks");
+            self.found.damage("the table has not as many blocks as it has tags of blocks");
         }
         for entry in blocks.range::<BlockKey>(..).map_err(failed)? {
             let (key, value) = entry.map_err(failed)?;
             let (key, value) = (key.value(), value.value());
-            found.blocks += 1;
-            if found.blocks.is_multiple_of(STRIDE) {
-                progress(Verifying { part: "blocks", done: found.blocks, total });
-            }
+            self.found.blocks += 1;
+            self.tell("blocks", self.found.blocks, total);
             let Some((window, number)) = read_block_key(&key) else {
-                found.damage("a block lies under a key that is none");
+                self.found.damage("a block lies under a key that is none");
                 continue;
             };
             let stored = all_tags.get(&key).map_err(failed)?;
             let Some(tags) = stored.and_then(|stored| tags::decode(&key, stored.value())) else {
-                found.damage(format!("the tags of block {number} of {window:?} are damaged"));
+                self.found.damage(format!("the tags of block {number} of {window:?} are damaged"));
                 continue;
             };
             for (at, tag) in (0_u16..).zip(&tags) {
-                found.block_rows += 1;
+                self.found.block_rows += 1;
                 let what = format!("row {at} of block {number} of {window:?}");
                 let Some(row) = block::row(value, at) else {
-                    found.damage(format!("{what} is damaged"));
+                    self.found.damage(format!("{what} is damaged"));
                     continue;
                 };
                 let Some((tag, kind)) = tag else { continue };
                 if self.core.index.tag(&row.key()) != *tag || row.key().kind != *kind {
-                    found.damage(format!("{what} is filed under another tag"));
+                    self.found.damage(format!("{what} is filed under another tag"));
                 }
-                self.leads_to(&row, window, &what, found, listed);
+                self.leads_to(&row, window, &what);
             }
             if block::row(value, u16::try_from(tags.len()).unwrap_or(u16::MAX)).is_some() {
-                found.damage(format!("block {number} of {window:?} has more rows than tags"));
+                self.found.damage(format!("block {number} of {window:?} has more rows than tags"));
             }
         }
         Ok(())
     }
 
-    fn rows(
-        &self,
-        found: &mut Verified,
-        listed: &mut Listed,
-        progress: &mut Progress,
-    ) -> Result<()> {
-        let table = &self.core.table;
-        table.read(|transaction| self.read_rows(transaction, found, listed, progress))
-    }
-
-    fn read_rows(
-        &self,
-        transaction: &ReadTransaction,
-        found: &mut Verified,
-        listed: &Listed,
-        progress: &mut Progress,
-    ) -> Result<()> {
+    fn rows(&mut self, transaction: &ReadTransaction) -> Result<()> {
         let rows = transaction.open_table(ROWS).map_err(failed)?;
         let deaths = transaction.open_table(DEATHS).map_err(failed)?;
         let total = rows.len().map_err(failed)?;
         for entry in rows.range::<[u8; Key::BYTES]>(..).map_err(failed)? {
             let (key, value) = entry.map_err(failed)?;
             let key = Key::from_bytes(&key.value());
-            found.rows += 1;
-            if found.rows.is_multiple_of(STRIDE) {
-                progress(Verifying { part: "rows", done: found.rows, total });
-            }
+            self.found.rows += 1;
+            self.tell("rows", self.found.rows, total);
             let Ok(filed) = read_filed(&key, value.value()) else {
-                found.damage(format!("the row of {key:?} is damaged"));
+                self.found.damage(format!("the row of {key:?} is damaged"));
                 continue;
             };
             let what = format!("the row of {key:?}");
             if deaths.get(&death_key(filed.window, &key)).map_err(failed)?.is_none() {
-                found.damage(format!("{what} is filed under no death"));
+                self.found.damage(format!("{what} is filed under no death"));
             }
-            self.leads_to(&filed.row, filed.window, &what, found, listed);
+            self.leads_to(&filed.row, filed.window, &what);
         }
         for entry in deaths.range::<DeathKey>(..).map_err(failed)? {
             let (death, check) = entry.map_err(failed)?;
             let death = death.value();
-            found.deaths += 1;
+            self.found.deaths += 1;
             let whole = check.value() == entry_check(&death, &[]) && window_of(&death).is_some();
             let row = key_of(&death).filter(|_| whole);
             let Some(key) = row else {
-                found.damage("a death is damaged");
+                self.found.damage("a death is damaged");
                 continue;
             };
             if rows.get(&key.to_bytes()).map_err(failed)?.is_none() {
-                found.damage(format!("the death of {key:?} leads to no row"));
+                self.found.damage(format!("the death of {key:?} leads to no row"));
             }
         }
         Ok(())
     }
 
     /// What leads to a row of the table: its tag in the index, its terms.
-    fn leads_to(
-        &self,
-        row: &Row,
-        window: Window,
-        what: &str,
-        found: &mut Verified,
-        listed: &Listed,
-    ) {
-        let core = &self.core;
+    fn leads_to(&mut self, row: &Row, window: Window, what: &str) {
+        let core = self.core;
         // What is dead for good waits for its window to be cut, and nobody asks for it.
         if window.end() <= core.time.settled() {
             return;
@@ -225,16 +227,16 @@ impl Keeper {
         let tag = core.index.tag(&row.key());
         let known = core.index.read(tag, |shard: &Shard| shard.places(tag).next().is_some());
         if known != Some(true) {
-            found.damage(format!("{what} is not in the index"));
+            self.found.damage(format!("{what} is not in the index"));
         }
         if !row.is_tombstone()
-            && row.terms().iter().any(|term| !listed.contains(&mark(window, term, &row.key())))
+            && row.terms().iter().any(|term| !self.listed.contains(&mark(window, term, &row.key())))
         {
-            found.damage(format!("{what} is missing in a listing"));
+            self.found.damage(format!("{what} is missing in a listing"));
         }
     }
 
-    fn log(&self, found: &mut Verified, _: &mut Listed, progress: &mut Progress) -> Result<()> {
+    fn log(&mut self) -> Result<()> {
         let durable = self.core.durable.value();
         let active = self.core.writer.lock().segment.number;
         let mut behind = 0;
@@ -248,77 +250,35 @@ impl Keeper {
                     break;
                 }
                 last = Some(sequence);
-                found.frames += 1;
-                if found.frames.is_multiple_of(STRIDE) {
-                    progress(Verifying { part: "log", done: found.frames, total: 0 });
-                }
+                self.found.frames += 1;
+                self.tell("log", self.found.frames, 0);
             }
         }
         if last.is_some_and(|last| last < durable) {
             let last = last.unwrap_or(0);
-            found.damage(format!("the log ends at commit {last}, and {durable} was durable"));
+            self.found.damage(format!("the log ends at commit {last}, and {durable} was durable"));
         }
         Ok(())
     }
 
-    fn index(&self, found: &mut Verified, progress: &mut Progress) {
-        let core = &self.core;
+    fn index(&mut self) {
+        let core = self.core;
         let total = core.index.len();
         core.index.each(|tag, place: Place| {
-            found.index_entries += 1;
-            if found.index_entries.is_multiple_of(STRIDE) {
-                progress(Verifying { part: "index", done: found.index_entries, total });
-            }
+            self.found.index_entries += 1;
+            self.tell("index", self.found.index_entries, total);
             let Where::Log { segment, offset } = place.at() else { return };
             match core.segments.row(segment, offset) {
                 Ok(Some(row)) if core.index.tag(&row.key()) == tag => {}
                 // The place has moved on since.
                 Ok(None) => {}
                 Ok(Some(row)) => {
-                    found.damage(format!("the index leads to {:?} for another", row.key()));
+                    self.found.damage(format!("the index leads to {:?} for another", row.key()));
                 }
-                Err(damage) => found.damage(damage),
+                Err(damage) => self.found.damage(damage),
             }
         });
     }
-
-    fn terms(
-        &self,
-        found: &mut Verified,
-        listed: &mut Listed,
-        progress: &mut Progress,
-    ) -> Result<()> {
-        self.core.table.read(|transaction| read_terms(transaction, found, listed, progress))
-    }
-}
-
-/// Reads every term, and notes which window, term, and row each names.
-fn read_terms(
-    transaction: &ReadTransaction,
-    found: &mut Verified,
-    listed: &mut Listed,
-    progress: &mut Progress,
-) -> Result<()> {
-    let terms = transaction.open_table(TERMS).map_err(failed)?;
-    let total = terms.len().map_err(failed)?;
-    for entry in terms.range::<TermKey>(..).map_err(failed)? {
-        let key = entry.map_err(failed)?.0.value();
-        found.terms += 1;
-        if found.terms.is_multiple_of(STRIDE) {
-            progress(Verifying { part: "terms", done: found.terms, total });
-        }
-        let term = key.get(Window::BYTES + 8..).and_then(<[u8]>::first_chunk).copied();
-        match (front_of(&key), term, key_of(&key)) {
-            (Some((window, _)), Some(term), Some(row)) => {
-                listed.insert(mark(window, Term(term), &row));
-            }
-            _ => found.damage("a term is damaged"),
-        }
-    }
-    if found.terms != total {
-        found.damage(format!("{total} terms are counted, and {} are there", found.terms));
-    }
-    Ok(())
 }
 
 /// What names a window, a term, and a row, in eight bytes.

@@ -1,6 +1,6 @@
 //! The device authorization grant, RFC 8628, as the device sees it: it asks, and then polls.
 
-use crate::attachment::Attachment;
+use crate::attachment::{Attachment, close};
 use crate::event::Event;
 use crate::format::Tag;
 use crate::grants::{Grants, can_be_held, check_name, check_presented};
@@ -168,8 +168,6 @@ impl<B: Backend> Grants<B> {
     fn device_record(&self, request: &DeviceRequest<'_>) -> Result<Device> {
         let mut salt = [0; 32];
         random(&mut salt)?;
-        let keyring = self.store.keyring();
-        let close = |(bytes, sealed)| Attachment::new(bytes, sealed).close(&keyring, &salt);
         Ok(Device {
             state: DeviceState::Pending,
             client: request.client.to_owned(),
@@ -177,7 +175,7 @@ impl<B: Backend> Grants<B> {
             audience: request.audience.clone(),
             epochs: Epochs::default(),
             salt,
-            payload: request.payload.map(close).transpose()?,
+            payload: close(request.payload, &self.store.keyring(), &salt)?,
         })
     }
 

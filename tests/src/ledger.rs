@@ -52,6 +52,11 @@ pub fn raw_key(name: &str) -> Key {
     Key::new(kind, samples::id(name))
 }
 
+/// The key under which a `jti` is burnt.
+pub fn burnt_key(jti: &str) -> Key {
+    Key::new(BURNT, Digest::of_name("jti", jti.as_bytes()))
+}
+
 /// The value of such a row in its `turn`.
 pub fn raw_value(name: &str, turn: u64) -> Vec<u8> {
     let len = 10 + name.len() * usize::try_from(turn % 7).unwrap() * 17;
@@ -99,8 +104,7 @@ pub fn observe<B: Backend>(store: &Store<B>, name: &str) -> String {
             told(&held, &state, held.record == family(name, generation, revoked))
         }),
         "once" => {
-            let key = Key::new(BURNT, Digest::of_name("jti", name.as_bytes()));
-            let row = store.backend().get(key).wait().unwrap();
+            let row = store.backend().get(burnt_key(name)).wait().unwrap();
             row.map(|row| format!("burnt@{}", row.expires_at().as_millis()))
         }
         "epoch" => {

@@ -6,6 +6,7 @@ pub mod player;
 pub mod pseudorandom;
 pub mod reference;
 pub mod samples;
+pub mod script;
 pub mod sim_disk;
 pub mod small_disk;
 
@@ -41,6 +42,17 @@ pub fn backend(
         .open_backend(&dir.path().join("store"))
         .expect("a fresh store opens");
     (backend, dir)
+}
+
+/// The number in this environment variable, or another where there is none.
+///
+/// # Panics
+/// If it holds something else.
+pub fn setting<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is not a number")),
+        Err(_) => otherwise,
+    }
 }
 
 /// The documents' examples are tests.

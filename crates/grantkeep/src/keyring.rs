@@ -243,9 +243,9 @@ impl Keyring {
             ))
             .with_source(cause)
         })?;
-        let bytes = Zeroizing::new(disk::read_all(&*file).map_err(|cause| {
-            keyring_error(format!("cannot read the keyring {shown}")).with_source(cause)
-        })?);
+        let bytes = disk::read_all(&*file)
+            .map_err(|cause| Error::file("read the keyring", &shown, cause))?;
+        let bytes = Zeroizing::new(bytes);
         let damaged =
             || keyring_error(format!("the keyring {shown} is damaged: restore it from a copy"));
         let text = std::str::from_utf8(&bytes).map_err(|_| damaged())?;
@@ -268,14 +268,21 @@ impl Keyring {
         Self::from_text(keys)
     }
 
-    /// Writes the keyring file (mode 0600).
+    /// Writes what is to become the keyring file (mode 0600), beside it.
+    pub(crate) fn stage(&self, disk: &dyn Disk, dir: &Path) -> Result<()> {
+        let text = file_text(&self.to_text());
+        disk::stage(disk, dir, KEYRING_FILE, text.as_bytes())
+            .map_err(|cause| Error::file("write the keyring in", dir.display(), cause))
+    }
+
+    /// Makes what was staged the keyring file.
     ///
     /// # Durability
-    /// On success the file is durable; after a crash it has the old content or the new.
-    pub(crate) fn save(&self, disk: &dyn Disk, dir: &Path) -> Result<()> {
-        let text = file_text(&self.to_text());
-        disk::replace(disk, dir, KEYRING_FILE, text.as_bytes())
-            .map_err(|cause| Error::file("write the keyring in", dir.display(), cause))
+    /// On success the file is durable; after a crash it has the old content or the new. After an
+    /// error nobody knows which, so nothing may be issued that rests on either.
+    pub(crate) fn exchange(disk: &dyn Disk, dir: &Path) -> Result<()> {
+        disk::exchange(disk, dir, KEYRING_FILE)
+            .map_err(|cause| Error::file("replace the keyring in", dir.display(), cause))
     }
 }
 

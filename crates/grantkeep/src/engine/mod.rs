@@ -138,10 +138,16 @@ impl Embedded {
             .map_err(|cause| Error::file("mark as closed", self.core.dir.display(), cause))
     }
 
-    /// Writes the keyring file.
+    /// Writes the keyring file. If it is not known afterwards which keyring a crash leaves, the
+    /// store is poisoned: what was issued under the new one could not be found again (P1).
     pub(crate) fn save_keyring(&self, keyring: &Keyring) -> Result<()> {
         self.check_keeps_keyring()?;
-        keyring.save(&*self.core.disk, &self.core.dir)
+        let (disk, dir) = (&*self.core.disk, &self.core.dir);
+        keyring.stage(disk, dir)?;
+        Keyring::exchange(disk, dir).map_err(|cause| {
+            self.core.poison(&cause.to_string());
+            self.core.unknown().with_source(cause)
+        })
     }
 
     /// Refuses where the keyring is not a file of the store.

@@ -234,7 +234,8 @@ fn load_keyring(disk: &dyn Disk, dir: &Path, keys: &KeySource, exists: bool) -> 
                 return Keyring::load(disk, dir);
             }
             let keyring = Keyring::generate()?;
-            keyring.save(disk, dir)?;
+            keyring.stage(disk, dir)?;
+            Keyring::exchange(disk, dir)?;
             Ok(keyring)
         }
     }

@@ -122,8 +122,10 @@ impl Segment {
         let mut best: Option<(u64, u64, u32)> = None;
         for at in COPY_AT {
             let mut header = [0; HEADER_BYTES];
-            if file.read_at(&mut header, at).is_err() {
-                continue;
+            match file.read_at(&mut header, at) {
+                Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => continue,
+                // The other copy may be that of an earlier use.
+                read => read.map_err(failed)?,
             }
             let Some(read) = read_header(&header) else { continue };
             if read.format > FORMAT {

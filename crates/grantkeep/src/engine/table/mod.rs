@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, RwLock};
 use file::TableFile;
 use redb::{Database, ReadOnlyTable, ReadableDatabase as _, TableDefinition, WriteTransaction};
+use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -99,12 +100,7 @@ impl Table {
         let database = guarded(|| {
             let mut builder = Database::builder();
             let opened = builder.set_cache_size(cache_bytes).create_with_backend(backend);
-            opened.map_err(|cause| {
-                Error::corrupt(format!(
-                    "{TABLE_FILE} does not open: restore the store from a backup"
-                ))
-                .with_source(cause)
-            })
+            opened.map_err(failed)
         })?;
         let (meta, view) = guarded(|| {
             if let Some(store) = new_store {
@@ -379,16 +375,29 @@ fn closed() -> Error {
     Error::new(ErrorKind::Unavailable, "the store is closed: open it again")
 }
 
-/// An error of redb as one of ours.
+/// An error of redb as one of ours. What the disk refuses is no damage: nobody shall restore a
+/// backup for it.
 pub(crate) fn failed(cause: impl Into<redb::Error>) -> Error {
     let cause = cause.into();
     let kind = match &cause {
-        redb::Error::Corrupted(_) => ErrorKind::Corrupt,
         redb::Error::Io(io) if super::space::is_full(io) => ErrorKind::Full,
+        redb::Error::Io(io) => match io.kind() {
+            // How redb says that a file is not one of its own, or ends too soon.
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => ErrorKind::Corrupt,
+            _ => ErrorKind::Io,
+        },
+        redb::Error::Corrupted(_)
+        | redb::Error::UpgradeRequired(_)
+        | redb::Error::TableDoesNotExist(_)
+        | redb::Error::TableTypeMismatch { .. } => ErrorKind::Corrupt,
         _ => ErrorKind::Io,
     };
-    Error::new(kind, format!("{TABLE_FILE} answered an error: open the store again"))
-        .with_source(cause)
+    let message = match kind {
+        ErrorKind::Corrupt => "is damaged: restore the store from a backup",
+        ErrorKind::Full => "has no room on the disk: free some space, then open the store again",
+        _ => "could not be read or written: see to the disk, then open the store again",
+    };
+    Error::new(kind, format!("{TABLE_FILE} {message}")).with_source(cause)
 }
 
 fn create(database: &Database, store: [u8; 16]) -> Result<()> {

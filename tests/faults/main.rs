@@ -3,3 +3,4 @@
 
 mod crashes;
 mod errors;
+mod guards;

@@ -1,6 +1,7 @@
 //! What the suites share: stores in temporary directories, on clocks that a test moves.
 
 pub mod files;
+pub mod guards;
 pub mod ledger;
 pub mod player;
 pub mod pseudorandom;

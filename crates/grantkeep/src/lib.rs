@@ -8,6 +8,8 @@ mod engine;
 mod error;
 mod keyring;
 mod memory;
+#[doc(hidden)]
+pub mod sabotage;
 mod store;
 mod sync;
 mod timekeeper;

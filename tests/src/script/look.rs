@@ -1,7 +1,7 @@
 //! What a store answers, line by line, and what the facts say that it must: two texts that are
 //! equal or are not.
 
-use super::facts::Facts;
+use super::facts::{Facts, Owner, Token};
 use crate::ledger::burnt_key;
 use grantkeep::backend::Backend as _;
 use grantkeep::{Code, CodeState, Embedded, Result, Wait as _};
@@ -27,8 +27,15 @@ pub fn look(grants: &Grants<Embedded>, facts: &Facts) -> Result<Vec<String>> {
         });
     }
     let active = |name: String, text: &str| -> Result<String> {
-        let active = matches!(grants.introspect(text).wait()?, Introspection::Active(_));
-        Ok(format!("{name} active: {active}"))
+        let owner = match grants.introspect(text).wait()? {
+            Introspection::Inactive => None,
+            Introspection::Active(claims) => {
+                let (subject, client) = (claims.subject, claims.client);
+                let [subject, client] = [subject, client].map(Option::unwrap_or_default);
+                Some(Owner { subject, client })
+            }
+        };
+        Ok(standing(&name, owner.as_ref()))
     };
     for (number, grant) in facts.grants.iter().enumerate() {
         for (generation, text) in told(&grant.refresh, |text| text) {
@@ -76,6 +83,14 @@ fn told<T>(of: &[T], text: impl Fn(&T) -> &String) -> impl Iterator<Item = (usiz
     of.iter().enumerate().filter(move |(_, item)| !text(item).is_empty())
 }
 
+/// What is told of a token: whose it is, if it is in force.
+fn standing(name: &str, in_force: Option<&Owner>) -> String {
+    match in_force {
+        None => format!("{name} inactive"),
+        Some(Owner { subject, client }) => format!("{name} active for {subject} by {client}"),
+    }
+}
+
 fn count_grants(grants: &Grants<Embedded>, subject: &str) -> Result<usize> {
     let (mut count, mut cursor) = (0, None);
     loop {
@@ -116,19 +131,21 @@ impl Facts {
         for (number, grant) in known.grants.iter().enumerate() {
             let in_force = self.grants.get(number).filter(|grant| grant.in_force(now));
             for (generation, _) in told(&grant.refresh, |text| text) {
-                let present = in_force.is_some_and(|grant| generation + 1 == grant.refresh.len());
-                lines.push(format!("refresh {number}.{generation} active: {present}"));
+                let present = in_force.filter(|grant| generation + 1 == grant.refresh.len());
+                let name = format!("refresh {number}.{generation}");
+                lines.push(standing(&name, present.map(|grant| &grant.owner)));
             }
             for (at, _) in told(&grant.access, |(text, _)| text) {
                 let access = in_force.and_then(|grant| grant.access.get(at));
                 let active = access.is_some_and(|(_, dies_ms)| now < *dies_ms);
-                lines.push(format!("access {number}.{at} active: {active}"));
+                let owner = in_force.filter(|_| active).map(|grant| &grant.owner);
+                lines.push(standing(&format!("access {number}.{at}"), owner));
             }
         }
         for (number, _) in told(&known.tokens, |token| &token.text) {
-            let token = self.tokens.get(number);
-            let active = token.is_some_and(|token| !token.revoked && now < token.dies_ms);
-            lines.push(format!("token {number} active: {active}"));
+            let in_force = |token: &&Token| !token.revoked && now < token.dies_ms;
+            let owner = self.tokens.get(number).filter(in_force).map(|token| &token.owner);
+            lines.push(standing(&format!("token {number}"), owner));
         }
         for number in 0..known.burnt.len() {
             let burnt = self.burnt.get(number).is_some_and(|(_, until_ms)| now < *until_ms);

@@ -39,6 +39,9 @@ fn grants(opened: &Opened, facts: &Facts, what: &str) -> u64 {
             let rotated = matches!(answer, Refreshed::Rotated(_));
             let present = grant.in_force(facts.now_ms) && generation + 1 == grant.refresh.len();
             assert_eq!(rotated, present, "{what}: refresh {number}.{generation}: {answer:?}");
+            // Whatever came before the present one, its successor is used by now.
+            let retried = matches!(answer, Refreshed::Retried(_));
+            assert!(!retried, "{what}: refresh {number}.{generation}: {answer:?}");
             tried += 1;
         }
     }

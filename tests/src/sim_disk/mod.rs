@@ -42,7 +42,6 @@ struct State {
     reads: u64,
     fault: Option<Fault>,
     failed: u64,
-    lies: Lies,
     recorded: Option<Vec<Recorded>>,
     mark: u64,
 }
@@ -56,9 +55,10 @@ pub struct Lies {
     pub of_directories: bool,
 }
 
-/// What the disk holds.
+/// What the disk holds, and whether it tells the truth.
 #[derive(Debug, Clone)]
 struct Held {
+    lies: Lies,
     files: Vec<FileState>,
     folders: BTreeMap<PathBuf, Folder>,
 }
@@ -93,7 +93,7 @@ impl SimDisk {
         let mut random = Pseudorandom::new(seed);
         let held = &self.lock().held;
         let mut files: Vec<FileState> = vec![FileState::default(); held.files.len()];
-        let mut folders = BTreeMap::new();
+        let (lies, mut folders) = (held.lies, BTreeMap::new());
         let mut open = vec![PathBuf::from("/")];
         while let Some(path) = open.pop() {
             let names = held.folders.get(&path).map(|folder| folder.after_crash(&mut random));
@@ -108,7 +108,7 @@ impl SimDisk {
             }
             folders.insert(path, Folder::holding(names));
         }
-        Self::of(Held { files, folders })
+        Self::of(Held { lies, files, folders })
     }
 
     /// The disk as the end of the process leaves it: nothing is lost, and nothing is locked.
@@ -136,9 +136,14 @@ impl SimDisk {
         self.lock().failed
     }
 
-    /// Says which syncs lie from here on.
+    /// Says which syncs lie from here on, here and on the disks that come of this one.
     pub fn set_lies(&self, lies: Lies) {
-        self.lock().lies = lies;
+        self.lock().held.lies = lies;
+    }
+
+    /// Lets every operation wait until what this answers is dropped.
+    pub fn stall(&self) -> impl Sized + '_ {
+        self.lock()
     }
 
     /// Keeps the disk as it is before each operation from here on.
@@ -189,7 +194,7 @@ impl Default for SimDisk {
 impl Default for Held {
     fn default() -> Self {
         let folders = BTreeMap::from([(PathBuf::from("/"), Folder::default())]);
-        Self { files: Vec::new(), folders }
+        Self { lies: Lies::default(), files: Vec::new(), folders }
     }
 }
 
@@ -250,7 +255,7 @@ impl Disk for SimDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.lock();
         state.count()?;
-        let lies = state.lies.of_directories;
+        let lies = state.held.lies.of_directories;
         let folder = state.folder(dir)?;
         if !lies {
             folder.sync();
@@ -279,7 +284,7 @@ impl DiskFile for SimFile {
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.disk.lock();
         let counted = state.count();
-        let (fault, operation, lies) = (state.fault, state.operations, state.lies.of_files);
+        let (fault, operation, lies) = (state.fault, state.operations, state.held.lies.of_files);
         let once = matches!(fault, Some(Fault { turn: Turn::Once(_), .. }));
         let file = &mut state.held.files[self.number];
         if counted.is_ok() && !lies {

@@ -12,6 +12,7 @@ use crate::backend::record::TOMBSTONE_BYTES_MAX;
 use crate::backend::{Batch, Expect, Key, Outcome, Row, Step, Version, Write};
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::sabotage::{self, Flaw};
 use std::time::Instant;
 
 /// A step made ready outside the lock.
@@ -153,7 +154,7 @@ impl Core {
                 Expect::Absent => there.is_none(),
                 Expect::Is(version) => there.is_some_and(|row| row.version() == version),
             };
-            if !holds {
+            if !holds && !sabotage::is(Flaw::ConditionDropped) {
                 return Verdict::Fails(step.key, sequence);
             }
             all.push(stored);

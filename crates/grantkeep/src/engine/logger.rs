@@ -7,6 +7,7 @@ use super::place::{Place, Where};
 use super::writer::{Group, Item, Mode};
 use crate::backend::Row;
 use crate::error::Result;
+use crate::sabotage::{self, Flaw};
 use crate::sync::{Arc, RwLockWriteGuard};
 use std::io;
 
@@ -42,9 +43,15 @@ impl Drop for PoisonGuard {
 pub(crate) fn run(core: &Arc<Core>) {
     let guard = PoisonGuard::new(core, "log");
     while let Some(group) = next_group(core) {
+        if sabotage::is(Flaw::AcknowledgedBeforeSync) {
+            let _ = publish(core, &group);
+        }
         if let Err(cause) = write(core, &group) {
             core.poison(&format!("writing the log failed: {cause}"));
             break;
+        }
+        if sabotage::is(Flaw::AcknowledgedBeforeSync) {
+            continue;
         }
         if let Err(cause) = publish(core, &group) {
             core.poison(&format!("publishing a commit failed: {cause}"));

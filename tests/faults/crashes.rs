@@ -15,20 +15,26 @@ const SHARE: usize = 16;
 /// A recovery after one of so many operations of a script of two steps is cut as well.
 const RECOVERIES_ONE_IN: u64 = 16;
 
-/// Every step alone, and every pair of them.
+/// Every step alone, and every pair of them; or the one that `GRANTKEEP_CRASH_SCRIPT` names, as a
+/// failure does.
 fn scripts() -> Vec<Vec<Step>> {
+    if let Ok(names) = std::env::var("GRANTKEEP_CRASH_SCRIPT") {
+        let step = |name| Step::ALL.into_iter().find(|step| step.name == name);
+        let steps = names.split(", ").map(|name| step(name).unwrap_or_else(|| panic!("{name}?")));
+        return vec![steps.collect()];
+    }
     let single = Step::ALL.iter().map(|step| vec![*step]);
     let pairs = Step::ALL.iter().flat_map(|first| Step::ALL.map(|second| vec![*first, second]));
     let share = setting("GRANTKEEP_CRASH_SHARE", SHARE).max(1);
     single.chain(pairs.step_by(share)).collect()
 }
 
-// Goal: P1, P2, P3, P4, P6, P7, P8, P10: a power cut anywhere, and another one in the recovery from
-// it, leaves the state of before or after what was asked for, and never undoes what was
+// Goal: P1, P2, P3, P4, P6, P7, P8, P9, P10: a power cut anywhere, and another one in the recovery
+// from it, leaves the state of before or after what was asked for, and never undoes what was
 // acknowledged. Method: each step alone and each pair of steps on a furnished store; before each
 // operation of the disk the power is cut, with every unsynced write kept, lost, torn, or spoiled by
 // chance; each image is opened, compared, and verified, and of each point one is probed with
-// everything that is over.
+// everything that is over; after each single step no token is in any file.
 #[test]
 fn power_cuts_anywhere_undo_nothing_acknowledged() {
     let started = Instant::now();
@@ -53,8 +59,8 @@ fn power_cuts_anywhere_undo_nothing_acknowledged() {
         workers.map(|worker| worker.join().unwrap()).iter().for_each(|own| counts += *own);
     });
     println!(
-        "crash images, {} scripts, seed {seed}: {} crash points, {} crash images, {} of them \
-         double crashes, {} probes, 0 promises broken, {:.1} s",
+        "{} scripts, seed {seed}: {} crash points, {} crash images, {} of them double crashes, \
+         {} probes, 0 promises broken, {:.1} s",
         counts.scripts,
         counts.points,
         counts.images,
@@ -62,5 +68,5 @@ fn power_cuts_anywhere_undo_nothing_acknowledged() {
         counts.probes,
         started.elapsed().as_secs_f64()
     );
-    assert!(counts.points > 1_000 && counts.images > 10 * counts.points);
+    assert!(counts.points > counts.scripts && counts.probes > counts.points);
 }

@@ -20,10 +20,22 @@ fn swept_values_stay_burnt() {
     guards::swept_values_stay_burnt();
 }
 
-// Goal: P2, P4: damage in a row is refused. Method: see the guard.
+// Goal: P2, P4, P7: damage in a row is refused. Method: see the guard.
 #[test]
 fn damaged_rows_are_refused() {
     guards::damaged_rows_are_refused();
+}
+
+// Goal: P9. Method: see the guard.
+#[test]
+fn no_token_is_on_disk() {
+    guards::no_token_is_on_disk();
+}
+
+// Goal: P10. Method: see the guard.
+#[test]
+fn churn_leaves_nothing() {
+    guards::churn_leaves_nothing();
 }
 
 // Goal: P4, P8: what a power cut took away is not revived by the next use of its file. Method: see

@@ -99,8 +99,20 @@ fn epoch_ignored() {
     caught_by("epoch ignored", Flaw::EpochIgnored, guards::what_is_over_stays_over);
 }
 
-// Goal: P2, P4. Method: see the guard.
+// Goal: P2, P4, P7. Method: see the guard.
 #[test]
 fn row_checksum_ignored() {
     caught_by("row checksum ignored", Flaw::RowChecksumIgnored, guards::damaged_rows_are_refused);
+}
+
+// Goal: P9. Method: see the guard.
+#[test]
+fn text_as_lookup_id() {
+    caught_by("text as look-up id", Flaw::TextAsLookupId, guards::no_token_is_on_disk);
+}
+
+// Goal: P10. Method: see the guard.
+#[test]
+fn swept_rows_kept() {
+    caught_by("swept rows kept", Flaw::SweptRowsKept, guards::churn_leaves_nothing);
 }

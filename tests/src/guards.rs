@@ -2,7 +2,8 @@
 //! Each panics where its promise is broken.
 
 use crate::manual_clock;
-use crate::script::{Crashes, Op, Step, World, look, open, probe};
+use crate::pieces::Pieces;
+use crate::script::{Crashes, DISK_BYTES_MAX, Op, Step, World, look, open, probe};
 use crate::sim_disk::{Lies, SimDisk};
 use grantkeep::backend::{Backend as _, Batch, Key, Kind, NewRow, Outcome, Terms, conformance};
 use grantkeep::{
@@ -59,7 +60,7 @@ pub fn swept_values_stay_burnt() {
     }
 }
 
-/// P2, P4: a flipped bit in what a row says is noticed by whoever reads it.
+/// P2, P4, P7: a flipped bit in what a row says is noticed by whoever reads it.
 ///
 /// # Panics
 /// Where a damaged row is answered.
@@ -69,7 +70,8 @@ pub fn damaged_rows_are_refused() {
     world.close();
     let facts = world.facts().clone();
     let mut damaged = 0;
-    for path in ["/store/table.redb", "/store/log/000000000001.seg", "/store/log/000000000002.seg"] {
+    for path in ["/store/table.redb", "/store/log/000000000001.seg", "/store/log/000000000002.seg"]
+    {
         let Ok(bytes) = content(&world.disk, path) else { continue };
         let mentions = |at: &usize| bytes[*at..].starts_with(b"client-");
         for at in (0..bytes.len()).filter(mentions) {
@@ -91,6 +93,32 @@ fn content(disk: &SimDisk, path: &str) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(file.len()?).unwrap()];
     file.read_at(&mut bytes, 0)?;
     Ok(bytes)
+}
+
+/// P9: no piece of what was issued is in any file.
+///
+/// # Panics
+/// Where one is.
+pub fn no_token_is_on_disk() {
+    let mut world = World::furnished();
+    world.play(&[Op::Checkpoint, Op::Issue, Op::Authorize, Op::Redeem, Op::Rotate]);
+    let mut pieces = Pieces::default();
+    world.disk.contents().iter().for_each(|bytes| pieces.add(bytes));
+    assert_eq!(pieces.found(world.facts().secrets()), 0, "pieces of tokens are on disk");
+}
+
+/// P10: what has died leaves the disk, however often.
+///
+/// # Panics
+/// Where the disk grows with what was ever issued.
+pub fn churn_leaves_nothing() {
+    let mut world = World::furnished();
+    for round in 0..60 {
+        world.play(&[Op::Fill; 12]);
+        world.play(&[Op::Checkpoint, Op::Pass(7_201), Op::Sweep]);
+        let bytes = world.disk.bytes();
+        assert!(bytes < DISK_BYTES_MAX, "{bytes} bytes on disk after {} rounds", round + 1);
+    }
 }
 
 /// P3, and what else any backend promises, on the embedded engine.

@@ -3,6 +3,7 @@
 pub mod files;
 pub mod guards;
 pub mod ledger;
+pub mod pieces;
 pub mod player;
 pub mod pseudorandom;
 pub mod reference;

@@ -3,6 +3,7 @@
 use crate::digest::Digest;
 use crate::disk::{self, Disk, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sabotage::{self, Flaw};
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::fmt;
@@ -61,6 +62,11 @@ impl RootKey {
 
     /// The look-up id of a presented token, exact to the byte.
     pub fn lookup(&self, token: &[u8]) -> Digest {
+        if sabotage::is(Flaw::TextAsLookupId)
+            && let Some(bytes) = token.last_chunk()
+        {
+            return Digest::from_bytes(*bytes);
+        }
         Digest::from_bytes(*blake3::keyed_hash(&self.lookup, token).as_bytes())
     }
 
@@ -316,7 +322,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut keyring = Keyring::generate().unwrap();
         keyring.rotate().unwrap();
-        keyring.save(&OsDisk, dir.path()).unwrap();
+        keyring.stage(&OsDisk, dir.path()).unwrap();
+        Keyring::exchange(&OsDisk, dir.path()).unwrap();
         let path = dir.path().join(KEYRING_FILE);
         let good = std::fs::read(&path).unwrap();
         assert_eq!(Keyring::load(&OsDisk, dir.path()).unwrap().to_text(), keyring.to_text());

@@ -21,6 +21,10 @@ pub enum Flaw {
     EpochIgnored,
     /// The check of a row is not looked at.
     RowChecksumIgnored,
+    /// Tokens are filed under their own text.
+    TextAsLookupId,
+    /// What a sweep cuts off stays in the table.
+    SweptRowsKept,
 }
 
 #[cfg(not(feature = "sabotage"))]

@@ -5,13 +5,14 @@ use super::look::look;
 use super::op::Step;
 use super::probe::probe;
 use super::world::{Opened, World, open};
+use crate::pieces::Pieces;
 use crate::sim_disk::{Recorded, SimDisk};
 use grantkeep::Wait as _;
 use std::ops::AddAssign;
 
 /// Disk that a store of a script takes at most, bytes (P10): its log's budget, a segment that is
 /// written anew, and the table.
-const DISK_BYTES_MAX: u64 = 8 << 20;
+pub const DISK_BYTES_MAX: u64 = 8 << 20;
 
 /// How many power cuts there are.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +78,16 @@ impl Crashes {
             let states = &world.book[states_of(at.mark)];
             let may = May { known: states.last().expect("one at least"), states };
             counts += self.check_point(at, number as u64, &may, &names);
+        }
+        if script.len() == 1 {
+            let mut pieces = Pieces::default();
+            world.disk.contents().iter().for_each(|bytes| pieces.add(bytes));
+            // P9, over whatever the script has left anywhere.
+            assert_eq!(
+                pieces.found(world.facts().secrets()),
+                0,
+                "script ({names}): a token on disk"
+            );
         }
         counts
     }

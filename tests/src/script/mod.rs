@@ -8,7 +8,7 @@ mod op;
 mod probe;
 mod world;
 
-pub use crashes::{Counts, Crashes, May, recovered};
+pub use crashes::{Counts, Crashes, DISK_BYTES_MAX, May, recovered};
 pub use facts::Facts;
 pub use look::look;
 pub use op::{Op, Step};

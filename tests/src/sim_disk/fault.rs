@@ -31,9 +31,9 @@ pub enum Turn {
     Once(u64),
 }
 
-/// How an operation fails. Whatever the failure, what a write that fails was to change is afterwards
-/// there, gone, or torn. If one sync fails, the bytes it was for are taken for clean: they are seen
-/// until the cache is dropped, and no later sync writes them.
+/// How an operation fails. What a failing write was to change is afterwards there, gone, or torn.
+/// If one sync fails, the bytes it was for are taken for clean: they are seen until the cache is
+/// dropped, and no later sync writes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// With an I/O error (`EIO`).

@@ -41,6 +41,12 @@ impl Image {
         Ok(())
     }
 
+    pub(super) fn content(&self) -> Vec<u8> {
+        let mut content = vec![0; usize::try_from(self.bytes).expect("a small disk")];
+        self.read(&mut content, 0).expect("within the file");
+        content
+    }
+
     pub(super) fn apply(&mut self, change: &Change) {
         match change {
             Change::Write { offset, bytes } => self.write(bytes, *offset),

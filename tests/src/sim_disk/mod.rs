@@ -165,6 +165,22 @@ impl SimDisk {
         recorded
     }
 
+    /// The content of every file.
+    pub fn contents(&self) -> Vec<Vec<u8>> {
+        let state = self.lock();
+        let content = |entry: &Entry| match entry {
+            Entry::File(number) => Some(state.held.files[*number].seen.content()),
+            Entry::Folder => None,
+        };
+        state
+            .held
+            .folders
+            .values()
+            .flat_map(|folder| folder.seen.values())
+            .filter_map(content)
+            .collect()
+    }
+
     /// The bytes of all files.
     pub fn bytes(&self) -> u64 {
         let state = self.lock();
@@ -348,9 +364,9 @@ impl State {
 
     /// Counts a change or a sync, and fails if it is its turn.
     fn count(&mut self) -> io::Result<()> {
-        if self.recorded.is_some() {
-            let before = self.snapshot();
-            self.recorded.as_mut().expect("just seen").push(before);
+        if let Some(mut recorded) = self.recorded.take() {
+            recorded.push(self.snapshot());
+            self.recorded = Some(recorded);
         }
         let number = self.operations;
         self.operations += 1;

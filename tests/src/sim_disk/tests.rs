@@ -7,9 +7,9 @@ fn content(disk: &SimDisk, path: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-// Goal: a crash loses nothing that was synced, and keeps, loses, tears (between sectors and within),
-// and spoils what was not. Method: one synced write, then one over it; many seeds; every outcome
-// must be met.
+// Goal: a crash loses nothing that was synced, and keeps, loses, tears (between sectors and
+// within), and spoils what was not. Method: one synced write, then one over it; many seeds; every
+// outcome must be met.
 #[test]
 fn crash_keeps_loses_and_tears_only_what_was_not_synced() {
     let disk = SimDisk::new();

@@ -125,15 +125,18 @@ impl Embedded {
     /// faster. Blocks the calling thread until the store's threads have ended.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] if the store was poisoned.
+    /// [`ErrorKind::Unavailable`] if the store was poisoned. Otherwise as the operating
+    /// system answers the last writes: the next open goes on as after a crash.
     pub fn close(&self) -> Result<()> {
         let Some(Running { threads, lock }) = self.running.lock().take() else { return Ok(()) };
         let said = self.end(threads);
-        self.core.table.close();
-        if !said? {
-            // Without room for the last frame the next open goes on as after a crash.
+        let closed = self.core.table.close();
+        if !said? || closed.as_ref().is_err_and(|cause| cause.kind() == ErrorKind::Full) {
+            // Without room for the last writes the next open goes on as after a crash.
             return Ok(());
         }
+        // What failed to be written must not be believed because it is cached: no mark.
+        closed?;
         lock.mark_closed()
             .map_err(|cause| Error::file("mark as closed", self.core.dir.display(), cause))
     }

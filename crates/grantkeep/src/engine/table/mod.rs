@@ -87,7 +87,7 @@ impl Table {
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] where redb does not recognize its file, [`ErrorKind::Format`] for a
-    /// store of a newer format.
+    /// store of a newer format; as the operating system answers where it fails to read or write.
     pub(crate) fn open(
         file: Arc<dyn DiskFile>,
         space: Arc<Space>,
@@ -99,12 +99,7 @@ impl Table {
         let database = guarded(|| {
             let mut builder = Database::builder();
             let opened = builder.set_cache_size(cache_bytes).create_with_backend(backend);
-            opened.map_err(|cause| {
-                Error::corrupt(format!(
-                    "{TABLE_FILE} does not open: restore the store from a backup"
-                ))
-                .with_source(cause)
-            })
+            opened.map_err(not_opened)
         })?;
         let (meta, view) = guarded(|| {
             if let Some(store) = new_store {
@@ -174,13 +169,15 @@ impl Table {
     }
 
     /// Closes redb, so that another process may open the file.
-    pub(crate) fn close(&self) {
-        let closed = guarded(|| {
-            *self.open.write() = None;
-            Ok(())
-        });
-        // A store that redb gave up has nothing more to be closed.
-        drop(closed);
+    ///
+    /// # Errors
+    /// As the operating system answers the last writes: they may be cached and not on the device.
+    pub(crate) fn close(&self) -> Result<()> {
+        guarded(|| {
+            let Some(Opened { database, view }) = self.open.write().take() else { return Ok(()) };
+            drop(view);
+            database.close().map_err(failed)
+        })
     }
 }
 
@@ -377,6 +374,22 @@ fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 
 fn closed() -> Error {
     Error::new(ErrorKind::Unavailable, "the store is closed: open it again")
+}
+
+/// A table that does not open: by a failure of the operating system, or by what is in the file.
+fn not_opened(cause: redb::DatabaseError) -> Error {
+    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
+    match cause {
+        redb::DatabaseError::Storage(redb::StorageError::Io(io))
+            if !matches!(io.kind(), InvalidData | UnexpectedEof) =>
+        {
+            Error::file("open", TABLE_FILE, io)
+        }
+        cause => {
+            let message = format!("{TABLE_FILE} does not open: restore the store from a backup");
+            Error::corrupt(message).with_source(cause)
+        }
+    }
 }
 
 /// An error of redb as one of ours.

@@ -125,9 +125,15 @@ impl Embedded {
     /// faster. Blocks the calling thread until the store's threads have ended.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] if the store was poisoned. Otherwise as the operating
-    /// system answers the last writes: the next open goes on as after a crash.
+    /// [`ErrorKind::Unavailable`] if the store was poisoned, or in a fork of the process that
+    /// opened it, which leaves it open there. Otherwise as the operating system answers the last
+    /// writes: the next open goes on as after a crash.
     pub fn close(&self) -> Result<()> {
+        if let Err(error) = self.core.check_process() {
+            // The threads are the other process's, and so is the lock: neither may be touched.
+            std::mem::forget(self.running.lock().take());
+            return Err(error);
+        }
         let Some(Running { threads, lock }) = self.running.lock().take() else { return Ok(()) };
         let said = self.end(threads);
         let closed = self.core.table.close();
@@ -144,6 +150,7 @@ impl Embedded {
     /// Writes the keyring file.
     pub(crate) fn save_keyring(&self, keyring: &Keyring) -> Result<()> {
         self.check_keeps_keyring()?;
+        self.core.check_process()?;
         keyring.save(&*self.core.disk, &self.core.dir)
     }
 
@@ -161,6 +168,7 @@ impl Embedded {
 
     async fn ask<T>(&self, work: impl FnOnce(oneshot::Sender<Result<T>>) -> Work) -> Result<T> {
         let ended = || Error::new(ErrorKind::Unavailable, "the store is closed or poisoned");
+        self.core.check_process()?;
         self.core.writer.lock().check_open()?;
         let (reply, answer) = oneshot::channel();
         self.core.keeper.send(work(reply)).map_err(|_| ended())?;

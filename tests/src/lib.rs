@@ -1,8 +1,11 @@
 //! What the suites share: stores in temporary directories, on clocks that a test moves.
 
+pub mod audit;
 pub mod files;
 pub mod ledger;
+pub mod lives;
 pub mod player;
+pub mod process;
 pub mod pseudorandom;
 pub mod reference;
 pub mod samples;

@@ -1,6 +1,8 @@
 //! What the suites share: stores in temporary directories, on clocks that a test moves.
 
 pub mod audit;
+pub mod failing_device;
+pub mod file_system;
 pub mod files;
 pub mod ledger;
 pub mod lives;

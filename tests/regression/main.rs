@@ -2,4 +2,5 @@
 
 mod carried_gap;
 mod dead_slice;
+mod failed_close;
 mod many_windows;

@@ -60,6 +60,7 @@ impl Core {
     /// Applies a batch, and answers once that is durable.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<Outcome> {
         batch.validate()?;
+        self.check_process()?;
         let asked_at = Instant::now();
         let times = (self.time.now(), self.time.settled());
         if batch.issues() {

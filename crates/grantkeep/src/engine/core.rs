@@ -29,6 +29,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) dir: PathBuf,
+    /// The process that opened the store.
+    pub(crate) process: u32,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) options: Options,
     pub(crate) store: [u8; 16],
@@ -117,6 +119,21 @@ impl Core {
     /// open does not find it any more, even once what replaced it is gone.
     pub(crate) fn strike_later(&self, place: Place) {
         self.struck.lock().extend(Struck::at(place, &self.slots));
+    }
+
+    /// Refuses in a fork of the process that opened the store: the store's threads are not in it,
+    /// so that nothing it asks for would ever be answered.
+    pub(crate) fn check_process(&self) -> Result<()> {
+        if std::process::id() == self.process {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            format!(
+                "the store is process {}'s, and this is a fork of it: use it there",
+                self.process
+            ),
+        ))
     }
 
     /// Waits until everything up to `sequence` is durable and visible.

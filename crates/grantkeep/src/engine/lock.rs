@@ -30,8 +30,7 @@ impl Lock {
         let file = disk.open(&path, OpenMode::Any).map_err(failed)?;
         if !file.try_lock().map_err(failed)? {
             let content = disk::read_all(&*file).unwrap_or_default();
-            let holder = String::from_utf8_lossy(&content);
-            let pid = holder.trim().strip_prefix("open ").unwrap_or("unknown").to_owned();
+            let pid = holder(&content).unwrap_or_else(|| "unknown".to_owned());
             return Err(Error::new(
                 ErrorKind::Locked,
                 format!(
@@ -40,8 +39,24 @@ impl Lock {
                 ),
             ));
         }
-        let was_clean = disk::read_all(&*file).map_err(failed)? == CLEAN;
-        Ok(Self { file, was_clean })
+        let was_clean = disk::read_all(&*file).map_err(failed)?.starts_with(CLEAN);
+        let lock = Self { file, was_clean };
+        // A courtesy to whom it refuses: without it the open goes on.
+        let _ = lock.name_holder();
+        Ok(lock)
+    }
+
+    /// Says at once who has the lock, also while the store is being opened, without a word on how
+    /// the last process ended: nothing was written to the store so far.
+    fn name_holder(&self) -> io::Result<()> {
+        let pid = std::process::id();
+        if self.was_clean {
+            let behind = CLEAN.len() as u64;
+            self.file.set_len(behind)?;
+            return self.file.write_at(format!("{pid}\n").as_bytes(), behind);
+        }
+        self.file.set_len(0)?;
+        self.file.write_at(format!("open {pid}\n").as_bytes(), 0)
     }
 
     /// Notes that the store is open, before the first write to it.
@@ -59,4 +74,12 @@ impl Lock {
         self.file.write_at(content, 0)?;
         self.file.sync_data()
     }
+}
+
+/// The process id that stands at the end of the file.
+fn holder(content: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(content).ok()?;
+    let pid = text.trim_end().rsplit([' ', '\n']).next()?;
+    let digits = !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| pid.to_owned())
 }

@@ -125,15 +125,24 @@ impl Embedded {
     /// faster. Blocks the calling thread until the store's threads have ended.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] if the store was poisoned.
+    /// [`ErrorKind::Unavailable`] if the store was poisoned, or in a fork of the process that
+    /// opened it, which leaves it open there. Otherwise as the operating system answers the last
+    /// writes: the next open goes on as after a crash.
     pub fn close(&self) -> Result<()> {
+        if let Err(error) = self.core.check_process() {
+            // The threads are the other process's, and so is the lock: neither may be touched.
+            std::mem::forget(self.running.lock().take());
+            return Err(error);
+        }
         let Some(Running { threads, lock }) = self.running.lock().take() else { return Ok(()) };
         let said = self.end(threads);
-        self.core.table.close();
-        if !said? {
-            // Without room for the last frame the next open goes on as after a crash.
+        let closed = self.core.table.close();
+        if !said? || closed.as_ref().is_err_and(|cause| cause.kind() == ErrorKind::Full) {
+            // Without room for the last writes the next open goes on as after a crash.
             return Ok(());
         }
+        // What failed to be written must not be believed because it is cached: no mark.
+        closed?;
         lock.mark_closed()
             .map_err(|cause| Error::file("mark as closed", self.core.dir.display(), cause))
     }
@@ -142,6 +151,7 @@ impl Embedded {
     /// store is poisoned: what was issued under the new one could not be found again (P1).
     pub(crate) fn save_keyring(&self, keyring: &Keyring) -> Result<()> {
         self.check_keeps_keyring()?;
+        self.core.check_process()?;
         let (disk, dir) = (&*self.core.disk, &self.core.dir);
         keyring.stage(disk, dir)?;
         Keyring::exchange(disk, dir).map_err(|cause| {
@@ -164,6 +174,7 @@ impl Embedded {
 
     async fn ask<T>(&self, work: impl FnOnce(oneshot::Sender<Result<T>>) -> Work) -> Result<T> {
         let ended = || Error::new(ErrorKind::Unavailable, "the store is closed or poisoned");
+        self.core.check_process()?;
         self.core.writer.lock().check_open()?;
         let (reply, answer) = oneshot::channel();
         self.core.keeper.send(work(reply)).map_err(|_| ended())?;

@@ -106,6 +106,7 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     plan.held.into_iter().for_each(|segment| held.push(segment));
     let core = Arc::new(Core {
         dir: dir.to_path_buf(),
+        process: std::process::id(),
         disk,
         store: meta.store,
         time,

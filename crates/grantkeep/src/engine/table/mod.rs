@@ -88,7 +88,7 @@ impl Table {
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] where redb does not recognize its file, [`ErrorKind::Format`] for a
-    /// store of a newer format.
+    /// store of a newer format; as the operating system answers where it fails to read or write.
     pub(crate) fn open(
         file: Arc<dyn DiskFile>,
         space: Arc<Space>,
@@ -170,13 +170,15 @@ impl Table {
     }
 
     /// Closes redb, so that another process may open the file.
-    pub(crate) fn close(&self) {
-        let closed = guarded(|| {
-            *self.open.write() = None;
-            Ok(())
-        });
-        // A store that redb gave up has nothing more to be closed.
-        drop(closed);
+    ///
+    /// # Errors
+    /// As the operating system answers the last writes: they may be cached and not on the device.
+    pub(crate) fn close(&self) -> Result<()> {
+        guarded(|| {
+            let Some(Opened { database, view }) = self.open.write().take() else { return Ok(()) };
+            drop(view);
+            database.close().map_err(failed)
+        })
     }
 }
 

@@ -52,7 +52,9 @@ fn wait_for(
     let started = Instant::now();
     while !enough(since(&lives.ledger(), from)) {
         let seen = since(&lives.ledger(), from);
-        assert!(child.runs(), "{what}: the child ended, see its message above");
+        if !child.runs() {
+            panic!("{what}: the child ended, {}; see its message above", child.wait());
+        }
         assert!(started.elapsed() < DEADLINE, "{what}: waited in vain, {seen:?}");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }

@@ -116,10 +116,10 @@ fn play_all(faults: &[Kind]) -> Met {
 
 // Goal: P1, P2, P3, P7, P8: no failing change or sync loses what was acknowledged, or acknowledges
 // what is not there; who cannot be told is told `Unknown`, and after it nothing is acknowledged
-// before the store is reopened; and nobody is told of damage where there is none. Method: everything
-// there is, played on a disk whose operation 0, 1, 2 .. fails once, or from then on, with an I/O
-// error, for want of space, interrupted, or half done; the store that is left is opened after two
-// power cuts and an end of the process.
+// before the store is reopened; and nobody is told of damage where there is none. Method: all there
+// is, played on a disk whose operation 0, 1, 2 .. fails once, or from then on, with an I/O error,
+// for want of space, interrupted, or half done; the store that is left is opened after two power
+// cuts and an end of the process.
 #[test]
 fn failing_changes_lose_nothing_acknowledged() {
     let changes = |turn: fn(u64) -> Turn, failure| (Operations::Changes, turn, failure);

@@ -2,4 +2,5 @@
 
 mod carried_gap;
 mod dead_slice;
+mod lost_tail;
 mod many_windows;

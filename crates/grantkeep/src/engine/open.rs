@@ -161,8 +161,8 @@ fn check_end(lock: &Lock, exists: bool, end: &LogEnd) -> Result<()> {
     let reached = lock.reached.map_or(0, |reached| reached.commit);
     if end.sequence < reached {
         return Err(Error::corrupt(format!(
-            "the log in `{LOG_DIR}` ends at commit {}, and {reached} was durable: restore the store \
-             from a backup",
+            "the log in `{LOG_DIR}` ends at commit {}, and {reached} was durable: restore the \
+             store from a backup",
             end.sequence
         )));
     }

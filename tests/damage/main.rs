@@ -65,3 +65,16 @@ fn every_damaged_file_is_refused_told_or_harmless() {
     assert!(counts.done > 500 && counts.refused > 300);
     assert!(counts.wrong.is_empty(), "{} wrong", counts.wrong.len());
 }
+
+// Goal: P2, P4, P7, no bit of the numbers that say where the log goes on and what time it is can
+// flip in silence. Method: flip each, in each copy of them that the table's file holds.
+#[test]
+fn every_flipped_bit_of_the_tables_numbers_is_refused_or_harmless() {
+    let world = World::new();
+    let harms =
+        harms(&world, |left| if left.closed { regions::number_harms(left) } else { vec![] });
+    let counts = run(&world, &harms);
+    report("numbers", &counts);
+    assert!(counts.done > 300 && counts.refused >= 300);
+    assert!(counts.wrong.is_empty() && counts.documented.is_empty(), "{}", counts.wrong.len());
+}

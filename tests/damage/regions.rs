@@ -190,3 +190,16 @@ fn cuts(bytes: &[u8], density: usize) -> impl Iterator<Item = usize> {
     cuts.retain(|cut| *cut < bytes.len());
     cuts.into_iter()
 }
+
+/// Every bit of the numbers that the table knows of the store, wherever a copy of them lies: they
+/// follow the last of their names.
+pub fn number_harms(left: &Left) -> Vec<Harm> {
+    const LAST_NAME: &[u8] = b"store id, low half";
+    let path = Path::new(DIR).join("table.redb");
+    let bytes = read(&left.disk, &path).unwrap();
+    let names = bytes.windows(LAST_NAME.len()).enumerate();
+    let behind = names.filter(|(_, name)| *name == LAST_NAME).map(|(at, _)| at + LAST_NAME.len());
+    let bits = behind.flat_map(|from| (0..6 * 64).map(move |bit| (from..from + 6 * 8, bit)));
+    let harm = |(range, bit)| Harm::Region { path: path.clone(), range, kind: Kind::Flip(bit) };
+    bits.map(harm).collect()
+}

@@ -3,4 +3,5 @@
 mod carried_gap;
 mod dead_slice;
 mod failed_close;
+mod lost_tail;
 mod many_windows;

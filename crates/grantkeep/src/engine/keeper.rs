@@ -3,6 +3,7 @@
 
 use super::checkpoint::{Progress, Slice};
 use super::core::Core;
+use super::lock::{Lock, Reached};
 use super::log::LOG_DIR;
 use super::log::frame::FRAME_HEADER_BYTES;
 use super::log::segment::Segment;
@@ -40,6 +41,7 @@ const SURPLUS_BYTES: u64 = 8 << 20;
 #[derive(Debug)]
 pub(crate) struct Keeper {
     pub(crate) core: Arc<Core>,
+    pub(crate) lock: Arc<Lock>,
     pub(crate) retired: Vec<Arc<Segment>>,
     pub(crate) next_number: u64,
     pub(crate) carrying: Option<(Arc<Segment>, Progress)>,
@@ -240,6 +242,8 @@ impl Keeper {
             };
             if let Some(segment) = made {
                 self.next_number = segment.number + 1;
+                // Before a commit is written to it: from then on it is missed.
+                self.note_newest(segment.number)?;
                 let mut writer = self.core.writer.lock();
                 writer.spares.push_back(Arc::new(segment));
                 drop(writer);
@@ -247,6 +251,16 @@ impl Keeper {
             }
         }
         self.remove_surplus()
+    }
+
+    fn note_newest(&self, segment: u64) -> Result<()> {
+        let reached = Reached { segment, commit: self.core.durable.value() };
+        match self.lock.note(reached) {
+            Err(cause) if !super::space::is_full(&cause) => {
+                Err(Error::file("note the newest segment in", self.core.dir.display(), cause))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn may_grow(&self) -> bool {
@@ -269,13 +283,15 @@ impl Keeper {
         }
     }
 
-    /// Removes retired segments that will not be used again: short ones, and too many.
+    /// Removes retired segments that will not be used again: short ones, and too many. The newest
+    /// stays, since an open would miss it.
     fn remove_surplus(&mut self) -> Result<()> {
         let full = self.core.options.segment_bytes();
         let mut kept = Vec::new();
         let mut removed = false;
         for segment in std::mem::take(&mut self.retired) {
-            if segment.bytes == full && kept.len() < RETIRED_MAX {
+            let missed = segment.number + 1 == self.next_number;
+            if missed || (segment.bytes == full && kept.len() < RETIRED_MAX) {
                 kept.push(segment);
                 continue;
             }

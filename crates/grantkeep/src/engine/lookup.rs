@@ -134,13 +134,24 @@ impl Core {
     }
 
     /// The row at a place, whichever key it has; `None` if the place has moved on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) for one that is damaged, or whose key has
+    /// another tag: it was led to by something that is.
     pub(crate) fn row_at(&self, key: &Key, place: Place) -> Result<Option<Row>> {
-        match place.at() {
-            Where::Log { segment, offset } => self.segments.row(segment, offset),
+        let row = match place.at() {
+            Where::Log { segment, offset } => self.segments.row(segment, offset)?,
             at => match self.slots.window(place.slot()) {
-                Some(window) => self.table.view()?.row(key, window, at),
-                None => Ok(None),
+                Some(window) => self.table.view()?.row(key, window, at)?,
+                None => None,
             },
+        };
+        match row {
+            Some(row) if self.index.tag(&row.key()) != self.index.tag(key) => {
+                let what = format!("the row of {key:?} is not where the index says");
+                Err(Error::corrupt(format!("{what}: restore the store from a backup")))
+            }
+            row => Ok(row),
         }
     }
 

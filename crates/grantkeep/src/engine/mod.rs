@@ -63,7 +63,7 @@ pub struct Embedded {
 #[derive(Debug)]
 struct Running {
     threads: Threads,
-    lock: Lock,
+    lock: Arc<Lock>,
 }
 
 #[derive(Debug)]
@@ -73,7 +73,7 @@ struct Threads {
 }
 
 impl Embedded {
-    fn new(core: Arc<Core>, threads: Threads, lock: Lock) -> Self {
+    fn new(core: Arc<Core>, threads: Threads, lock: Arc<Lock>) -> Self {
         Self { core, running: Mutex::new(Some(Running { threads, lock })) }
     }
 
@@ -143,7 +143,7 @@ impl Embedded {
         }
         // What failed to be written must not be believed because it is cached: no mark.
         closed?;
-        lock.mark_closed()
+        lock.mark_closed(self.core.durable.value())
             .map_err(|cause| Error::file("mark as closed", self.core.dir.display(), cause))
     }
 

@@ -5,7 +5,6 @@ use crate::disk::{self, Disk, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sabotage::{self, Flaw};
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
-use ring::rand::{SecureRandom as _, SystemRandom};
 use std::fmt;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
@@ -24,9 +23,16 @@ const MAGIC: &str = "grantkeep keyring 1";
 /// # Errors
 /// [`ErrorKind::Io`] where the generator fails, which no supported system does.
 pub fn random(bytes: &mut [u8]) -> Result<()> {
-    SystemRandom::new()
-        .fill(bytes)
+    fill_random(bytes)
         .map_err(|_| Error::new(ErrorKind::Io, "the system's random generator failed"))
+}
+
+#[cfg(model_checked)]
+use crate::sync::fill_random;
+
+#[cfg(not(model_checked))]
+fn fill_random(bytes: &mut [u8]) -> std::result::Result<(), ring::error::Unspecified> {
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), bytes)
 }
 
 /// One root key and the keys derived from it with `blake3::derive_key`.

@@ -120,11 +120,6 @@ impl SimDisk {
         Self::of(held)
     }
 
-    /// Changes of files and names, and syncs, since the disk was made, or a fault was set.
-    pub fn operations(&self) -> u64 {
-        self.lock().operations
-    }
-
     /// Says which operations fail, from here on.
     pub fn set_fault(&self, fault: Option<Fault>) {
         let mut state = self.lock();

@@ -13,7 +13,7 @@ use crate::backend::{Batch, Expect, Key, Outcome, Row, Step, Version, Write};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::sabotage::{self, Flaw};
-use std::time::Instant;
+use crate::sync::{Instant, Planted, planted};
 
 /// A step made ready outside the lock.
 struct Ready<'a> {
@@ -128,11 +128,10 @@ impl Core {
         }
         let rows = rows_to_write(batch, ready, stored)?;
         let sequence = self.append(&mut writer, rows, times, asked_at)?;
-        if writer.log_idle {
-            writer.log_idle = false;
-            drop(writer);
-            self.work.notify_one();
+        if planted(Planted::NobodyRings) {
+            return Ok(Attempt::Appended(sequence));
         }
+        self.work.ring(writer);
         Ok(Attempt::Appended(sequence))
     }
 
@@ -140,7 +139,10 @@ impl Core {
     fn judge(&self, writer: &Writer, ready: &[Ready<'_>], fetched: &[Fetched]) -> Verdict {
         let mut all = Vec::with_capacity(ready.len());
         for Ready { step, tag, .. } in ready {
-            let (stored, sequence) = match writer.pending(*tag, &step.key) {
+            let (stored, sequence) = match writer
+                .pending(*tag, &step.key)
+                .filter(|_| !planted(Planted::PendingUnseen))
+            {
                 Some(pending) => {
                     let (row, slot) = (Some(pending.row.clone()), Some(pending.slot));
                     (Stored { row, slot }, pending.sequence)

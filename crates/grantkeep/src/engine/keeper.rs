@@ -15,11 +15,10 @@ use crate::backend::Budget;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::sabotage::{self, Flaw};
-use crate::sync::Arc;
+use crate::sync::{Arc, Instant, Planted, Receiver, RecvTimeoutError, planted};
 use crate::wait::Wait as _;
-use crossbeam::channel::{Receiver, RecvTimeoutError};
 use futures_channel::oneshot;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often the keeper looks around by itself.
 const TICK: Duration = Duration::from_millis(100);
@@ -186,7 +185,9 @@ impl Keeper {
             (writer.segment.number, writer.next_sequence - 1)
         };
         // The last frames of a segment may still be on their way.
-        self.core.wait_durable(last).wait()?;
+        if !planted(Planted::CarriedEarly) {
+            self.core.wait_durable(last).wait()?;
+        }
         let mut slice = Slice::new(self.slice_bytes());
         let mut done: Vec<Arc<Segment>> = Vec::new();
         let mut freed = 0;
@@ -329,8 +330,7 @@ impl Core {
         let sequence = writer.append(settled, false, [].iter(), |_| {});
         writer.noted = sequence;
         writer.noted_at = settled;
-        drop(writer);
-        self.work.notify_one();
+        self.work.ring(writer);
     }
 
     /// Makes sure that the time `until` has passed for good: neither a restart nor a step back
@@ -353,8 +353,7 @@ impl Core {
             writer.append(settled, false, [].iter(), |_| {});
         }
         let last = writer.next_sequence - 1;
-        drop(writer);
-        self.work.notify_one();
+        self.work.ring(writer);
         self.wait_durable(last).wait()
     }
 }

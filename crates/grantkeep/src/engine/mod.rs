@@ -6,6 +6,7 @@ mod checkpoint;
 mod commit;
 mod core;
 mod courtesy;
+mod doorbell;
 mod index;
 mod keeper;
 mod latency;
@@ -194,7 +195,7 @@ impl Embedded {
                 writer.mode = Mode::Closed;
             }
         }
-        core.work.notify_all();
+        core.work.ring_all();
         let log = threads.log.join();
         core.durable.end();
         core.supplied.end();
@@ -207,17 +208,15 @@ impl Embedded {
     /// Appends the frame of an orderly close and waits for it; false if there is no room for it.
     fn say_closed(&self) -> Result<bool> {
         let core = &self.core;
-        let last = {
-            let mut writer = core.writer.lock();
-            writer.check_open()?;
-            writer.mode = Mode::Closing;
-            if !writer.has_room(FRAME_HEADER_BYTES) {
-                let Some(segment) = writer.roll() else { return Ok(false) };
-                core.segments.push(segment);
-            }
-            writer.append(core.time.settled(), true, [].iter(), |_| {})
-        };
-        core.work.notify_one();
+        let mut writer = core.writer.lock();
+        writer.check_open()?;
+        writer.mode = Mode::Closing;
+        if !writer.has_room(FRAME_HEADER_BYTES) {
+            let Some(segment) = writer.roll() else { return Ok(false) };
+            core.segments.push(segment);
+        }
+        let last = writer.append(core.time.settled(), true, [].iter(), |_| {});
+        core.work.ring(writer);
         core.wait_durable(last).wait().map(|()| true)
     }
 }
@@ -257,7 +256,7 @@ impl Backend for Embedded {
     fn stats(&self) -> Stats {
         let core = &self.core;
         let counters = &core.counters;
-        let get = |counter: &crate::sync::AtomicU64| counter.load(Ordering::Relaxed);
+        let get = |counter: &crate::sync::Tally| counter.load(Ordering::Relaxed);
         let (index_bytes, live_set_bytes) = core.index.memory_bytes();
         let settled = core.time.settled();
         let writer = core.writer.lock();

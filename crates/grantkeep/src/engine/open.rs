@@ -1,6 +1,7 @@
 //! Opening a store: lock, believe nothing cached, read the table's index, replay the log.
 
 use super::core::{Core, Counters};
+use super::doorbell::Doorbell;
 use super::keeper::Keeper;
 use super::latency::Latencies;
 use super::load::Loading;
@@ -19,11 +20,10 @@ use super::{Embedded, Threads, backup, logger};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::{KEYRING_FILE, Keyring, random};
-use crate::sync::{Arc, Condvar, Mutex, thread};
+use crate::sync::{Arc, Instant, Mutex, Receiver, thread, unbounded};
 use crate::timekeeper::Timekeeper;
 use hashbrown::HashTable;
 use std::path::Path;
-use std::time::Instant;
 
 /// A table that is being made has this name until it is whole.
 const TABLE_FRESH: &str = "table.redb.new";
@@ -90,7 +90,7 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
         lock.note(reached).map_err(marked)?;
     }
     let lock = Arc::new(lock);
-    let (sender, receiver) = crossbeam::channel::unbounded();
+    let (sender, receiver) = unbounded();
     let next_sequence = end.sequence + 1;
     let writer = Writer {
         mode: Mode::Open,
@@ -117,7 +117,7 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
         time,
         space,
         writer: Mutex::new(writer),
-        work: Condvar::new(),
+        work: Doorbell::new(),
         durable: Signal::new(end.sequence),
         supplied: Signal::new(0),
         slots: loading.slots,
@@ -332,11 +332,7 @@ fn is_segment(name: &str) -> bool {
     is_of_log(name) && Path::new(name).extension().is_some_and(|own| own == "seg")
 }
 
-fn start(
-    core: &Arc<Core>,
-    keeper: Keeper,
-    work: crossbeam::channel::Receiver<Work>,
-) -> Result<Threads> {
+fn start(core: &Arc<Core>, keeper: Keeper, work: Receiver<Work>) -> Result<Threads> {
     let failed = |cause| Error::file("start a thread for", core.dir.display(), cause);
     let log = {
         let core = Arc::clone(core);

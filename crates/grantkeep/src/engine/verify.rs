@@ -16,11 +16,11 @@ use super::table::{
 use super::window::Window;
 use crate::backend::{Key, Row, Term};
 use crate::error::Result;
+use crate::sync::Arc;
 use redb::{ReadTransaction, ReadableTableMetadata as _};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// As many damages are named; more are counted.

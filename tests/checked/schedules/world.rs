@@ -5,7 +5,8 @@ use crate::sim_disk::SimDisk;
 use crate::stepping::SteppingDisk;
 use grantkeep::backend::{Backend as _, Batch, Key, Kind, NewRow, Outcome, Row, Term, Terms};
 use grantkeep::{
-    Digest, Disk, Embedded, Error, ErrorKind, ManualClock, Options, Store, Timestamp, Wait as _,
+    Digest, Disk, Embedded, Error, ErrorKind, ManualClock, OpenMode, Options, Store, Timestamp,
+    Wait as _,
 };
 use shuttle::Runner;
 use shuttle::rand::{Rng as _, RngCore as _, thread_rng};
@@ -94,6 +95,12 @@ fn prepare(disk: &SimDisk, start: Start, deal: u64) {
         let spare = log.join("000000000002.seg");
         if disk.remove(&spare).is_ok() {
             disk.sync_dir(&log).unwrap();
+            // As of a store that never made one: the lock says nothing of it.
+            let lock = disk.open(&Path::new(DIR).join("LOCK"), OpenMode::Existing).unwrap();
+            let closed = b"closed\n";
+            lock.set_len(closed.len() as u64).unwrap();
+            lock.write_at(closed, 0).unwrap();
+            lock.sync_data().unwrap();
         }
     }
 }

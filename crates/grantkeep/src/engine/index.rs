@@ -45,16 +45,18 @@ impl Index {
     /// `tag_bits` below 64 provoke tags that meet; only tests want that.
     pub(crate) fn new(seed: u64, live_set_bytes: usize, tag_bits: u32) -> Self {
         let deal = deal();
-        let budget = |shard: usize| {
-            let share = deal.iter().filter(|to| usize::from(**to) == shard).count();
-            live_set_bytes / DEALT * share
-        };
-        let shard = |number| {
-            let live = LiveSet::new(budget(number));
+        let mut shares = [0; SHARDS];
+        for to in &deal {
+            if let Some(share) = shares.get_mut(usize::from(*to)) {
+                *share += 1;
+            }
+        }
+        let shard = |share| {
+            let live = LiveSet::new(live_set_bytes / DEALT * share);
             RwLock::new(Shard { entries: HashTable::new(), live, changes: 0 })
         };
         Self {
-            shards: (0..SHARDS).map(shard).collect(),
+            shards: shares.into_iter().map(shard).collect(),
             deal,
             seed,
             tag_mask: u64::MAX >> (64 - tag_bits.clamp(1, 64)),

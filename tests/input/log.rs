@@ -5,6 +5,7 @@ use grantkeep_tests::{samples, small_disk::SmallDisk};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+use xxhash_rust::xxh3::xxh3_64;
 
 const DATA: usize = 8_192;
 const COMMITS: usize = 12;
@@ -99,6 +100,39 @@ fn segment_of_another_store() {
     fs::copy(other.path("closed").join("log").join(&segment), copy.join("log").join(&segment))
         .unwrap();
     refused(open(&copy), ErrorKind::Corrupt, &["another store", "right file"]);
+}
+
+// Goal: a number that no segment comes to is damage, not the last but one of all numbers. Method:
+// the largest, and the first one past the limit, in both headers, with checks that hold.
+#[test]
+fn segment_numbers_out_of_range() {
+    let left = Left::new();
+    let (segment, _) = left.frames("crashed");
+    for number in [u64::MAX, (1 << 62) + 1] {
+        let copy = left.copy("crashed");
+        damage(&copy, &segment, |bytes| {
+            for at in [0, 4_096] {
+                bytes[at + 32..at + 40].copy_from_slice(&number.to_le_bytes());
+                let check = xxh3_64(&bytes[at..at + 48]);
+                bytes[at + 48..at + 56].copy_from_slice(&check.to_le_bytes());
+            }
+        });
+        refused(open(&copy), ErrorKind::Corrupt, &["header of the log segment", "damaged"]);
+    }
+}
+
+// Goal: P7, a segment that is there twice is refused, since neither would be whole once the other
+// is gone on with. Method: copy it under the name of the next, after a crash and after a close.
+#[test]
+fn segment_that_is_there_twice() {
+    let left = Left::new();
+    for of in ["crashed", "closed"] {
+        let copy = left.copy(of);
+        let (segment, _) = left.frames(of);
+        let log = copy.join("log");
+        fs::copy(log.join(&segment), log.join("000000000500.seg")).unwrap();
+        refused(open(&copy), ErrorKind::Corrupt, &["000000000500.seg", "the same", "copy"]);
+    }
 }
 
 // Goal: P1, damage in the middle of the log is refused, never skipped. Method: one flipped bit,

@@ -22,6 +22,7 @@
 
 use crate::backend::record::{u32_at, u64_at};
 use crate::disk::{Disk, DiskFile, OpenMode, fill_zeros};
+use crate::engine::place::NUMBER_MAX;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::random;
 use crate::sync::Arc;
@@ -146,7 +147,8 @@ impl Segment {
                 best = Some((read.number, read.nonce, read.bytes));
             }
         }
-        let (number, nonce, bytes) = best.ok_or_else(|| {
+        let known = best.filter(|(number, ..)| *number <= NUMBER_MAX);
+        let (number, nonce, bytes) = known.ok_or_else(|| {
             Error::corrupt(format!("the header of the log segment {} is damaged", path.display()))
         })?;
         let bytes = bytes.min(u32::try_from(length).unwrap_or(u32::MAX));

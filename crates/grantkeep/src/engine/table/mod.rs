@@ -5,7 +5,7 @@ pub(crate) mod file;
 pub(crate) mod filing;
 pub(crate) mod tags;
 
-use super::place::Where;
+use super::place::{NUMBER_MAX, Where};
 use super::window::Window;
 use crate::backend::{Key, Row, Term};
 use crate::clock::Timestamp;
@@ -429,9 +429,13 @@ fn read_meta(database: &Database) -> Result<Meta> {
         ));
     }
     let store = u128::from(number(META_STORE_HIGH)?) << 64 | u128::from(number(META_STORE_LOW)?);
+    let carried = number(META_CARRIED)?;
+    if carried > NUMBER_MAX {
+        return Err(Error::corrupt(format!("`{META_CARRIED}` in {TABLE_FILE} is damaged")));
+    }
     Ok(Meta {
         store: store.to_le_bytes(),
-        carried: number(META_CARRIED)?,
+        carried,
         high_water: Timestamp::from_millis(number(META_HIGH_WATER)?),
     })
 }

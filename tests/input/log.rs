@@ -102,13 +102,13 @@ fn segment_of_another_store() {
     refused(open(&copy), ErrorKind::Corrupt, &["another store", "right file"]);
 }
 
-// Goal: a number that no segment comes to is damage, not the last but one of all numbers. Method:
-// the largest, and the first one past the limit, in both headers, with checks that hold.
+// Goal: a number that no segment has is damage: no overflow, and no checkpoint without an end.
+// Method: zero, the largest, and the first past the limit, in both headers, with checks that hold.
 #[test]
 fn segment_numbers_out_of_range() {
     let left = Left::new();
     let (segment, _) = left.frames("crashed");
-    for number in [u64::MAX, (1 << 62) + 1] {
+    for number in [0, u64::MAX, (1 << 62) + 1] {
         let copy = left.copy("crashed");
         damage(&copy, &segment, |bytes| {
             for at in [0, 4_096] {

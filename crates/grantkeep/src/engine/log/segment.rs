@@ -114,7 +114,8 @@ impl Segment {
     /// Opens a segment by its header.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if neither copy of the header is whole or it is another store's,
+    /// [`ErrorKind::Corrupt`] if neither copy of the header is whole, or it is another store's, or its
+    /// number is one that no segment has,
     /// [`ErrorKind::Format`] if it is of a newer format.
     pub(crate) fn open(disk: &dyn Disk, path: PathBuf, store: &[u8; 16]) -> Result<Self> {
         let failed = |cause| Error::file("read the log segment", path.display(), cause);
@@ -147,7 +148,7 @@ impl Segment {
                 best = Some((read.number, read.nonce, read.bytes));
             }
         }
-        let known = best.filter(|(number, ..)| *number <= NUMBER_MAX);
+        let known = best.filter(|(number, ..)| (1..=NUMBER_MAX).contains(number));
         let (number, nonce, bytes) = known.ok_or_else(|| {
             Error::corrupt(format!("the header of the log segment {} is damaged", path.display()))
         })?;

@@ -216,6 +216,40 @@ fn any_tail_after_a_close() {
     refused(open(&copy), ErrorKind::Corrupt, &["log", "backup"]);
 }
 
+/// Commits a token with a payload of 12,000 bytes.
+fn issue_long(store: &Store, number: usize) {
+    let name = format!("token-{number}");
+    let mut token = samples::token(&name, "alice");
+    token.payload = Some(grantkeep::Payload::Plain(vec![7; 12_000]));
+    let mut change = store.change().unwrap();
+    let until = store.now().saturating_add(super::HOUR);
+    change.insert(samples::id(&name), &token, until).unwrap();
+    store.commit(change).wait().unwrap();
+}
+
+// Goal: P1, damage is refused however far behind it the frame lies that proves it. Method: a few
+// long frames in one segment, the last but one of which is damaged at its start.
+#[test]
+fn damage_that_a_distant_commit_proves() {
+    let dir = tempfile::tempdir().unwrap();
+    let (live, crashed) = (dir.path().join("live"), dir.path().join("crashed"));
+    let store = open(&live).unwrap();
+    (0..4).for_each(|number| issue_long(&store, number));
+    copy_dir(&live, &crashed);
+    let segment = segments(&crashed).remove(0);
+    let bytes = fs::read(&segment).unwrap();
+    let length = |at: usize| u32::from_le_bytes(bytes[at + 8..at + 12].try_into().unwrap());
+    let mut frames = vec![DATA];
+    while bytes[*frames.last().unwrap()..][..8] != [0; 8] {
+        let at = *frames.last().unwrap();
+        frames.push(at + 40 + length(at) as usize);
+    }
+    let long: Vec<usize> = frames.into_iter().filter(|at| length(*at) > 12_000).collect();
+    assert_eq!(long.len(), 4);
+    edit(&segment, |bytes| bytes[long[2]] ^= 1);
+    refused(open(&crashed), ErrorKind::Corrupt, &["damaged", "missing before", "backup"]);
+}
+
 // Goal: P1 over several segments: one that is missing, empty, or cut is refused, where a later one
 // proves it. Method: fill three segments, and harm the first and the second.
 #[test]
@@ -223,15 +257,7 @@ fn segments_that_a_later_one_proves() {
     let dir = tempfile::tempdir().unwrap();
     let live = dir.path().join("live");
     let store: Store = open(&live).unwrap();
-    for number in 0..60 {
-        let name = format!("token-{number}");
-        let mut token = samples::token(&name, "alice");
-        token.payload = Some(grantkeep::Payload::Plain(vec![7; 12_000]));
-        let mut change = store.change().unwrap();
-        let until = store.now().saturating_add(super::HOUR);
-        change.insert(samples::id(&name), &token, until).unwrap();
-        store.commit(change).wait().unwrap();
-    }
+    (0..60).for_each(|number| issue_long(&store, number));
     let crashed = dir.path().join("crashed");
     copy_dir(&live, &crashed);
     let used = segments(&crashed);

@@ -1,5 +1,6 @@
 //! Faults that were found once, each with the test that keeps it away.
 
 mod carried_gap;
+mod carried_once;
 mod dead_slice;
 mod many_windows;

@@ -149,9 +149,9 @@ mod tests {
         }
     }
 
-    // Goal: P7, a row that is carried while it is read is looked up again, and not taken for damage.
-    // Method: read where there is no record, from a segment that stays and from one that is retired
-    // by the read.
+    // Goal: P7, a row that is carried while it is read is looked up again, and is no damage.
+    // Method: read where there is no record, from a segment that stays and from one that is
+    // retired by the read.
     #[test]
     fn segment_retired_while_it_is_read_is_no_damage() {
         let dir = tempfile::tempdir().unwrap();

@@ -114,9 +114,8 @@ impl Segment {
     /// Opens a segment by its header.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if neither copy of the header is whole, or it is another store's, or its
-    /// number is one that no segment has,
-    /// [`ErrorKind::Format`] if it is of a newer format.
+    /// [`ErrorKind::Corrupt`] if neither copy of the header is whole, or it is another store's, or
+    /// its number is one that no segment has, [`ErrorKind::Format`] if it is of a newer format.
     pub(crate) fn open(disk: &dyn Disk, path: PathBuf, store: &[u8; 16]) -> Result<Self> {
         let failed = |cause| Error::file("read the log segment", path.display(), cause);
         let file = disk.open(&path, OpenMode::Existing).map_err(failed)?;

@@ -5,6 +5,7 @@ use grantkeep_tests::{samples, small_disk::SmallDisk};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+use xxhash_rust::xxh3::xxh3_64;
 
 const DATA: usize = 8_192;
 const COMMITS: usize = 12;
@@ -101,6 +102,39 @@ fn segment_of_another_store() {
     refused(open(&copy), ErrorKind::Corrupt, &["another store", "right file"]);
 }
 
+// Goal: a number that no segment has is damage: no overflow, and no checkpoint without an end.
+// Method: zero, the largest, and the first past the limit, in both headers, with checks that hold.
+#[test]
+fn segment_numbers_out_of_range() {
+    let left = Left::new();
+    let (segment, _) = left.frames("crashed");
+    for number in [0, u64::MAX, (1 << 62) + 1] {
+        let copy = left.copy("crashed");
+        damage(&copy, &segment, |bytes| {
+            for at in [0, 4_096] {
+                bytes[at + 32..at + 40].copy_from_slice(&number.to_le_bytes());
+                let check = xxh3_64(&bytes[at..at + 48]);
+                bytes[at + 48..at + 56].copy_from_slice(&check.to_le_bytes());
+            }
+        });
+        refused(open(&copy), ErrorKind::Corrupt, &["header of the log segment", "damaged"]);
+    }
+}
+
+// Goal: P7, a segment that is there twice is refused, since neither would be whole once the other
+// is gone on with. Method: copy it under the name of the next, after a crash and after a close.
+#[test]
+fn segment_that_is_there_twice() {
+    let left = Left::new();
+    for of in ["crashed", "closed"] {
+        let copy = left.copy(of);
+        let (segment, _) = left.frames(of);
+        let log = copy.join("log");
+        fs::copy(log.join(&segment), log.join("000000000500.seg")).unwrap();
+        refused(open(&copy), ErrorKind::Corrupt, &["000000000500.seg", "the same", "copy"]);
+    }
+}
+
 // Goal: P1, damage in the middle of the log is refused, never skipped. Method: one flipped bit,
 // zeros, and old bytes, in every frame that a later commit proves.
 #[test]
@@ -182,6 +216,40 @@ fn any_tail_after_a_close() {
     refused(open(&copy), ErrorKind::Corrupt, &["log", "backup"]);
 }
 
+/// Commits a token with a payload of 12,000 bytes.
+fn issue_long(store: &Store, number: usize) {
+    let name = format!("token-{number}");
+    let mut token = samples::token(&name, "alice");
+    token.payload = Some(grantkeep::Payload::Plain(vec![7; 12_000]));
+    let mut change = store.change().unwrap();
+    let until = store.now().saturating_add(super::HOUR);
+    change.insert(samples::id(&name), &token, until).unwrap();
+    store.commit(change).wait().unwrap();
+}
+
+// Goal: P1, damage is refused however far behind it the frame lies that proves it. Method: a few
+// long frames in one segment, the last but one of which is damaged at its start.
+#[test]
+fn damage_that_a_distant_commit_proves() {
+    let dir = tempfile::tempdir().unwrap();
+    let (live, crashed) = (dir.path().join("live"), dir.path().join("crashed"));
+    let store = open(&live).unwrap();
+    (0..4).for_each(|number| issue_long(&store, number));
+    copy_dir(&live, &crashed);
+    let segment = segments(&crashed).remove(0);
+    let bytes = fs::read(&segment).unwrap();
+    let length = |at: usize| u32::from_le_bytes(bytes[at + 8..at + 12].try_into().unwrap());
+    let mut frames = vec![DATA];
+    while bytes[*frames.last().unwrap()..][..8] != [0; 8] {
+        let at = *frames.last().unwrap();
+        frames.push(at + 40 + length(at) as usize);
+    }
+    let long: Vec<usize> = frames.into_iter().filter(|at| length(*at) > 12_000).collect();
+    assert_eq!(long.len(), 4);
+    edit(&segment, |bytes| bytes[long[2]] ^= 1);
+    refused(open(&crashed), ErrorKind::Corrupt, &["damaged", "missing before", "backup"]);
+}
+
 // Goal: P1 over several segments: one that is missing, empty, or cut is refused, where a later one
 // proves it. Method: fill three segments, and harm the first and the second.
 #[test]
@@ -189,15 +257,7 @@ fn segments_that_a_later_one_proves() {
     let dir = tempfile::tempdir().unwrap();
     let live = dir.path().join("live");
     let store: Store = open(&live).unwrap();
-    for number in 0..60 {
-        let name = format!("token-{number}");
-        let mut token = samples::token(&name, "alice");
-        token.payload = Some(grantkeep::Payload::Plain(vec![7; 12_000]));
-        let mut change = store.change().unwrap();
-        let until = store.now().saturating_add(super::HOUR);
-        change.insert(samples::id(&name), &token, until).unwrap();
-        store.commit(change).wait().unwrap();
-    }
+    (0..60).for_each(|number| issue_long(&store, number));
     let crashed = dir.path().join("crashed");
     copy_dir(&live, &crashed);
     let used = segments(&crashed);

@@ -1,4 +1,4 @@
-use super::{HOUR, open};
+use super::{HOUR, open, refused};
 use grantkeep::{Code, ErrorKind, Family, Owner, Result, Store, Wait as _};
 use grantkeep_tests::files::{copy_dir, edit};
 use grantkeep_tests::samples;
@@ -137,4 +137,25 @@ fn damage_all_over_the_table() {
     println!("{} sectors in use: {counts:?}", used.len());
     assert!(wrong.is_empty(), "wrong answers after {wrong:?}");
     assert!(counts.contains_key(&Seen::Corrupt), "no damage was seen");
+}
+
+// Goal: a number of commits that no store comes to is damage, and no overflow. Method: the largest,
+// and the first one past the limit, written into the table's own numbers.
+#[test]
+fn carried_number_out_of_range() {
+    const META: redb::TableDefinition<'_, &str, u64> = redb::TableDefinition::new("meta");
+    let dir = tempfile::tempdir().unwrap();
+    let (from, copy) = (dir.path().join("store"), dir.path().join("copy"));
+    carried(&from);
+    for number in [u64::MAX, (1 << 62) + 1] {
+        let _ = fs::remove_dir_all(&copy);
+        copy_dir(&from, &copy);
+        let table = redb::Database::open(copy.join("table.redb")).unwrap();
+        let transaction = table.begin_write().unwrap();
+        let name = "carried through sequence number";
+        assert!(transaction.open_table(META).unwrap().insert(name, number).unwrap().is_some());
+        transaction.commit().unwrap();
+        drop(table);
+        refused(open(&copy), ErrorKind::Corrupt, &[name, "table.redb", "damaged"]);
+    }
 }

@@ -1,6 +1,7 @@
 //! Faults that were found once, each with the test that keeps it away.
 
 mod carried_gap;
+mod carried_once;
 mod dead_slice;
 mod failed_close;
 mod lost_tail;

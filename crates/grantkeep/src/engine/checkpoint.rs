@@ -391,3 +391,59 @@ fn strike(transaction: &WriteTransaction, struck: Vec<Struck>) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::backend::{Backend as _, Batch, Budget, Key, Kind, NewRow, Term, Terms};
+    use crate::clock::ManualClock;
+    use crate::digest::Digest;
+    use crate::engine::{Embedded, KeySource, Options};
+    use crate::keyring::Keyring;
+    use crate::wait::Wait as _;
+    use std::sync::Arc;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    fn put(engine: &Embedded, number: u8, lifetime_s: u64) {
+        let mut batch = Batch::new().unwrap();
+        let expires_at = engine.now().saturating_add(Duration::from_secs(lifetime_s));
+        let terms = Terms::two(Term([255; 16]), Term([number; 16]));
+        let key = Key::new(Kind::revised(1), Digest::from_bytes([number; 32]));
+        batch.insert(key, NewRow { value: vec![number], expires_at, terms });
+        engine.commit(batch).wait().unwrap();
+    }
+
+    // Goal: P10, the terms of young rows are kept in memory until their rows are carried, also of
+    // those that died and were swept, or were deleted, before. Method: rows that live, die, and
+    // are deleted; carry them, and count what is kept.
+    #[test]
+    fn terms_are_forgotten_with_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_800_000_000)));
+        let keys = KeySource::Given(Keyring::generate().unwrap());
+        let options = Options::default().clock(clock.clone()).keys(keys).by_itself(false);
+        let options = options.log_budget_bytes(2 << 20).reserve_bytes(0);
+        let (engine, _) = options.open_backend(&dir.path().join("store")).unwrap();
+        let young = || engine.core.young_terms.lock().len();
+        // So many that the entries of a few dead ones stay in the index.
+        (0..100).for_each(|number| put(&engine, number, 3_600));
+        put(&engine, 100, 20);
+        assert_eq!(young(), 202);
+        engine.checkpoint().wait().unwrap();
+        assert_eq!(young(), 0);
+        put(&engine, 101, 3_600);
+        put(&engine, 102, 20);
+        clock.advance(Duration::from_secs(100));
+        assert_eq!(engine.sweep(Budget::ALL).wait().unwrap().rows, 2);
+        assert_eq!(young(), 4);
+        engine.checkpoint().wait().unwrap();
+        assert_eq!(young(), 0);
+        put(&engine, 103, 3_600);
+        let key = Key::new(Kind::revised(1), Digest::from_bytes([103; 32]));
+        let version = engine.get(key).wait().unwrap().unwrap().version();
+        let mut batch = Batch::new().unwrap();
+        batch.delete(key, version);
+        engine.commit(batch).wait().unwrap();
+        engine.checkpoint().wait().unwrap();
+        assert_eq!(young(), 0);
+    }
+}

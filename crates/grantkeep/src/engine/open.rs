@@ -319,6 +319,16 @@ fn open_segments(disk: &dyn Disk, dir: &Path, meta: &Meta) -> Result<Vec<Arc<Seg
         }
     }
     segments.sort_unstable_by_key(|segment| segment.number);
+    for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
+        // Both would be gone on with, and what is cut off one is still looked for in the other.
+        if segment.number == next.number {
+            return Err(Error::corrupt(format!(
+                "the log segments {} and {} are one and the same: take the copy away",
+                segment.path.display(),
+                next.path.display()
+            )));
+        }
+    }
     Ok(segments)
 }
 

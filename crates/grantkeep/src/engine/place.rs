@@ -20,6 +20,8 @@ pub(crate) const BLOCK_ROWS_MAX: usize = 1 << ROW_BITS;
 pub(crate) const RECORD_ALIGN: usize = 8;
 /// A segment is at most this long, so that any record's offset fits.
 pub(crate) const SEGMENT_BYTES_MAX: u32 = 64 << 20;
+/// No store comes to number so many commits or segments: a larger number on disk is damage.
+pub(crate) const NUMBER_MAX: u64 = 1 << 62;
 
 /// Where a row's bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

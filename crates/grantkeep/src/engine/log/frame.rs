@@ -142,22 +142,27 @@ pub(crate) fn padded(bytes: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Key, Kind, NewRow, Op, Terms, Version};
+    use crate::backend::{Key, Kind, NewRow, Op, Term, Terms, Version};
     use crate::digest::Digest;
 
-    fn frame(nonce: u64) -> Vec<u8> {
-        let row = |number: u8, len| {
-            let key = Key::new(Kind::write_once(1), Digest::from_bytes([number; 32]));
-            let value = vec![number; len];
-            let new = NewRow { value, expires_at: Timestamp::from_millis(9), terms: Terms::NONE };
-            Row::new(key, &new, Version(7), Op(1)).unwrap()
-        };
-        let rows = [row(1, 13), row(2, 0)];
+    fn row(number: u8, len: usize, terms: Terms) -> Row {
+        let kind = if terms.is_empty() { Kind::write_once(1) } else { Kind::revised(1) };
+        let key = Key::new(kind, Digest::from_bytes([number; 32]));
+        let value = vec![number; len];
+        let new = NewRow { value, expires_at: Timestamp::from_millis(9), terms };
+        Row::new(key, &new, Version(7), Op(1)).unwrap()
+    }
+
+    fn frame_of(nonce: u64, rows: &[Row]) -> Vec<u8> {
         let settled = Timestamp::from_millis(3);
         let header = FrameHeader { sequence: 7, base: 5, settled, closed: false };
         let mut bytes = Vec::new();
         append(&mut bytes, nonce, &header, rows.iter(), |_| {});
         bytes
+    }
+
+    fn frame(nonce: u64) -> Vec<u8> {
+        frame_of(nonce, &[row(1, 13, Terms::NONE), row(2, 0, Terms::NONE)])
     }
 
     // Goal: a frame is read back as written, and no damaged or foreign one is. Method: flip every
@@ -176,6 +181,42 @@ mod tests {
         }
         for len in 0..bytes.len() {
             assert!(read(&bytes[..len], 42).is_none(), "length {len}");
+        }
+    }
+
+    // Goal: P7, the longest batch makes a frame that is read back, and the bound on frames is no
+    // longer than that and its padding. Method: as many rows, terms, and bytes as a batch may have.
+    #[test]
+    fn longest_frame_is_read_back_and_bounds_are_tight() {
+        let terms = Terms::two(Term([1; 16]), Term([2; 16]));
+        let len = BATCH_BYTES_MAX / BATCH_STEPS_MAX - 7;
+        let mut rows: Vec<Row> = (1..64).map(|number| row(number, len, terms)).collect();
+        rows.push(row(64, BATCH_BYTES_MAX - 63 * len, terms));
+        assert_eq!(rows.len(), BATCH_STEPS_MAX);
+        let bytes = frame_of(42, &rows);
+        assert_eq!(read(&bytes, 42).map(|frame| frame.records.len()), Some(BATCH_STEPS_MAX));
+        assert!(bytes.len() <= FRAME_BYTES_MAX);
+        assert!(FRAME_BYTES_MAX - bytes.len() <= BATCH_STEPS_MAX * RECORD_ALIGN, "{}", bytes.len());
+    }
+
+    // Goal: what no batch makes is no frame, though its check holds. Method: one record more than
+    // there may be, more bytes, and a flag that there is not.
+    #[test]
+    fn frames_out_of_their_limits_are_none() {
+        let many: Vec<Row> = (0..65).map(|number| row(number, 0, Terms::NONE)).collect();
+        assert!(read(&frame_of(42, &many[..64]), 42).is_some());
+        assert!(read(&frame_of(42, &many), 42).is_none());
+        let long: Vec<Row> = (0..4).map(|number| row(number, 32_768, Terms::NONE)).collect();
+        assert!(read(&frame_of(42, &long[..3]), 42).is_some());
+        assert!(read(&frame_of(42, &long), 42).is_none());
+        for (flags, known) in [(0_u16, true), (1, true), (2, false), (3, false)] {
+            let mut bytes = frame_of(42, &many[..1]);
+            bytes[14..16].copy_from_slice(&flags.to_le_bytes());
+            let check = many[0].check().to_le_bytes();
+            let covered = [&bytes[8..FRAME_HEADER_BYTES], &check[..]].concat();
+            bytes[..8].copy_from_slice(&xxh3_64_with_seed(&covered, 42).to_le_bytes());
+            let found = read(&bytes, 42).map(|frame| frame.header.closed);
+            assert_eq!(found, known.then_some(flags == CLOSED), "flags {flags}");
         }
     }
 }

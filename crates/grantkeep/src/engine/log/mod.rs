@@ -75,3 +75,97 @@ impl Segments {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::segment::SEGMENT_DATA;
+    use super::*;
+    use crate::disk::{Disk as _, DiskFile, OpenMode, OsDisk};
+    use crate::error::ErrorKind;
+    use std::io;
+    use std::path::Path;
+    use std::sync::OnceLock;
+
+    fn segment(dir: &Path, number: u64) -> Arc<Segment> {
+        let bytes = SEGMENT_DATA + 4_096 * u32::try_from(number).unwrap();
+        Arc::new(Segment::create(&OsDisk, dir, &[1; 16], number, bytes).unwrap())
+    }
+
+    // Goal: P10, the log knows how long it is, and gives segments up from its oldest end alone.
+    // Method: three of different lengths, looked for and retired in and out of turn.
+    #[test]
+    fn segments_are_counted_and_retired_in_turn() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Segments::default();
+        assert_eq!(log.bytes(), 0);
+        (1..4).for_each(|number| log.push(segment(dir.path(), number)));
+        assert_eq!(log.bytes(), u64::from(3 * SEGMENT_DATA + 6 * 4_096));
+        let next = |behind, before| log.next_between(behind, before).map(|segment| segment.number);
+        assert_eq!((next(0, 9), next(1, 9), next(1, 3)), (Some(1), Some(2), Some(2)));
+        assert_eq!((next(0, 1), next(1, 2), next(3, 9)), (None, None, None));
+        assert!(log.retire(2).is_none() && log.retire(3).is_none());
+        assert_eq!(log.retire(1).map(|segment| segment.number), Some(1));
+        assert_eq!((next(0, 9), log.bytes()), (Some(2), u64::from(2 * SEGMENT_DATA + 5 * 4_096)));
+    }
+
+    /// A file whose segment is taken into a new use while it is read.
+    #[derive(Debug)]
+    struct Reused {
+        log: Arc<OnceLock<Arc<Segments>>>,
+        retires: bool,
+        file: Arc<dyn DiskFile>,
+    }
+
+    impl DiskFile for Reused {
+        fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+            if let Some(log) = self.log.get().filter(|_| self.retires) {
+                log.retire(1);
+            }
+            self.file.read_at(bytes, offset)
+        }
+
+        fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+            self.file.write_at(bytes, offset)
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            self.file.sync_data()
+        }
+
+        fn set_len(&self, bytes: u64) -> io::Result<()> {
+            self.file.set_len(bytes)
+        }
+
+        fn len(&self) -> io::Result<u64> {
+            self.file.len()
+        }
+
+        fn drop_cache(&self) -> io::Result<()> {
+            self.file.drop_cache()
+        }
+
+        fn try_lock(&self) -> io::Result<bool> {
+            self.file.try_lock()
+        }
+    }
+
+    // Goal: P7, a row that is carried while it is read is looked up again, and is no damage.
+    // Method: read where there is no record, from a segment that stays and from one that is
+    // retired by the read.
+    #[test]
+    fn segment_retired_while_it_is_read_is_no_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        for retires in [false, true] {
+            let made = segment(dir.path(), 1);
+            let file = OsDisk.open(&made.path, OpenMode::Existing).unwrap();
+            let (log, own) = (Arc::new(Segments::default()), Arc::new(OnceLock::new()));
+            own.set(Arc::clone(&log)).unwrap();
+            let file: Arc<dyn DiskFile> = Arc::new(Reused { log: own, retires, file });
+            let (path, bytes) = (made.path.clone(), made.bytes);
+            log.push(Arc::new(Segment { file, path, number: 1, nonce: made.nonce, bytes }));
+            let found = log.row(1, SEGMENT_DATA).map_err(|error| error.kind());
+            let due = if retires { Ok(None) } else { Err(ErrorKind::Corrupt) };
+            assert_eq!(found.map(|row| row.map(|row| row.version())), due);
+        }
+    }
+}

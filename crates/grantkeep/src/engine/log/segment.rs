@@ -22,6 +22,7 @@
 
 use crate::backend::record::{u32_at, u64_at};
 use crate::disk::{Disk, DiskFile, OpenMode, fill_zeros};
+use crate::engine::place::NUMBER_MAX;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::random;
 use crate::sabotage::{self, Flaw};
@@ -112,8 +113,8 @@ impl Segment {
     /// Opens a segment by its header.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if neither copy of the header is whole or it is another store's,
-    /// [`ErrorKind::Format`] if it is of a newer format.
+    /// [`ErrorKind::Corrupt`] if neither copy of the header is whole, or it is another store's, or
+    /// its number is one that no segment has, [`ErrorKind::Format`] if it is of a newer format.
     pub(crate) fn open(disk: &dyn Disk, path: PathBuf, store: &[u8; 16]) -> Result<Self> {
         let failed = |cause| Error::file("read the log segment", path.display(), cause);
         let file = disk.open(&path, OpenMode::Existing).map_err(failed)?;
@@ -147,7 +148,8 @@ impl Segment {
                 best = Some((read.number, read.nonce, read.bytes));
             }
         }
-        let (number, nonce, bytes) = best.ok_or_else(|| {
+        let known = best.filter(|(number, ..)| (1..=NUMBER_MAX).contains(number));
+        let (number, nonce, bytes) = known.ok_or_else(|| {
             Error::corrupt(format!("the header of the log segment {} is damaged", path.display()))
         })?;
         let bytes = bytes.min(u32::try_from(length).unwrap_or(u32::MAX));

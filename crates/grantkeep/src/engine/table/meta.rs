@@ -5,6 +5,7 @@
 
 use super::{BLOCKS, DEATHS, ROWS, TABLE_FILE, TAGS, TERMS, failed};
 use crate::clock::Timestamp;
+use crate::engine::place::NUMBER_MAX;
 use crate::error::{Error, ErrorKind, Result};
 use redb::{Database, ReadableDatabase as _, ReadableTable, TableDefinition, WriteTransaction};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -130,9 +131,15 @@ pub(super) fn read(database: &Database) -> Result<Meta> {
         )));
     }
     let store = u128::from(number(META_STORE_HIGH)?) << 64 | u128::from(number(META_STORE_LOW)?);
+    let carried = number(META_CARRIED)?;
+    if carried > NUMBER_MAX {
+        return Err(Error::corrupt(format!(
+            "`{META_CARRIED}` in {TABLE_FILE} is damaged: restore the store from a backup"
+        )));
+    }
     Ok(Meta {
         store: store.to_le_bytes(),
-        carried: number(META_CARRIED)?,
+        carried,
         high_water: Timestamp::from_millis(number(META_HIGH_WATER)?),
     })
 }

@@ -7,14 +7,14 @@ mod regions;
 mod trials;
 mod world;
 
+use grantkeep_tests::setting;
 use harm::Harm;
 use trials::{Counts, run};
 use world::World;
 
 /// How many kinds of harm each small region meets.
 fn density() -> usize {
-    let set = std::env::var("GRANTKEEP_DAMAGE");
-    set.map_or(1, |text| text.parse().expect("GRANTKEEP_DAMAGE is a number"))
+    setting("GRANTKEEP_DAMAGE", 1)
 }
 
 fn report(what: &str, counts: &Counts) {

@@ -2,6 +2,7 @@
 
 use crate::steps::{DAY, HOUR};
 use crate::subject::Subject;
+use grantkeep_tests::setting;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::time::Duration;
@@ -92,16 +93,12 @@ const LIFETIME_MAX_MS: u64 = 15 * DAY as u64;
 const ISSUED_AHEAD_MAX_MS: u64 = 9 * DAY as u64;
 const FAR_MS: u64 = 253_402_300_800_000;
 
-fn number_of(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| text.parse().expect(variable))
-}
-
 // Goal: P2, P5, the same of whatever the clock, the process, and the store do one after the other.
 // Method: random sequences, seeded and shrunk, against the oracle after each.
 #[test]
 fn no_sequence_of_steps_revives_or_cuts() {
-    let cases = u32::try_from(number_of("GRANTKEEP_TIME_CASES", 600)).unwrap();
-    let seed = number_of("GRANTKEEP_TIME_SEED", 1);
+    let cases = setting("GRANTKEEP_TIME_CASES", 600);
+    let seed: u64 = setting("GRANTKEEP_TIME_SEED", 1);
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());

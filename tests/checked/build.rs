@@ -3,7 +3,7 @@
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(model_checked)");
-    // The switch of the builds that are broken on purpose is not for this one.
+    // That feature's switch is one for a process; this build has its own.
     println!("cargo::rustc-check-cfg=cfg(feature, values(\"sabotage\"))");
     println!("cargo::rustc-cfg=model_checked");
 }

@@ -1,11 +1,13 @@
-//! Ways to break a build on purpose, so that the suites show that they would notice.
+//! Ways to break a build on purpose, so that the suites show that they would notice: each flaw
+//! stands where a hasty change could make it.
 //!
-//! Without the feature `sabotage` nothing is ever broken, and asking costs nothing.
+//! Only the feature `sabotage` and the model checker's build can switch one on. Without them
+//! nothing is ever broken, and the compiler removes the questions.
 
 /// A way in which a store could be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// A commit is visible and acknowledged before its frame is synced.
+    /// A commit is visible and acknowledged before its frame is written.
     AcknowledgedBeforeSync,
     /// The check of a frame does not cover which use of which segment it was written in.
     ChecksumWithoutSegment,
@@ -25,19 +27,59 @@ pub enum Flaw {
     TextAsLookupId,
     /// What a sweep cuts off stays in the table.
     SweptRowsKept,
+    /// A waiter does not look once more under the lock before it goes to sleep.
+    OneLook,
+    /// Callers are answered between the write and the sync.
+    AnsweredBeforeSync,
+    /// The log thread is not told of work that was gathered while it slept.
+    NobodyRings,
+    /// A batch does not look at what is pending.
+    PendingUnseen,
+    /// The rows of a batch become visible one by one.
+    RowByRow,
+    /// A row fetched without the lock is kept although its shard has changed meanwhile.
+    StaleKept,
+    /// A carried row takes the place of whatever is in the index by then.
+    MovedBlindly,
+    /// A segment is carried while its last frames are on their way.
+    CarriedEarly,
+    /// Whoever waits when the store is poisoned is not told.
+    WaitersForgotten,
 }
 
-#[cfg(not(feature = "sabotage"))]
 /// True if the build has this flaw.
-#[inline]
+#[cfg(not(any(feature = "sabotage", model_checked)))]
+#[inline(always)]
+#[allow(clippy::inline_always)]
 pub const fn is(_: Flaw) -> bool {
     false
 }
 
-#[cfg(feature = "sabotage")]
+#[cfg(any(feature = "sabotage", model_checked))]
 pub use switch::{is, set};
 
-#[cfg(feature = "sabotage")]
+#[cfg(model_checked)]
+mod switch {
+    use super::Flaw;
+    use std::cell::Cell;
+
+    std::thread_local! {
+        // The model checker runs all threads of an engine on the one that asked for the check.
+        static PRESENT: Cell<Option<Flaw>> = const { Cell::new(None) };
+    }
+
+    /// Gives every engine that this thread checks from now on a flaw, or none.
+    pub fn set(flaw: Option<Flaw>) {
+        PRESENT.set(flaw);
+    }
+
+    /// True if the engines of this thread have this flaw.
+    pub fn is(flaw: Flaw) -> bool {
+        PRESENT.get() == Some(flaw)
+    }
+}
+
+#[cfg(all(feature = "sabotage", not(model_checked)))]
 mod switch {
     use super::Flaw;
     use std::sync::atomic::{AtomicU8, Ordering};

@@ -4,9 +4,7 @@
 
 #[cfg(model_checked)]
 mod checked;
-pub(crate) mod planted;
 
-pub(crate) use planted::{Planted, planted};
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;
 

@@ -8,17 +8,17 @@ use std::time::Instant;
 
 /// The faults of the engine that lie in its handshakes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Planted {
+pub(crate) enum Flaw {
     OneLook,
 }
 
 thread_local! {
-    static PLANTED: Cell<Option<Planted>> = const { Cell::new(None) };
+    static PRESENT: Cell<Option<Flaw>> = const { Cell::new(None) };
 }
 
 /// True if `fault` is planted: loom plays all threads of a model on the one that asked.
-pub(crate) fn planted(fault: Planted) -> bool {
-    PLANTED.get() == Some(fault)
+pub(crate) fn is(fault: Flaw) -> bool {
+    PRESENT.get() == Some(fault)
 }
 
 /// Plays `model` in every order of events with at most `preemptions` of them forced, or with any
@@ -51,9 +51,9 @@ const CHILD: &str = "GRANTKEEP_HANDSHAKES_CHILD";
 
 /// True if `model` sleeps for ever in some order of events. It is played by a child, which runs the
 /// test of this name alone: a model that fails takes its process along.
-pub(crate) fn sleeps_for_ever(test: &str, fault: Option<Planted>, model: fn()) -> bool {
+pub(crate) fn sleeps_for_ever(test: &str, fault: Option<Flaw>, model: fn()) -> bool {
     if std::env::var_os(CHILD).is_some() {
-        PLANTED.set(fault);
+        PRESENT.set(fault);
         Builder::new().check(model);
         std::process::exit(0);
     }

@@ -8,6 +8,9 @@ mod doorbell;
 mod exhaust;
 mod parking;
 mod ringing;
+mod sabotage {
+    pub(crate) use crate::exhaust::{Flaw, is};
+}
 #[path = "../../../crates/grantkeep/src/engine/signal.rs"]
 mod signal;
 mod signaling;

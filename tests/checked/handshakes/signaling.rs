@@ -1,4 +1,4 @@
-use crate::exhaust::{Planted, every_order, sleeps_for_ever};
+use crate::exhaust::{Flaw, every_order, sleeps_for_ever};
 use crate::signal::{Ended, Signal};
 use crate::wait::Wait as _;
 use loom::sync::Arc;
@@ -60,7 +60,7 @@ fn no_wake_up_of_a_signal_is_lost() {
 // same.
 #[test]
 fn a_look_left_out_is_found() {
-    let (test, fault) = ("signaling::a_look_left_out_is_found", Planted::OneLook);
+    let (test, fault) = ("signaling::a_look_left_out_is_found", Flaw::OneLook);
     assert!(sleeps_for_ever(test, Some(fault), reached), "one look is enough?");
     println!("1 planted fault of the handshakes found: {fault:?}");
 }

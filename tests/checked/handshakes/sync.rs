@@ -4,7 +4,6 @@ use loom::sync as model;
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
 
-pub(crate) use crate::exhaust::{Planted, planted};
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64};
 pub(crate) use loom::thread;
 pub(crate) use loom::thread_local;

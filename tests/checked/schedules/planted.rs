@@ -1,7 +1,7 @@
 use crate::explore::{DEPTH, Scenario, config, count_nothing_here, played_here, run, seed};
 use crate::world::{Start, images};
 use crate::{carrying, evicting, failing, racing, reading};
-use grantkeep::{Planted, plant};
+use grantkeep::sabotage::{Flaw, set};
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,24 +12,24 @@ const SCHEDULES: usize = 2_000;
 /// What the failure that finds a fault must say: one of these.
 type Says = &'static [&'static str];
 
-const FAULTS: [(Planted, Scenario, Says); 10] = [
-    (Planted::OneLook, racing::RACE, &["deadlock"]),
-    (Planted::VisibleFirst, reading::READ, &["was seen"]),
-    (Planted::AnsweredBeforeSync, racing::RACE, &["was seen", "nobody has won"]),
-    (Planted::NobodyRings, racing::RACE, &["deadlock"]),
-    (Planted::PendingUnseen, racing::RACE, &["who has won", "one wins", "half of a batch"]),
-    (Planted::RowByRow, reading::READ, &["half of a batch"]),
-    (Planted::StaleKept, evicting::EVICT, &["went back", "is behind", "left"]),
-    (Planted::MovedBlindly, carrying::CARRY, &["went back", "was seen", "left"]),
-    (Planted::CarriedEarly, carrying::CARRY, &["is missing before", "was seen"]),
-    (Planted::WaitersForgotten, failing::FAIL, &["deadlock"]),
+const FAULTS: [(Flaw, Scenario, Says); 10] = [
+    (Flaw::OneLook, racing::RACE, &["deadlock"]),
+    (Flaw::AcknowledgedBeforeSync, reading::READ, &["was seen"]),
+    (Flaw::AnsweredBeforeSync, racing::RACE, &["was seen", "nobody has won"]),
+    (Flaw::NobodyRings, racing::RACE, &["deadlock"]),
+    (Flaw::PendingUnseen, racing::RACE, &["who has won", "one wins", "half of a batch"]),
+    (Flaw::RowByRow, reading::READ, &["half of a batch"]),
+    (Flaw::StaleKept, evicting::EVICT, &["went back", "is behind", "left"]),
+    (Flaw::MovedBlindly, carrying::CARRY, &["went back", "was seen", "left"]),
+    (Flaw::CarriedEarly, carrying::CARRY, &["is missing before", "was seen"]),
+    (Flaw::WaitersForgotten, failing::FAIL, &["deadlock"]),
 ];
 
 /// Plants what `GRANTKEEP_PLANTED` names, so that a failure can be looked at and played again.
 pub fn plant_by_name() {
     let Ok(name) = std::env::var("GRANTKEEP_PLANTED") else { return };
     let named = FAULTS.iter().find(|(fault, ..)| format!("{fault:?}") == name);
-    plant(Some(named.expect("GRANTKEEP_PLANTED names a planted fault").0));
+    set(Some(named.expect("GRANTKEEP_PLANTED names a planted fault").0));
 }
 
 thread_local! {
@@ -58,9 +58,9 @@ fn listen() {
 
 /// Plays a scenario with a planted fault until it fails; answers in which schedule, and how. On a
 /// thread of its own: one that is abandoned while it panics is of no more use.
-fn hunt(fault: Planted, scenario: Scenario, random: bool) -> Option<(usize, String)> {
+fn hunt(fault: Flaw, scenario: Scenario, random: bool) -> Option<(usize, String)> {
     let hunting = std::thread::spawn(move || {
-        plant(Some(fault));
+        set(Some(fault));
         count_nothing_here();
         FIRST.set(Some(String::new()));
         let played = if random {

@@ -13,7 +13,7 @@ use crate::backend::{Batch, Expect, Key, Outcome, Row, Step, Version, Write};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::sabotage::{self, Flaw};
-use crate::sync::{Instant, Planted, planted};
+use crate::sync::Instant;
 
 /// A step made ready outside the lock.
 struct Ready<'a> {
@@ -128,7 +128,7 @@ impl Core {
         }
         let rows = rows_to_write(batch, ready, stored)?;
         let sequence = self.append(&mut writer, rows, times, asked_at)?;
-        if planted(Planted::NobodyRings) {
+        if sabotage::is(Flaw::NobodyRings) {
             return Ok(Attempt::Appended(sequence));
         }
         self.work.ring(writer);
@@ -141,7 +141,7 @@ impl Core {
         for Ready { step, tag, .. } in ready {
             let (stored, sequence) = match writer
                 .pending(*tag, &step.key)
-                .filter(|_| !planted(Planted::PendingUnseen))
+                .filter(|_| !sabotage::is(Flaw::PendingUnseen))
             {
                 Some(pending) => {
                     let (row, slot) = (Some(pending.row.clone()), Some(pending.slot));

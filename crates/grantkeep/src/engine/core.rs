@@ -16,7 +16,8 @@ use super::writer::{Mode, Writer};
 use crate::backend::{Key, Term};
 use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sync::{Arc, Mutex, Ordering, Planted, Sender, Tally, planted};
+use crate::sabotage::{self, Flaw};
+use crate::sync::{Arc, Mutex, Ordering, Sender, Tally};
 use crate::timekeeper::Timekeeper;
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -98,7 +99,7 @@ impl Core {
             writer.mode = Mode::Poisoned(why.to_owned());
         }
         drop(writer);
-        if !planted(Planted::WaitersForgotten) {
+        if !sabotage::is(Flaw::WaitersForgotten) {
             self.durable.end();
             self.supplied.end();
         }

@@ -15,7 +15,7 @@ use crate::backend::Budget;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::sabotage::{self, Flaw};
-use crate::sync::{Arc, Instant, Planted, Receiver, RecvTimeoutError, planted};
+use crate::sync::{Arc, Instant, Receiver, RecvTimeoutError};
 use crate::wait::Wait as _;
 use futures_channel::oneshot;
 use std::time::Duration;
@@ -185,7 +185,7 @@ impl Keeper {
             (writer.segment.number, writer.next_sequence - 1)
         };
         // The last frames of a segment may still be on their way.
-        if !planted(Planted::CarriedEarly) {
+        if !sabotage::is(Flaw::CarriedEarly) {
             self.core.wait_durable(last).wait()?;
         }
         let mut slice = Slice::new(self.slice_bytes());

@@ -8,7 +8,7 @@ use super::writer::{Group, Item, Mode};
 use crate::backend::Row;
 use crate::error::Result;
 use crate::sabotage::{self, Flaw};
-use crate::sync::{Arc, Planted, RwLockWriteGuard, planted};
+use crate::sync::{Arc, RwLockWriteGuard};
 use std::io;
 
 /// What publishing an item took away: the place of the row before.
@@ -43,7 +43,7 @@ impl Drop for PoisonGuard {
 pub(crate) fn run(core: &Arc<Core>) {
     let guard = PoisonGuard::new(core, "log");
     while let Some(group) = next_group(core) {
-        let early = sabotage::is(Flaw::AcknowledgedBeforeSync) || planted(Planted::VisibleFirst);
+        let early = sabotage::is(Flaw::AcknowledgedBeforeSync);
         if early {
             let _ = publish(core, &group);
         }
@@ -86,7 +86,7 @@ fn write(core: &Core, group: &Group) -> io::Result<()> {
     for chunk in &group.chunks {
         chunk.segment.file.write_at(&chunk.bytes, u64::from(chunk.offset))?;
     }
-    if planted(Planted::AnsweredBeforeSync) {
+    if sabotage::is(Flaw::AnsweredBeforeSync) {
         core.durable.advance(group.last);
     }
     for chunk in &group.chunks {
@@ -132,7 +132,7 @@ fn publish(core: &Core, group: &Group) -> Result<()> {
 
 /// Makes all rows of one batch visible at once: whoever sees one of them sees the others.
 fn publish_batch(core: &Core, items: &[Item], replaced: &mut Vec<Replaced>) -> Result<()> {
-    if planted(Planted::RowByRow) && items.len() > 1 {
+    if sabotage::is(Flaw::RowByRow) && items.len() > 1 {
         return items.chunks(1).try_for_each(|item| publish_batch(core, item, replaced));
     }
     let mut numbers: Vec<usize> = items.iter().map(|item| core.index.shard_of(item.tag)).collect();

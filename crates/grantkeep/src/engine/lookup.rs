@@ -7,7 +7,7 @@ use super::table::Filed;
 use super::window::Window;
 use crate::backend::{Key, PAGE_ROWS_MAX, Page, Row, Term};
 use crate::error::{Error, Result};
-use crate::sync::{Planted, planted};
+use crate::sabotage::{self, Flaw};
 
 /// A place that has moved on is looked up again this often before it counts as damage; each move
 /// is a checkpoint's, so more than one in a look-up is rare.
@@ -95,7 +95,7 @@ impl Core {
             }
             if let Some((row, place)) = &best {
                 self.index.change(tag, |shard| {
-                    if shard.changes() == changes || planted(Planted::StaleKept) {
+                    if shard.changes() == changes || sabotage::is(Flaw::StaleKept) {
                         shard.live.put(tag, row.clone(), place.slot());
                     }
                 });

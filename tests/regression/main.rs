@@ -3,4 +3,5 @@
 mod carried_gap;
 mod carried_once;
 mod dead_slice;
+mod free_segments;
 mod many_windows;

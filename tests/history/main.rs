@@ -9,6 +9,7 @@ mod machine;
 
 use concurrent::{Stage, play};
 use grantkeep::backend::Backend;
+use grantkeep_tests::setting;
 use interposed::{Flaw, Pace};
 use machine::{InMemory, Machine, OnSimDisk, Sequences, World};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -50,13 +51,6 @@ const ANSWERS: [&str; 15] = [
     "Done",
 ];
 
-fn from_env(name: &str, otherwise: u64) -> u64 {
-    match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is not a number")),
-        Err(_) => otherwise,
-    }
-}
-
 /// What the histories of a run had together.
 #[derive(Debug, Default)]
 struct Covered {
@@ -69,7 +63,7 @@ struct Covered {
 impl Covered {
     /// Plays histories on one stage; each must be linearizable.
     fn check<B: Backend>(&mut self, what: &str, stage: &Stage<B>, histories: u64) {
-        let (started, seed) = (Instant::now(), from_env("GRANTKEEP_HISTORY_SEED", SEED));
+        let (started, seed) = (Instant::now(), setting("GRANTKEEP_HISTORY_SEED", SEED));
         let (calls_before, overlaps_before) = (self.calls, self.overlaps);
         for seed in seed..seed + histories {
             let history = play(stage, seed);
@@ -95,7 +89,7 @@ impl Covered {
 // Wing and Gong against the sequential reference.
 #[test]
 fn concurrent_histories_are_linearizable() {
-    let cases = from_env("GRANTKEEP_HISTORY_CASES", CASES);
+    let cases = setting("GRANTKEEP_HISTORY_CASES", CASES);
     let threads = cases.div_ceil(4);
     let mut covered = Covered::default();
     covered.check("turns, memory", &Stage::memory(Pace::Turns, Flaw::None), cases);
@@ -135,8 +129,8 @@ fn broken_builds_are_caught() {
 
 /// Plays sequences on engines of one kind.
 fn play_sequences<W: World>(percent: u64) {
-    let (started, seed) = (Instant::now(), from_env("GRANTKEEP_HISTORY_SEED", SEED));
-    let histories = from_env("GRANTKEEP_HISTORY_CASES", CASES);
+    let (started, seed) = (Instant::now(), setting("GRANTKEEP_HISTORY_SEED", SEED));
+    let histories = setting("GRANTKEEP_HISTORY_CASES", CASES);
     let cases = u32::try_from((histories * percent).div_ceil(100)).expect("fewer");
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut bytes = [0; 32];

@@ -1,11 +1,11 @@
 //! A scripted workload on a disk that fails at every one of its operations in turn.
 
-use crate::from_env;
 use crate::machine::{key, term};
 use grantkeep::backend::{Backend as _, Batch, Budget, Key, NewRow, Outcome, Terms, Version};
 use grantkeep::{
     Embedded, Error, ErrorKind, KeySource, Keyring, ManualClock, Timestamp, Wait as _,
 };
+use grantkeep_tests::setting;
 use grantkeep_tests::sim_disk::{Fault, SimDisk};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -256,7 +256,7 @@ fn check_process_ended(
 /// Runs the workload with a fault at each operation of this residue; answers the points and the
 /// images that were checked.
 fn sweep_faults(fault: fn(u64) -> Fault, residue: u64) -> (u64, u64) {
-    let crashes = from_env("GRANTKEEP_MODEL_CRASHES", CRASHES);
+    let crashes = setting("GRANTKEEP_MODEL_CRASHES", CRASHES);
     let (mut points, mut images) = (0, 0);
     for operation in (residue..).step_by(2) {
         let mut workload = Workload::new(Some(fault(operation)));
@@ -297,7 +297,7 @@ fn sweep_all(fault: fn(u64) -> Fault) {
 // ledger.
 #[test]
 fn disk_that_dies_at_any_operation_loses_nothing_acknowledged() {
-    sweep_all(Fault::From);
+    sweep_all(Fault::dead_from);
 }
 
 // Goal: P1, P2, P8: one failed operation poisons the store, and a sync that fails once is not
@@ -305,5 +305,5 @@ fn disk_that_dies_at_any_operation_loses_nothing_acknowledged() {
 // cache takes the bytes of a failed sync for clean.
 #[test]
 fn one_failed_operation_loses_nothing_acknowledged() {
-    sweep_all(Fault::Once);
+    sweep_all(Fault::once);
 }

@@ -1,13 +1,12 @@
 //! The grants against their reference, on a store that is killed, loses power, carries, and sweeps
 //! in between.
 
-use crate::from_env;
 use grantkeep::{Clock as _, KeySource, Keyring, ManualClock, Store, Wait as _};
 use grantkeep_grants::Grants;
 use grantkeep_tests::player::Player;
 use grantkeep_tests::reference::{Answer, Asked, Fate, Fault, Op, Reference, Rules, Token};
 use grantkeep_tests::sim_disk::SimDisk;
-use grantkeep_tests::{manual_clock, options};
+use grantkeep_tests::{manual_clock, options, setting};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::path::Path;
@@ -152,7 +151,7 @@ impl Played {
 // token ever issued is looked up after each.
 #[test]
 fn grants_answer_as_the_account_says() {
-    let cases = from_env("GRANTKEEP_MODEL_CASES", 300_u32).div_ceil(10);
+    let cases = setting("GRANTKEEP_MODEL_CASES", 300_u32).div_ceil(10);
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let looks = std::cell::Cell::new(0);
     let steps = prop::collection::vec(step(), 1..60);

@@ -12,6 +12,7 @@ mod regressions;
 mod residue;
 mod time;
 
+use grantkeep_tests::setting;
 use machine::Covered;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use std::cell::RefCell;
@@ -24,16 +25,9 @@ const SEED: u64 = 1;
 /// Operations of one case at most.
 const OPS_MAX: usize = 80;
 
-fn from_env<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
-    match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is not a number")),
-        Err(_) => otherwise,
-    }
-}
-
 /// The generator of a run, from its seed.
 fn rng() -> TestRng {
-    let seed = from_env("GRANTKEEP_MODEL_SEED", SEED);
+    let seed = setting("GRANTKEEP_MODEL_SEED", SEED);
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
@@ -45,9 +39,9 @@ fn rng() -> TestRng {
 #[test]
 fn engine_answers_as_plain_maps_do() {
     let started = Instant::now();
-    let cases = from_env("GRANTKEEP_MODEL_CASES", CASES);
-    let seed = from_env("GRANTKEEP_MODEL_SEED", SEED);
-    let tries = from_env("GRANTKEEP_MODEL_TRIES", 1);
+    let cases = setting("GRANTKEEP_MODEL_CASES", CASES);
+    let seed = setting("GRANTKEEP_MODEL_SEED", SEED);
+    let tries = setting("GRANTKEEP_MODEL_TRIES", 1);
     let config = Config {
         cases,
         failure_persistence: None,

@@ -2,22 +2,17 @@
 
 use grantkeep::{Code, Keyring, Payload, Store, Token, Wait as _};
 use grantkeep_tests::files::files;
+use grantkeep_tests::pieces::{PIECE, Pieces};
 use grantkeep_tests::pseudorandom::Pseudorandom;
 use grantkeep_tests::samples;
-use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
 const TOKENS: usize = 10_000;
-/// A piece of a token this long must not be found.
-const PIECE: usize = 12;
 
-type Piece = [u8; PIECE];
-
-/// Every piece of the files that could be one of a token: tokens are letters and digits, and so few
-/// stored bytes are that all of them fit in memory.
-fn pieces(dir: &Path, except: &str) -> (HashSet<Piece>, u64) {
-    let (mut pieces, mut bytes_scanned) = (HashSet::new(), 0);
+/// The pieces of the files, and how many bytes were looked through.
+fn pieces(dir: &Path, except: &str) -> (Pieces, u64) {
+    let (mut pieces, mut bytes_scanned) = (Pieces::default(), 0);
     for path in files(dir).iter().filter(|path| !path.ends_with(except)) {
         let bytes = match std::fs::read(path) {
             // An open store finishes and removes files of its log meanwhile.
@@ -25,16 +20,13 @@ fn pieces(dir: &Path, except: &str) -> (HashSet<Piece>, u64) {
             read => read.unwrap(),
         };
         bytes_scanned += bytes.len() as u64;
-        for run in bytes.split(|byte| !byte.is_ascii_alphanumeric()) {
-            pieces.extend(run.windows(PIECE).map(|window| Piece::try_from(window).unwrap()));
-        }
+        pieces.add(&bytes);
     }
     (pieces, bytes_scanned)
 }
 
-fn found(pieces: &HashSet<Piece>, tokens: &[String]) -> usize {
-    let has = |window: &[u8]| pieces.contains(&Piece::try_from(window).unwrap());
-    tokens.iter().flat_map(|token| token.as_bytes().windows(PIECE)).filter(|w| has(w)).count()
+fn found(pieces: &Pieces, tokens: &[String]) -> usize {
+    pieces.found(tokens.iter().map(String::as_str))
 }
 
 fn issue(store: &Store, tokens: &[String]) {
@@ -84,7 +76,7 @@ fn no_piece_of_a_token_is_on_disk() {
 
     let (stored, bytes) = pieces(&path, "keyring");
     assert_eq!(found(&stored, &tokens), 0, "after the close");
-    println!("{TOKENS} tokens, {bytes} bytes scanned, {} pieces compared", stored.len());
+    println!("{TOKENS} tokens, {bytes} bytes scanned, {} pieces compared", stored.count());
 
     std::fs::write(path.join("planted"), format!("\0{}\0", &tokens[9_999][5..5 + PIECE])).unwrap();
     let (planted, _) = pieces(&path, "keyring");

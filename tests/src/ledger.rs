@@ -5,6 +5,9 @@
 //! ```text
 //! I <thread> <name>=<state> ...   about to commit: afterwards these names have these states
 //! A <thread> [<state>]            the commit was acknowledged
+//! F <thread> <kind>               it was refused: it did not happen, and never does
+//! U <thread> <kind>               its outcome is open
+//! E <thread> <kind>               something else failed, which changes no name
 //! S <checkpoints> <swept rows>    counts of the engine so far
 //! ```
 //!
@@ -14,10 +17,10 @@
 use crate::samples;
 use grantkeep::backend::{Backend, Key, Kind, Row};
 use grantkeep::{
-    Code, CodeState, Digest, Family, FamilyState, Held, RevocationReason, Store, Timestamp, Token,
-    Wait,
+    Code, CodeState, Digest, Family, FamilyState, Held, Result, RevocationReason, Store, Timestamp,
+    Token, Wait,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The kind of the write-once rows that no record type stands for.
 pub const RAW: Kind = Kind::write_once(100);
@@ -52,6 +55,11 @@ pub fn raw_key(name: &str) -> Key {
     Key::new(kind, samples::id(name))
 }
 
+/// The key under which a `jti` is burnt.
+pub fn burnt_key(jti: &str) -> Key {
+    Key::new(BURNT, Digest::of_name("jti", jti.as_bytes()))
+}
+
 /// The value of such a row in its `turn`.
 pub fn raw_value(name: &str, turn: u64) -> Vec<u8> {
     let len = 10 + name.len() * usize::try_from(turn % 7).unwrap() * 17;
@@ -78,38 +86,48 @@ pub fn family(name: &str, generation: u32, revoked: bool) -> Family {
 }
 
 /// The state of a name as `store` answers it; content that does not fit the name is told as such.
+///
+/// # Panics
+/// If the store does not answer.
 pub fn observe<B: Backend>(store: &Store<B>, name: &str) -> String {
+    try_observe(store, name).unwrap()
+}
+
+/// The same of a store that may fail.
+///
+/// # Errors
+/// Whatever the look-up answers.
+pub fn try_observe<B: Backend>(store: &Store<B>, name: &str) -> Result<String> {
     let (what, _) = name.split_once(':').unwrap();
     let id = samples::id(name);
     let own = subject(thread_of(name));
     let state = match what {
-        "code" => store.get::<Code>(id).wait().unwrap().map(|held| {
+        "code" => store.get::<Code>(id).wait()?.map(|held| {
             let fresh = held.record == samples::code(name, &own);
             let spent = held.record == spent(name);
             told(&held, if fresh { "fresh" } else { "spent" }, fresh || spent)
         }),
-        "tok" => store.get::<Token>(id).wait().unwrap().map(|held| {
+        "tok" => store.get::<Token>(id).wait()?.map(|held| {
             let same = Token { epochs: held.record.epochs, ..samples::token(name, &own) };
             told(&held, "live", held.record == same)
         }),
-        "fam" => store.get::<Family>(id).wait().unwrap().map(|held| {
+        "fam" => store.get::<Family>(id).wait()?.map(|held| {
             let generation = held.record.generation;
             let revoked = held.record.state != FamilyState::Active;
             let state = format!("{generation}{}", if revoked { "revoked" } else { "active" });
             told(&held, &state, held.record == family(name, generation, revoked))
         }),
         "once" => {
-            let key = Key::new(BURNT, Digest::of_name("jti", name.as_bytes()));
-            let row = store.backend().get(key).wait().unwrap();
+            let row = store.backend().get(burnt_key(name)).wait()?;
             row.map(|row| format!("burnt@{}", row.expires_at().as_millis()))
         }
         "epoch" => {
-            let subject = store.epochs(&own, "").wait().unwrap().epochs().subject;
+            let subject = store.epochs(&own, "").wait()?.epochs().subject;
             subject.map(|epoch| format!("{epoch:?}"))
         }
-        _ => store.backend().get(raw_key(name)).wait().unwrap().map(|row| raw_state(name, &row)),
+        _ => store.backend().get(raw_key(name)).wait()?.map(|row| raw_state(name, &row)),
     };
-    state.unwrap_or_else(|| ABSENT.to_owned())
+    Ok(state.unwrap_or_else(|| ABSENT.to_owned()))
 }
 
 fn told<R>(held: &Held<R>, state: &str, whole: bool) -> String {
@@ -133,10 +151,31 @@ pub struct Noted {
     pub acknowledged: Vec<Effects>,
     /// Those that may have happened.
     pub in_flight: Vec<Effects>,
+    /// Those that did not happen.
+    pub refused: Vec<Effects>,
+    /// Errors by their kind.
+    pub errors: BTreeMap<String, u64>,
     /// Checkpoints of the engine.
     pub checkpoints: u64,
     /// Rows it swept.
     pub swept: u64,
+}
+
+/// Reads what a ledger says behind its first `from` bytes, without the outcomes of what was
+/// intended before.
+///
+/// # Panics
+/// As [`read`].
+pub fn read_from(text: &str, from: usize) -> Noted {
+    let mut begun = std::collections::HashSet::new();
+    let mut line_begins = false;
+    let known = |line: &&str| {
+        let thread = line.split_whitespace().nth(1).unwrap_or_default().to_owned();
+        line.starts_with('I') && begun.insert(thread.clone()) || begun.contains(&thread)
+    };
+    let behind =
+        text[from..].split_inclusive('\n').filter(|_| std::mem::replace(&mut line_begins, true));
+    read(&behind.filter(known).collect::<String>())
 }
 
 /// Reads a ledger. A last line without its end was never acknowledged.
@@ -161,6 +200,14 @@ pub fn read(text: &str) -> Noted {
                 }
                 noted.acknowledged.push(effects);
             }
+            (Some(what @ ("F" | "U" | "E")), Some(thread)) => {
+                *noted.errors.entry(words.next().unwrap().to_owned()).or_default() += 1;
+                match what {
+                    "F" => noted.refused.push(open.remove(thread).expect(line)),
+                    "U" => noted.in_flight.push(open.remove(thread).expect(line)),
+                    _ => assert!(!open.contains_key(thread), "an intent is open: {line}"),
+                }
+            }
             (Some("S"), Some(checkpoints)) => {
                 noted.checkpoints = checkpoints.parse().expect(line);
                 noted.swept = words.next().unwrap().parse().expect(line);
@@ -168,6 +215,6 @@ pub fn read(text: &str) -> Noted {
             _ => panic!("not a line of a ledger: {line}"),
         }
     }
-    noted.in_flight = open.into_values().collect();
+    noted.in_flight.extend(open.into_values());
     noted
 }

@@ -1,17 +1,25 @@
 //! What the suites share: stores in temporary directories, on clocks that a test moves.
 
+pub mod audit;
+pub mod failing_device;
+pub mod file_system;
 pub mod files;
+pub mod guards;
 pub mod ledger;
+pub mod lives;
+pub mod pieces;
 pub mod player;
+pub mod process;
 pub mod pseudorandom;
 pub mod reference;
 pub mod samples;
+pub mod script;
 pub mod sim_disk;
 pub mod small_disk;
 
 use grantkeep::{Embedded, Keyring, ManualClock, Options, Store};
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
 /// Where manual clocks start: a fixed moment, so that runs repeat.
@@ -41,6 +49,28 @@ pub fn backend(
         .open_backend(&dir.path().join("store"))
         .expect("a fresh store opens");
     (backend, dir)
+}
+
+/// The number in this environment variable, or another where there is none.
+///
+/// # Panics
+/// If it holds something else.
+pub fn setting<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is not a number")),
+        Err(_) => otherwise,
+    }
+}
+
+/// The seed in this environment variable, or one that differs from run to run; to be printed by
+/// who uses it.
+///
+/// # Panics
+/// If the variable holds something else.
+pub fn fresh_seed(name: &str) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let process = u64::from(std::process::id());
+    setting(name, now.as_secs() << 30 ^ u64::from(now.subsec_nanos()) ^ process)
 }
 
 /// The documents' examples are tests.

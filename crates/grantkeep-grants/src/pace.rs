@@ -1,7 +1,7 @@
 //! How often a device polls, RFC 8628 section 3.5. Kept in memory only: a poll writes nothing, and
 //! a restart forgets pace, never a decision.
 
-use grantkeep::{Digest, Timestamp};
+use grantkeep::{DRIFT_MAX, Digest, Timestamp};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -49,7 +49,9 @@ impl Paces {
         let before = halves.young.get(&device).or_else(|| halves.old.get(&device)).copied();
         let mut pace = Pace { polled_at: now, slower_by: Duration::ZERO };
         let mut kept = true;
-        if let Some(before) = before {
+        // A poll in a leap of the clock that was taken back is of a time that never was.
+        let was = |before: &Pace| before.polled_at.since(now) <= DRIFT_MAX;
+        if let Some(before) = before.filter(was) {
             kept = now.since(before.polled_at) >= interval.saturating_add(before.slower_by);
             pace.polled_at = now.max(before.polled_at);
             let slower = if kept { Duration::ZERO } else { SLOWER };

@@ -207,15 +207,28 @@ pub(crate) fn read_all(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Replaces a small file as a whole: after a crash it has its old content or its new one.
-pub(crate) fn replace(disk: &dyn Disk, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let fresh: PathBuf = dir.join(format!("{name}.new"));
-    let file = disk.open(&fresh, OpenMode::Any)?;
-    file.set_len(0)?;
+/// Writes what is to replace a small file as a whole, beside it. A failure changes nothing.
+pub(crate) fn stage(disk: &dyn Disk, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let fresh = staged(dir, name);
+    // A file on which a sync has failed is not written to again.
+    match disk.remove(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = disk.open(&fresh, OpenMode::New)?;
     file.write_at(bytes, 0)?;
-    file.sync_data()?;
-    disk.rename(&fresh, &dir.join(name))?;
+    file.sync_data()
+}
+
+/// Puts what was staged in the place of the file: after a crash it has its old content or its new
+/// one. After a failure it may have either.
+pub(crate) fn exchange(disk: &dyn Disk, dir: &Path, name: &str) -> io::Result<()> {
+    disk.rename(&staged(dir, name), &dir.join(name))?;
     disk.sync_dir(dir)
+}
+
+fn staged(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}.new"))
 }
 
 /// Zeros written between two syncs.

@@ -3,8 +3,8 @@
 use crate::digest::Digest;
 use crate::disk::{self, Disk, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sabotage::{self, Flaw};
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
-use ring::rand::{SecureRandom as _, SystemRandom};
 use std::fmt;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
@@ -23,9 +23,16 @@ const MAGIC: &str = "grantkeep keyring 1";
 /// # Errors
 /// [`ErrorKind::Io`] where the generator fails, which no supported system does.
 pub fn random(bytes: &mut [u8]) -> Result<()> {
-    SystemRandom::new()
-        .fill(bytes)
+    fill_random(bytes)
         .map_err(|_| Error::new(ErrorKind::Io, "the system's random generator failed"))
+}
+
+#[cfg(model_checked)]
+use crate::sync::fill_random;
+
+#[cfg(not(model_checked))]
+fn fill_random(bytes: &mut [u8]) -> std::result::Result<(), ring::error::Unspecified> {
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), bytes)
 }
 
 /// One root key and the keys derived from it with `blake3::derive_key`.
@@ -61,6 +68,11 @@ impl RootKey {
 
     /// The look-up id of a presented token, exact to the byte.
     pub fn lookup(&self, token: &[u8]) -> Digest {
+        if sabotage::is(Flaw::TextAsLookupId)
+            && let Some(bytes) = token.last_chunk()
+        {
+            return Digest::from_bytes(*bytes);
+        }
         Digest::from_bytes(*blake3::keyed_hash(&self.lookup, token).as_bytes())
     }
 
@@ -243,9 +255,9 @@ impl Keyring {
             ))
             .with_source(cause)
         })?;
-        let bytes = Zeroizing::new(disk::read_all(&*file).map_err(|cause| {
-            keyring_error(format!("cannot read the keyring {shown}")).with_source(cause)
-        })?);
+        let bytes = disk::read_all(&*file)
+            .map_err(|cause| Error::file("read the keyring", &shown, cause))?;
+        let bytes = Zeroizing::new(bytes);
         let damaged =
             || keyring_error(format!("the keyring {shown} is damaged: restore it from a copy"));
         let text = std::str::from_utf8(&bytes).map_err(|_| damaged())?;
@@ -268,14 +280,21 @@ impl Keyring {
         Self::from_text(keys)
     }
 
-    /// Writes the keyring file (mode 0600).
+    /// Writes what is to become the keyring file (mode 0600), beside it.
+    pub(crate) fn stage(&self, disk: &dyn Disk, dir: &Path) -> Result<()> {
+        let text = file_text(&self.to_text());
+        disk::stage(disk, dir, KEYRING_FILE, text.as_bytes())
+            .map_err(|cause| Error::file("write the keyring in", dir.display(), cause))
+    }
+
+    /// Makes what was staged the keyring file.
     ///
     /// # Durability
-    /// On success the file is durable; after a crash it has the old content or the new.
-    pub(crate) fn save(&self, disk: &dyn Disk, dir: &Path) -> Result<()> {
-        let text = file_text(&self.to_text());
-        disk::replace(disk, dir, KEYRING_FILE, text.as_bytes())
-            .map_err(|cause| Error::file("write the keyring in", dir.display(), cause))
+    /// On success the file is durable; after a crash it has the old content or the new. After an
+    /// error nobody knows which, so nothing may be issued that rests on either.
+    pub(crate) fn exchange(disk: &dyn Disk, dir: &Path) -> Result<()> {
+        disk::exchange(disk, dir, KEYRING_FILE)
+            .map_err(|cause| Error::file("replace the keyring in", dir.display(), cause))
     }
 }
 
@@ -302,6 +321,11 @@ mod tests {
     use super::*;
     use crate::disk::OsDisk;
 
+    fn save(keyring: &Keyring, dir: &Path) {
+        keyring.stage(&OsDisk, dir).unwrap();
+        Keyring::exchange(&OsDisk, dir).unwrap();
+    }
+
     // Goal: a damaged keyring file is refused, never half-believed. Method: save one, flip and
     // cut every byte in turn, load.
     #[test]
@@ -309,7 +333,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut keyring = Keyring::generate().unwrap();
         keyring.rotate().unwrap();
-        keyring.save(&OsDisk, dir.path()).unwrap();
+        save(&keyring, dir.path());
         let path = dir.path().join(KEYRING_FILE);
         let good = std::fs::read(&path).unwrap();
         assert_eq!(Keyring::load(&OsDisk, dir.path()).unwrap().to_text(), keyring.to_text());
@@ -333,7 +357,7 @@ mod tests {
     #[test]
     fn other_line_ends_are_refused() {
         let dir = tempfile::tempdir().unwrap();
-        Keyring::generate().unwrap().save(&OsDisk, dir.path()).unwrap();
+        save(&Keyring::generate().unwrap(), dir.path());
         let path = dir.path().join(KEYRING_FILE);
         let good = std::fs::read_to_string(&path).unwrap();
         let ends: Vec<usize> = good.match_indices('\n').map(|(at, _)| at).collect();

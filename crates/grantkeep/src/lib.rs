@@ -8,6 +8,8 @@ mod engine;
 mod error;
 mod keyring;
 mod memory;
+#[doc(hidden)]
+pub mod sabotage;
 mod store;
 mod sync;
 mod timekeeper;
@@ -24,5 +26,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use keyring::{KEYRING_FILE, KEYS_MAX, Keyring, RootKey, random};
 pub use memory::Memory;
 pub use store::*;
+#[cfg(model_checked)]
+pub use sync::planted::{Planted, plant};
 pub use timekeeper::{DRIFT_MAX, LEAP_BELIEVED_MIN, LEAP_HOLD};
 pub use wait::Wait;

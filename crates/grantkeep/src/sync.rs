@@ -1,7 +1,30 @@
-//! Locks, atomics, and threads: the one place they come from, so that a model checker can take
-//! their place in tests.
+//! Locks, atomics, channels, and threads: the one place they come from, so that a model checker
+//! takes their place where the engine is built under `cfg(model_checked)`, which the package
+//! `grantkeep-checked` alone sets.
 
-pub(crate) use parking_lot::{Condvar, Mutex, RwLock, RwLockWriteGuard};
+#[cfg(model_checked)]
+mod checked;
+pub(crate) mod planted;
+
+pub(crate) use planted::{Planted, planted};
 pub(crate) use std::sync::Arc;
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-pub(crate) use std::thread;
+pub(crate) use std::sync::atomic::Ordering;
+
+/// A count on which no order of events depends: looking at it is no step of the model.
+pub(crate) use std::sync::atomic::AtomicU64 as Tally;
+
+#[cfg(not(model_checked))]
+pub(crate) use {
+    crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded},
+    parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockWriteGuard},
+    std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64},
+    std::{thread, thread_local, time::Instant},
+};
+
+#[cfg(model_checked)]
+pub(crate) use checked::*;
+
+/// `full`, or `few` where each of them is a step of the model.
+pub(crate) const fn scaled(full: usize, few: usize) -> usize {
+    if cfg!(model_checked) { few } else { full }
+}

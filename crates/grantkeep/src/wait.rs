@@ -1,10 +1,9 @@
 //! Running a future on the calling thread.
 
+use crate::sync::{Arc, thread, thread_local};
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 
 /// Lets a caller without an executor run any future of this crate to its end.
 ///
@@ -34,7 +33,7 @@ pub trait Wait: Future + Sized {
 
 impl<F: Future> Wait for F {}
 
-struct Unpark(Thread);
+struct Unpark(thread::Thread);
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {

@@ -10,6 +10,7 @@ use super::log::LOG_DIR;
 use super::table::TABLE_FILE;
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::Arc;
 use std::io;
 use std::path::Path;
 
@@ -30,7 +31,7 @@ impl Keeper {
         if let Err(full) = self.checkpoint()? {
             return Ok(Err(full));
         }
-        let disk = std::sync::Arc::clone(&self.core.disk);
+        let disk = Arc::clone(&self.core.disk);
         let copy = match begin(&*disk, to) {
             Ok(copy) => copy,
             Err(refused) => return Ok(Err(refused)),
@@ -84,7 +85,7 @@ fn check_target(dir: &Path, to: &Path) -> Result<()> {
 }
 
 /// Makes the directory of a backup, its mark first: a copy that is not whole is one as well.
-fn begin(disk: &dyn Disk, to: &Path) -> Result<std::sync::Arc<dyn DiskFile>> {
+fn begin(disk: &dyn Disk, to: &Path) -> Result<Arc<dyn DiskFile>> {
     let names = match disk.list(to) {
         Ok(names) => names,
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {

@@ -12,6 +12,7 @@ use super::table::{self, BLOCKS, BlockKey, TAGS, failed, tags};
 use super::window::Window;
 use crate::backend::{Key, Row};
 use crate::error::Result;
+use crate::sync::{Planted, planted};
 use redb::{ReadableTable as _, WriteTransaction};
 use std::collections::BTreeMap;
 
@@ -199,10 +200,12 @@ impl Core {
             let deleted = row.gone;
             self.drop_aliases(row.tag, &key, row.from, filed)?;
             let moved = self.index.change(row.tag, |shard| {
+                let blind = planted(Planted::MovedBlindly).then(|| shard.places(row.tag).next());
+                let from = blind.flatten().unwrap_or(row.from);
                 let moved = if deleted {
-                    shard.remove(row.tag, row.from)
+                    shard.remove(row.tag, from)
                 } else {
-                    shard.replace(row.tag, row.from, to)
+                    shard.replace(row.tag, from, to)
                 };
                 match (moved, deleted) {
                     (true, true) => shard.live.remove(row.tag, &key),

@@ -12,7 +12,8 @@ use crate::backend::record::TOMBSTONE_BYTES_MAX;
 use crate::backend::{Batch, Expect, Key, Outcome, Row, Step, Version, Write};
 use crate::clock::Timestamp;
 use crate::error::Result;
-use std::time::Instant;
+use crate::sabotage::{self, Flaw};
+use crate::sync::{Instant, Planted, planted};
 
 /// A step made ready outside the lock.
 struct Ready<'a> {
@@ -59,6 +60,7 @@ impl Core {
     /// Applies a batch, and answers once that is durable.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<Outcome> {
         batch.validate()?;
+        self.check_process()?;
         let asked_at = Instant::now();
         let times = (self.time.now(), self.time.settled());
         if batch.issues() {
@@ -126,11 +128,10 @@ impl Core {
         }
         let rows = rows_to_write(batch, ready, stored)?;
         let sequence = self.append(&mut writer, rows, times, asked_at)?;
-        if writer.log_idle {
-            writer.log_idle = false;
-            drop(writer);
-            self.work.notify_one();
+        if planted(Planted::NobodyRings) {
+            return Ok(Attempt::Appended(sequence));
         }
+        self.work.ring(writer);
         Ok(Attempt::Appended(sequence))
     }
 
@@ -138,7 +139,10 @@ impl Core {
     fn judge(&self, writer: &Writer, ready: &[Ready<'_>], fetched: &[Fetched]) -> Verdict {
         let mut all = Vec::with_capacity(ready.len());
         for Ready { step, tag, .. } in ready {
-            let (stored, sequence) = match writer.pending(*tag, &step.key) {
+            let (stored, sequence) = match writer
+                .pending(*tag, &step.key)
+                .filter(|_| !planted(Planted::PendingUnseen))
+            {
                 Some(pending) => {
                     let (row, slot) = (Some(pending.row.clone()), Some(pending.slot));
                     (Stored { row, slot }, pending.sequence)
@@ -153,7 +157,7 @@ impl Core {
                 Expect::Absent => there.is_none(),
                 Expect::Is(version) => there.is_some_and(|row| row.version() == version),
             };
-            if !holds {
+            if !holds && !sabotage::is(Flaw::ConditionDropped) {
                 return Verdict::Fails(step.key, sequence);
             }
             all.push(stored);

@@ -1,5 +1,6 @@
 //! What the parts of the engine share.
 
+use super::doorbell::Doorbell;
 use super::index::Index;
 use super::latency::Latencies;
 use super::log::Segments;
@@ -15,9 +16,8 @@ use super::writer::{Mode, Writer};
 use crate::backend::{Key, Term};
 use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering};
+use crate::sync::{Arc, Mutex, Ordering, Planted, Sender, Tally, planted};
 use crate::timekeeper::Timekeeper;
-use crossbeam::channel::Sender;
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,14 +29,16 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) dir: PathBuf,
+    /// The process that opened the store.
+    pub(crate) process: u32,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) options: Options,
     pub(crate) store: [u8; 16],
     pub(crate) time: Timekeeper,
     pub(crate) space: Arc<Space>,
     pub(crate) writer: Mutex<Writer>,
-    /// Told when the log thread has work.
-    pub(crate) work: Condvar,
+    /// Rung when the log thread has work.
+    pub(crate) work: Doorbell,
     /// The last durable and visible sequence number.
     pub(crate) durable: Signal,
     /// How many spare segments were supplied so far.
@@ -78,14 +80,14 @@ impl Struck {
 /// Counts since the store was opened.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) commits: AtomicU64,
-    pub(crate) log_syncs: AtomicU64,
-    pub(crate) checkpoints: AtomicU64,
-    pub(crate) carried_rows: AtomicU64,
-    pub(crate) swept_rows: AtomicU64,
-    pub(crate) log_stalls: AtomicU64,
+    pub(crate) commits: Tally,
+    pub(crate) log_syncs: Tally,
+    pub(crate) checkpoints: Tally,
+    pub(crate) carried_rows: Tally,
+    pub(crate) swept_rows: Tally,
+    pub(crate) log_stalls: Tally,
     /// Index entries whose window is dead.
-    pub(crate) dead_entries: AtomicU64,
+    pub(crate) dead_entries: Tally,
 }
 
 impl Core {
@@ -96,9 +98,11 @@ impl Core {
             writer.mode = Mode::Poisoned(why.to_owned());
         }
         drop(writer);
-        self.durable.end();
-        self.supplied.end();
-        self.work.notify_all();
+        if !planted(Planted::WaitersForgotten) {
+            self.durable.end();
+            self.supplied.end();
+        }
+        self.work.ring_all();
     }
 
     /// The error for a caller whose change may or may not be durable.
@@ -119,6 +123,21 @@ impl Core {
         self.struck.lock().extend(Struck::at(place, &self.slots));
     }
 
+    /// Refuses in a fork of the process that opened the store: the store's threads are not in it,
+    /// so that nothing it asks for would ever be answered.
+    pub(crate) fn check_process(&self) -> Result<()> {
+        if std::process::id() == self.process {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            format!(
+                "the store is process {}'s, and this is a fork of it: use it there",
+                self.process
+            ),
+        ))
+    }
+
     /// Waits until everything up to `sequence` is durable and visible.
     pub(crate) async fn wait_durable(&self, sequence: u64) -> Result<()> {
         self.durable.reach(sequence).await.map_err(|_| self.unknown())
@@ -133,6 +152,6 @@ impl Core {
     }
 }
 
-pub(crate) fn count(counter: &AtomicU64, by: u64) {
+pub(crate) fn count(counter: &Tally, by: u64) {
     counter.fetch_add(by, Ordering::Relaxed);
 }

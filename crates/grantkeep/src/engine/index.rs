@@ -8,12 +8,12 @@ use super::courtesy;
 use super::live::LiveSet;
 use super::place::{Place, Slot};
 use crate::backend::Key;
-use crate::sync::{RwLock, RwLockWriteGuard};
+use crate::sync::{RwLock, RwLockWriteGuard, scaled};
 use hashbrown::HashTable;
 use hashbrown::hash_table::OccupiedEntry;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-const SHARDS: usize = 256;
+const SHARDS: usize = scaled(256, 4);
 /// Tags are dealt to shards by 12 of their bits.
 const DEALT: usize = 4_096;
 

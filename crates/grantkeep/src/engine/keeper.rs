@@ -3,6 +3,7 @@
 
 use super::checkpoint::{Progress, Slice};
 use super::core::Core;
+use super::lock::{Lock, Reached};
 use super::log::LOG_DIR;
 use super::log::frame::FRAME_HEADER_BYTES;
 use super::log::segment::Segment;
@@ -13,11 +14,11 @@ use super::writer::Mode;
 use crate::backend::Budget;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::sync::Arc;
+use crate::sabotage::{self, Flaw};
+use crate::sync::{Arc, Instant, Planted, Receiver, RecvTimeoutError, planted};
 use crate::wait::Wait as _;
-use crossbeam::channel::{Receiver, RecvTimeoutError};
 use futures_channel::oneshot;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often the keeper looks around by itself.
 const TICK: Duration = Duration::from_millis(100);
@@ -39,6 +40,7 @@ const SURPLUS_BYTES: u64 = 8 << 20;
 #[derive(Debug)]
 pub(crate) struct Keeper {
     pub(crate) core: Arc<Core>,
+    pub(crate) lock: Arc<Lock>,
     pub(crate) retired: Vec<Arc<Segment>>,
     pub(crate) next_number: u64,
     pub(crate) carrying: Option<(Arc<Segment>, Progress)>,
@@ -183,7 +185,9 @@ impl Keeper {
             (writer.segment.number, writer.next_sequence - 1)
         };
         // The last frames of a segment may still be on their way.
-        self.core.wait_durable(last).wait()?;
+        if !planted(Planted::CarriedEarly) {
+            self.core.wait_durable(last).wait()?;
+        }
         let mut slice = Slice::new(self.slice_bytes());
         let mut done: Vec<Arc<Segment>> = Vec::new();
         let mut freed = 0;
@@ -239,6 +243,8 @@ impl Keeper {
             };
             if let Some(segment) = made {
                 self.next_number = segment.number + 1;
+                // Before a commit is written to it: from then on it is missed.
+                self.note_newest(segment.number)?;
                 let mut writer = self.core.writer.lock();
                 writer.spares.push_back(Arc::new(segment));
                 drop(writer);
@@ -246,6 +252,16 @@ impl Keeper {
             }
         }
         self.remove_surplus()
+    }
+
+    fn note_newest(&self, segment: u64) -> Result<()> {
+        let reached = Reached { segment, commit: self.core.durable.value() };
+        match self.lock.note(reached) {
+            Err(cause) if !super::space::is_full(&cause) => {
+                Err(Error::file("note the newest segment in", self.core.dir.display(), cause))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn may_grow(&self) -> bool {
@@ -268,13 +284,15 @@ impl Keeper {
         }
     }
 
-    /// Removes retired segments that will not be used again: short ones, and too many.
+    /// Removes retired segments that will not be used again: short ones, and too many. The newest
+    /// stays, since an open would miss it.
     fn remove_surplus(&mut self) -> Result<()> {
         let full = self.core.options.segment_bytes();
         let mut kept = Vec::new();
         let mut removed = false;
         for segment in std::mem::take(&mut self.retired) {
-            if segment.bytes == full && kept.len() < RETIRED_MAX {
+            let missed = segment.number + 1 == self.next_number;
+            if missed || (segment.bytes == full && kept.len() < RETIRED_MAX) {
                 kept.push(segment);
                 continue;
             }
@@ -312,8 +330,7 @@ impl Core {
         let sequence = writer.append(settled, false, [].iter(), |_| {});
         writer.noted = sequence;
         writer.noted_at = settled;
-        drop(writer);
-        self.work.notify_one();
+        self.work.ring(writer);
     }
 
     /// Makes sure that the time `until` has passed for good: neither a restart nor a step back
@@ -322,6 +339,9 @@ impl Core {
     /// # Durability
     /// On success a time not before `until` is durable.
     pub(crate) fn keep_time(&self, until: Timestamp) -> Result<()> {
+        if sabotage::is(Flaw::SweepWithoutHighWater) {
+            return Ok(());
+        }
         let settled = self.time.settled();
         let mut writer = self.writer.lock();
         writer.check_open()?;
@@ -333,8 +353,7 @@ impl Core {
             writer.append(settled, false, [].iter(), |_| {});
         }
         let last = writer.next_sequence - 1;
-        drop(writer);
-        self.work.notify_one();
+        self.work.ring(writer);
         self.wait_durable(last).wait()
     }
 }

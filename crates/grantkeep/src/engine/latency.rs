@@ -1,17 +1,17 @@
 //! Latencies in buckets of an eighth of an octave: 9% wide, from a microsecond up.
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{Ordering, Tally};
 use std::time::Duration;
 
 const PER_OCTAVE: u64 = 8;
 const BUCKETS: usize = 256;
 
 #[derive(Debug)]
-pub(crate) struct Latencies(Box<[AtomicU64]>);
+pub(crate) struct Latencies(Box<[Tally]>);
 
 impl Latencies {
     pub(crate) fn new() -> Self {
-        Self((0..BUCKETS).map(|_| AtomicU64::new(0)).collect())
+        Self((0..BUCKETS).map(|_| Tally::new(0)).collect())
     }
 
     pub(crate) fn record(&self, latency: Duration) {

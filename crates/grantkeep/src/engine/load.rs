@@ -223,6 +223,9 @@ impl Loading {
             return Ok(table.view()?.filed(key)?.is_some_and(|filed| filed.window == window));
         }
         let row = table.view()?.row(key, window, place.at())?;
-        Ok(row.is_some_and(|row| row.key() == *key))
+        match row {
+            Some(row) if self.index.tag(&row.key()) != self.index.tag(key) => Err(tags::damaged()),
+            row => Ok(row.is_some_and(|row| row.key() == *key)),
+        }
     }
 }

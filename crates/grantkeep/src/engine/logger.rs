@@ -7,7 +7,8 @@ use super::place::{Place, Where};
 use super::writer::{Group, Item, Mode};
 use crate::backend::Row;
 use crate::error::Result;
-use crate::sync::{Arc, RwLockWriteGuard};
+use crate::sabotage::{self, Flaw};
+use crate::sync::{Arc, Planted, RwLockWriteGuard, planted};
 use std::io;
 
 /// What publishing an item took away: the place of the row before.
@@ -42,9 +43,16 @@ impl Drop for PoisonGuard {
 pub(crate) fn run(core: &Arc<Core>) {
     let guard = PoisonGuard::new(core, "log");
     while let Some(group) = next_group(core) {
+        let early = sabotage::is(Flaw::AcknowledgedBeforeSync) || planted(Planted::VisibleFirst);
+        if early {
+            let _ = publish(core, &group);
+        }
         if let Err(cause) = write(core, &group) {
             core.poison(&format!("writing the log failed: {cause}"));
             break;
+        }
+        if early {
+            continue;
         }
         if let Err(cause) = publish(core, &group) {
             core.poison(&format!("publishing a commit failed: {cause}"));
@@ -69,9 +77,7 @@ fn next_group(core: &Core) -> Option<Group> {
         if matches!(writer.mode, Mode::Closed) {
             return None;
         }
-        writer.log_idle = true;
-        core.work.wait(&mut writer);
-        writer.log_idle = false;
+        core.work.sleep(&mut writer);
     }
 }
 
@@ -79,6 +85,9 @@ fn next_group(core: &Core) -> Option<Group> {
 fn write(core: &Core, group: &Group) -> io::Result<()> {
     for chunk in &group.chunks {
         chunk.segment.file.write_at(&chunk.bytes, u64::from(chunk.offset))?;
+    }
+    if planted(Planted::AnsweredBeforeSync) {
+        core.durable.advance(group.last);
     }
     for chunk in &group.chunks {
         chunk.segment.file.sync_data()?;
@@ -123,6 +132,9 @@ fn publish(core: &Core, group: &Group) -> Result<()> {
 
 /// Makes all rows of one batch visible at once: whoever sees one of them sees the others.
 fn publish_batch(core: &Core, items: &[Item], replaced: &mut Vec<Replaced>) -> Result<()> {
+    if planted(Planted::RowByRow) && items.len() > 1 {
+        return items.chunks(1).try_for_each(|item| publish_batch(core, item, replaced));
+    }
     let mut numbers: Vec<usize> = items.iter().map(|item| core.index.shard_of(item.tag)).collect();
     let of_item = numbers.clone();
     numbers.sort_unstable();

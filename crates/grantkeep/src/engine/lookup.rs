@@ -7,6 +7,7 @@ use super::table::Filed;
 use super::window::Window;
 use crate::backend::{Key, PAGE_ROWS_MAX, Page, Row, Term};
 use crate::error::{Error, Result};
+use crate::sync::{Planted, planted};
 
 /// A place that has moved on is looked up again this often before it counts as damage; each move
 /// is a checkpoint's, so more than one in a look-up is rare.
@@ -94,7 +95,7 @@ impl Core {
             }
             if let Some((row, place)) = &best {
                 self.index.change(tag, |shard| {
-                    if shard.changes() == changes {
+                    if shard.changes() == changes || planted(Planted::StaleKept) {
                         shard.live.put(tag, row.clone(), place.slot());
                     }
                 });
@@ -134,13 +135,24 @@ impl Core {
     }
 
     /// The row at a place, whichever key it has; `None` if the place has moved on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) for one that is damaged, or whose key has
+    /// another tag: it was led to by something that is.
     pub(crate) fn row_at(&self, key: &Key, place: Place) -> Result<Option<Row>> {
-        match place.at() {
-            Where::Log { segment, offset } => self.segments.row(segment, offset),
+        let row = match place.at() {
+            Where::Log { segment, offset } => self.segments.row(segment, offset)?,
             at => match self.slots.window(place.slot()) {
-                Some(window) => self.table.view()?.row(key, window, at),
-                None => Ok(None),
+                Some(window) => self.table.view()?.row(key, window, at)?,
+                None => None,
             },
+        };
+        match row {
+            Some(row) if self.index.tag(&row.key()) != self.index.tag(key) => {
+                let what = format!("the row of {key:?} is not where the index says");
+                Err(Error::corrupt(format!("{what}: restore the store from a backup")))
+            }
+            row => Ok(row),
         }
     }
 

@@ -6,6 +6,7 @@ mod checkpoint;
 mod commit;
 mod core;
 mod courtesy;
+mod doorbell;
 mod index;
 mod keeper;
 mod latency;
@@ -63,7 +64,7 @@ pub struct Embedded {
 #[derive(Debug)]
 struct Running {
     threads: Threads,
-    lock: Lock,
+    lock: Arc<Lock>,
 }
 
 #[derive(Debug)]
@@ -73,7 +74,7 @@ struct Threads {
 }
 
 impl Embedded {
-    fn new(core: Arc<Core>, threads: Threads, lock: Lock) -> Self {
+    fn new(core: Arc<Core>, threads: Threads, lock: Arc<Lock>) -> Self {
         Self { core, running: Mutex::new(Some(Running { threads, lock })) }
     }
 
@@ -125,23 +126,39 @@ impl Embedded {
     /// faster. Blocks the calling thread until the store's threads have ended.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] if the store was poisoned.
+    /// [`ErrorKind::Unavailable`] if the store was poisoned, or in a fork of the process that
+    /// opened it, which leaves it open there. Otherwise as the operating system answers the last
+    /// writes: the next open goes on as after a crash.
     pub fn close(&self) -> Result<()> {
+        if let Err(error) = self.core.check_process() {
+            // The threads are the other process's, and so is the lock: neither may be touched.
+            std::mem::forget(self.running.lock().take());
+            return Err(error);
+        }
         let Some(Running { threads, lock }) = self.running.lock().take() else { return Ok(()) };
         let said = self.end(threads);
-        self.core.table.close();
-        if !said? {
-            // Without room for the last frame the next open goes on as after a crash.
+        let closed = self.core.table.close();
+        if !said? || closed.as_ref().is_err_and(|cause| cause.kind() == ErrorKind::Full) {
+            // Without room for the last writes the next open goes on as after a crash.
             return Ok(());
         }
-        lock.mark_closed()
+        // What failed to be written must not be believed because it is cached: no mark.
+        closed?;
+        lock.mark_closed(self.core.durable.value())
             .map_err(|cause| Error::file("mark as closed", self.core.dir.display(), cause))
     }
 
-    /// Writes the keyring file.
+    /// Writes the keyring file. If it is not known afterwards which keyring a crash leaves, the
+    /// store is poisoned: what was issued under the new one could not be found again (P1).
     pub(crate) fn save_keyring(&self, keyring: &Keyring) -> Result<()> {
         self.check_keeps_keyring()?;
-        keyring.save(&*self.core.disk, &self.core.dir)
+        self.core.check_process()?;
+        let (disk, dir) = (&*self.core.disk, &self.core.dir);
+        keyring.stage(disk, dir)?;
+        Keyring::exchange(disk, dir).map_err(|cause| {
+            self.core.poison(&cause.to_string());
+            self.core.unknown().with_source(cause)
+        })
     }
 
     /// Refuses where the keyring is not a file of the store.
@@ -158,6 +175,7 @@ impl Embedded {
 
     async fn ask<T>(&self, work: impl FnOnce(oneshot::Sender<Result<T>>) -> Work) -> Result<T> {
         let ended = || Error::new(ErrorKind::Unavailable, "the store is closed or poisoned");
+        self.core.check_process()?;
         self.core.writer.lock().check_open()?;
         let (reply, answer) = oneshot::channel();
         self.core.keeper.send(work(reply)).map_err(|_| ended())?;
@@ -177,7 +195,7 @@ impl Embedded {
                 writer.mode = Mode::Closed;
             }
         }
-        core.work.notify_all();
+        core.work.ring_all();
         let log = threads.log.join();
         core.durable.end();
         core.supplied.end();
@@ -190,17 +208,15 @@ impl Embedded {
     /// Appends the frame of an orderly close and waits for it; false if there is no room for it.
     fn say_closed(&self) -> Result<bool> {
         let core = &self.core;
-        let last = {
-            let mut writer = core.writer.lock();
-            writer.check_open()?;
-            writer.mode = Mode::Closing;
-            if !writer.has_room(FRAME_HEADER_BYTES) {
-                let Some(segment) = writer.roll() else { return Ok(false) };
-                core.segments.push(segment);
-            }
-            writer.append(core.time.settled(), true, [].iter(), |_| {})
-        };
-        core.work.notify_one();
+        let mut writer = core.writer.lock();
+        writer.check_open()?;
+        writer.mode = Mode::Closing;
+        if !writer.has_room(FRAME_HEADER_BYTES) {
+            let Some(segment) = writer.roll() else { return Ok(false) };
+            core.segments.push(segment);
+        }
+        let last = writer.append(core.time.settled(), true, [].iter(), |_| {});
+        core.work.ring(writer);
         core.wait_durable(last).wait().map(|()| true)
     }
 }
@@ -240,7 +256,7 @@ impl Backend for Embedded {
     fn stats(&self) -> Stats {
         let core = &self.core;
         let counters = &core.counters;
-        let get = |counter: &crate::sync::AtomicU64| counter.load(Ordering::Relaxed);
+        let get = |counter: &crate::sync::Tally| counter.load(Ordering::Relaxed);
         let (index_bytes, live_set_bytes) = core.index.memory_bytes();
         let settled = core.time.settled();
         let writer = core.writer.lock();

@@ -1,12 +1,13 @@
 //! Opening a store: lock, believe nothing cached, read the table's index, replay the log.
 
 use super::core::{Core, Counters};
+use super::doorbell::Doorbell;
 use super::keeper::Keeper;
 use super::latency::Latencies;
 use super::load::Loading;
-use super::lock::{LOCK_FILE, Lock};
+use super::lock::{LOCK_FILE, Lock, Reached};
 use super::log::plan::Planner;
-use super::log::replay;
+use super::log::replay::{self, LogEnd};
 use super::log::segment::Segment;
 use super::log::{LOG_DIR, Segments};
 use super::options::{KeySource, LOG_BUDGET_BYTES_MIN, Options};
@@ -19,11 +20,10 @@ use super::{Embedded, Threads, backup, logger};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::{KEYRING_FILE, Keyring, random};
-use crate::sync::{Arc, Condvar, Mutex, thread};
+use crate::sync::{Arc, Instant, Mutex, Receiver, thread, unbounded};
 use crate::timekeeper::Timekeeper;
 use hashbrown::HashTable;
 use std::path::Path;
-use std::time::Instant;
 
 /// A table that is being made has this name until it is whole.
 const TABLE_FRESH: &str = "table.redb.new";
@@ -60,7 +60,7 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     let space = Arc::new(Space::new(Arc::clone(&disk), dir, options.reserve_bytes));
     let (table, meta) = open_table(&disk, dir, &space, &options, exists)?;
     let segments = open_segments(&*disk, dir, &meta)?;
-    lock.mark_open().map_err(|cause| Error::file("mark", dir.join(LOCK_FILE).display(), cause))?;
+    check_newest(&lock, &segments)?;
     space.take().map_err(|cause| Error::file("take the reserve in", dir.display(), cause))?;
 
     let mut loading = Loading::new(&options, &meta, &segments);
@@ -68,11 +68,11 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     let end = replay::replay(&segments, meta.carried, |segment, offset, frame| {
         loading.replay(&table, segment, offset, frame)
     })?;
-    if lock.was_clean && exists && !end.closed {
-        return Err(Error::corrupt(
-            "the log ends before the store was closed: restore it from a backup",
-        ));
-    }
+    check_end(&lock, exists, &end)?;
+    // Not before the log is found whole: what was refused once must be refused again.
+    let marked = |cause| Error::file("mark", dir.join(LOCK_FILE).display(), cause);
+    let newest = segments.last().map_or(0, |segment| segment.number);
+    lock.mark_open(Reached { segment: newest, commit: end.sequence }).map_err(marked)?;
     // Before its first checkpoint a store has its largest time in the log alone.
     let high_water = Some(loading.high_water).filter(|mark| mark.as_millis() > 0);
     let time = Timekeeper::new(Arc::clone(&options.clock), high_water);
@@ -85,7 +85,12 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     let plan = space
         .write(|| planner.plan(&segments, &loading.needed, &end, goes_on))
         .map_err(|cause| Error::file("prepare the log in", log_dir.display(), cause))?;
-    let (sender, receiver) = crossbeam::channel::unbounded();
+    if plan.next_number - 1 > newest {
+        let reached = Reached { segment: plan.next_number - 1, commit: end.sequence };
+        lock.note(reached).map_err(marked)?;
+    }
+    let lock = Arc::new(lock);
+    let (sender, receiver) = unbounded();
     let next_sequence = end.sequence + 1;
     let writer = Writer {
         mode: Mode::Open,
@@ -106,12 +111,13 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     plan.held.into_iter().for_each(|segment| held.push(segment));
     let core = Arc::new(Core {
         dir: dir.to_path_buf(),
+        process: std::process::id(),
         disk,
         store: meta.store,
         time,
         space,
         writer: Mutex::new(writer),
-        work: Condvar::new(),
+        work: Doorbell::new(),
         durable: Signal::new(end.sequence),
         supplied: Signal::new(0),
         slots: loading.slots,
@@ -129,12 +135,44 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     });
     let keeper = Keeper {
         core: Arc::clone(&core),
+        lock: Arc::clone(&lock),
         retired: plan.retired,
         next_number: plan.next_number,
         carrying: None,
     };
     let threads = start(&core, keeper, receiver)?;
     Ok((Embedded::new(core, threads, lock), keyring))
+}
+
+/// Refuses a log whose newest segment is not there.
+fn check_newest(lock: &Lock, segments: &[Arc<Segment>]) -> Result<()> {
+    let newest = segments.last().map_or(0, |segment| segment.number);
+    match lock.reached.filter(|reached| reached.segment > newest) {
+        None => Ok(()),
+        Some(reached) => Err(Error::corrupt(format!(
+            "the log segment with number {} is missing in `{LOG_DIR}`: put it back, or restore the \
+             store from a backup",
+            reached.segment
+        ))),
+    }
+}
+
+/// Refuses a log that ends before what `LOCK` says was durable.
+fn check_end(lock: &Lock, exists: bool, end: &LogEnd) -> Result<()> {
+    let reached = lock.reached.map_or(0, |reached| reached.commit);
+    if end.sequence < reached {
+        return Err(Error::corrupt(format!(
+            "the log in `{LOG_DIR}` ends at commit {}, and {reached} was durable: restore the \
+             store from a backup",
+            end.sequence
+        )));
+    }
+    if lock.was_clean && exists && !end.closed {
+        return Err(Error::corrupt(
+            "the log ends before the store was closed: restore it from a backup",
+        ));
+    }
+    Ok(())
 }
 
 /// Looks at what is in `dir`: true for a store, false for room to make one.
@@ -234,7 +272,8 @@ fn load_keyring(disk: &dyn Disk, dir: &Path, keys: &KeySource, exists: bool) -> 
                 return Keyring::load(disk, dir);
             }
             let keyring = Keyring::generate()?;
-            keyring.save(disk, dir)?;
+            keyring.stage(disk, dir)?;
+            Keyring::exchange(disk, dir)?;
             Ok(keyring)
         }
     }
@@ -303,11 +342,7 @@ fn is_segment(name: &str) -> bool {
     is_of_log(name) && Path::new(name).extension().is_some_and(|own| own == "seg")
 }
 
-fn start(
-    core: &Arc<Core>,
-    keeper: Keeper,
-    work: crossbeam::channel::Receiver<Work>,
-) -> Result<Threads> {
+fn start(core: &Arc<Core>, keeper: Keeper, work: Receiver<Work>) -> Result<Threads> {
     let failed = |cause| Error::file("start a thread for", core.dir.display(), cause);
     let log = {
         let core = Arc::clone(core);

@@ -1,11 +1,13 @@
 //! Where a row is, in one word.
 
+use crate::sync::scaled;
+
 /// A window's number among those that hold rows at present; see [`super::windows`].
 pub(crate) type Slot = u16;
 
 /// Slots there are: each of 38 classes has at most 33 live windows, and as many again may wait to
 /// be swept or forgotten.
-pub(crate) const SLOTS: usize = 1 << SLOT_BITS;
+pub(crate) const SLOTS: usize = scaled(1 << SLOT_BITS, 64);
 
 const SLOT_BITS: u32 = 12;
 const LOW_BITS: u32 = 50;

@@ -1,6 +1,6 @@
 //! A number that only grows, and futures that wait until it has reached one.
 
-use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, Planted, planted};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -84,7 +84,7 @@ impl Future for Reach<'_> {
         }
         let mut waiters = self.signal.waiters.lock();
         // Once more under the lock: a waker stored after this look is seen by `advance`.
-        if let Some(done) = self.signal.state(self.target) {
+        if let Some(done) = self.signal.state(self.target).filter(|_| !planted(Planted::OneLook)) {
             return Poll::Ready(done);
         }
         waiters.push((self.target, context.waker().clone()));

@@ -11,6 +11,7 @@ use super::window::Window;
 use crate::backend::{Budget, Key, Swept, Term};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::sabotage::{self, Flaw};
 use crate::sync::Ordering;
 use crate::wait::Wait as _;
 use redb::ReadableTable as _;
@@ -247,12 +248,17 @@ impl Core {
                 let mut terms = transaction.open_table(TERMS).map_err(failed)?;
                 let more_blocks = slice_end(&tags, blocks_from..=blocks_to, SLICE_BLOCKS)?;
                 let slice = blocks_from..=more_blocks.unwrap_or(blocks_to);
+                if sabotage::is(Flaw::SweptRowsKept) {
+                    return Ok(more_blocks.is_some());
+                }
                 tags.retain_in(slice.clone(), |_, _| cut()).map_err(failed)?;
                 blocks.retain_in(slice, |_, _| cut()).map_err(failed)?;
                 let more_terms = slice_end(&terms, terms_from..=terms_to, SLICE_TERMS)?;
                 let slice = terms_from..=more_terms.unwrap_or(terms_to);
                 terms.retain_in(slice, |_, ()| cut()).map_err(failed)?;
-                table::set_high_water(transaction, settled)?;
+                if !sabotage::is(Flaw::SweepWithoutHighWater) {
+                    table::set_high_water(transaction, settled)?;
+                }
                 Ok(more_blocks.is_some() || more_terms.is_some())
             })?;
         }

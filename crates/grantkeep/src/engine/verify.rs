@@ -16,11 +16,11 @@ use super::table::{
 use super::window::Window;
 use crate::backend::{Key, Row, Term};
 use crate::error::Result;
+use crate::sync::Arc;
 use redb::{ReadTransaction, ReadableTableMetadata as _};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// As many damages are named; more are counted.
@@ -121,8 +121,14 @@ impl Pass<'_> {
     fn terms(&mut self, transaction: &ReadTransaction) -> Result<()> {
         let terms = transaction.open_table(TERMS).map_err(failed)?;
         let total = terms.len().map_err(failed)?;
+        let mut before: Option<TermKey> = None;
         for entry in terms.range::<TermKey>(..).map_err(failed)? {
             let key = entry.map_err(failed)?.0.value();
+            // A listing goes by the order, and from the root down.
+            let ascends = before.replace(key).is_none_or(|before| before < key);
+            if !ascends || terms.get(&key).map_err(failed)?.is_none() {
+                self.found.damage("a term is not where it is looked for");
+            }
             self.found.terms += 1;
             self.tell("terms", self.found.terms, total);
             let term = key.get(Window::BYTES + 8..).and_then(<[u8]>::first_chunk).copied();

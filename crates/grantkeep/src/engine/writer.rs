@@ -1,5 +1,6 @@
 //! What the writer's lock guards: the order of commits, and what is written but not yet durable.
 
+use super::doorbell::Beside;
 use super::log::frame::{self, FrameHeader};
 use super::log::segment::{SEGMENT_DATA, Segment};
 use super::place::{Place, Slot};
@@ -7,10 +8,9 @@ use super::windows::Windows;
 use crate::backend::{Key, Row};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sync::Arc;
+use crate::sync::{Arc, Instant};
 use hashbrown::HashTable;
 use std::collections::VecDeque;
-use std::time::Instant;
 
 /// One row of a batch on its way from the log to the index.
 #[derive(Debug)]
@@ -85,6 +85,12 @@ pub(crate) struct Writer {
     pub(crate) framed_at: Timestamp,
     /// True while the log thread waits for work.
     pub(crate) log_idle: bool,
+}
+
+impl Beside for Writer {
+    fn asleep(&mut self) -> &mut bool {
+        &mut self.log_idle
+    }
 }
 
 impl Writer {

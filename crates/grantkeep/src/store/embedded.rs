@@ -70,6 +70,12 @@ impl Store<Embedded> {
     ///
     /// # Errors
     /// [`ErrorKind::Keyring`] if the keyring was given by the caller: rotate it there and reopen.
+    /// [`ErrorKind::Unknown`] if the file was replaced and it is not known whether for good: the
+    /// store takes no more work, and the next open shows which it is.
+    /// [`ErrorKind::Full`], [`ErrorKind::Io`] if it could not be written, which changes nothing.
+    ///
+    /// # Durability
+    /// The new key is durable when this returns.
     pub async fn rotate_keyring(&self) -> Result<()> {
         // Before the new key is noted: it would be another than the one that the caller makes.
         self.inner.backend.check_keeps_keyring()?;

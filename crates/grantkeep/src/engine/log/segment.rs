@@ -25,6 +25,7 @@ use crate::disk::{Disk, DiskFile, OpenMode, fill_zeros};
 use crate::engine::place::NUMBER_MAX;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::random;
+use crate::sabotage::{self, Flaw};
 use crate::sync::Arc;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -65,7 +66,7 @@ impl Segment {
         let fresh = dir.join(format!("{number:012}.new"));
         let file = disk.open(&fresh, OpenMode::Any)?;
         let filled = fill_zeros(&*file, 0, u64::from(bytes)).and_then(|()| {
-            let segment = Self::write_header(file, path, store, number, bytes)?;
+            let segment = Self::write_header(file, path, store, (number, nonce()?), bytes)?;
             disk.rename(&fresh, &segment.path)?;
             disk.sync_dir(dir)?;
             Ok(segment)
@@ -83,19 +84,17 @@ impl Segment {
     /// On success the new header is durable. A crash on the way leaves one of the two.
     pub(crate) fn reuse(&self, store: &[u8; 16], number: u64) -> io::Result<Self> {
         let (file, path) = (Arc::clone(&self.file), self.path.clone());
-        Self::write_header(file, path, store, number, self.bytes)
+        let nonce = if sabotage::is(Flaw::RecycledFrameBelieved) { self.nonce } else { nonce()? };
+        Self::write_header(file, path, store, (number, nonce), self.bytes)
     }
 
     fn write_header(
         file: Arc<dyn DiskFile>,
         path: PathBuf,
         store: &[u8; 16],
-        number: u64,
+        (number, nonce): (u64, u64),
         bytes: u32,
     ) -> io::Result<Self> {
-        let mut nonce = [0; 8];
-        random(&mut nonce).map_err(io::Error::other)?;
-        let nonce = u64::from_le_bytes(nonce);
         let mut header = Vec::with_capacity(HEADER_BYTES);
         header.extend_from_slice(&MAGIC);
         header.extend_from_slice(&FORMAT.to_le_bytes());
@@ -123,8 +122,10 @@ impl Segment {
         let mut best: Option<(u64, u64, u32)> = None;
         for at in COPY_AT {
             let mut header = [0; HEADER_BYTES];
-            if file.read_at(&mut header, at).is_err() {
-                continue;
+            match file.read_at(&mut header, at) {
+                Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => continue,
+                // The other copy may be that of an earlier use.
+                read => read.map_err(failed)?,
             }
             let Some(read) = read_header(&header) else { continue };
             if read.format > FORMAT {
@@ -164,6 +165,12 @@ impl Segment {
             .map_err(|cause| Error::file("read the log segment", self.path.display(), cause))?;
         Ok(bytes)
     }
+}
+
+fn nonce() -> io::Result<u64> {
+    let mut nonce = [0; 8];
+    random(&mut nonce).map_err(io::Error::other)?;
+    Ok(u64::from_le_bytes(nonce))
 }
 
 struct Header {

@@ -3,7 +3,7 @@
 use crate::disk::DiskFile;
 use crate::engine::courtesy;
 use crate::engine::space::Space;
-use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::sync::{Arc, Ordering, Tally};
 use redb::StorageBackend;
 use std::io;
 
@@ -16,12 +16,12 @@ const PACE_BYTES: u64 = 128 * 1024;
 pub(crate) struct TableFile {
     file: Arc<dyn DiskFile>,
     space: Arc<Space>,
-    unsynced_bytes: AtomicU64,
+    unsynced_bytes: Tally,
 }
 
 impl TableFile {
     pub(crate) fn new(file: Arc<dyn DiskFile>, space: Arc<Space>) -> Self {
-        Self { file, space, unsynced_bytes: AtomicU64::new(0) }
+        Self { file, space, unsynced_bytes: Tally::new(0) }
     }
 }
 

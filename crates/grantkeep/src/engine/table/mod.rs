@@ -3,26 +3,26 @@
 pub(crate) mod block;
 pub(crate) mod file;
 pub(crate) mod filing;
+mod meta;
 pub(crate) mod tags;
 
-use super::place::{NUMBER_MAX, Where};
+use super::place::Where;
 use super::window::Window;
 use crate::backend::{Key, Row, Term};
-use crate::clock::Timestamp;
 use crate::disk::DiskFile;
 use crate::engine::space::Space;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, RwLock};
 use file::TableFile;
+pub(crate) use meta::{Meta, set_carried, set_high_water};
 use redb::{Database, ReadOnlyTable, ReadableDatabase as _, TableDefinition, WriteTransaction};
+use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// The table's file in a store directory.
 pub(crate) const TABLE_FILE: &str = "table.redb";
-
-const FORMAT: u64 = 1;
 
 /// A block's key: its window, then its number.
 pub(crate) type BlockKey = [u8; Window::BYTES + 5];
@@ -32,7 +32,6 @@ pub(crate) type DeathKey = [u8; Window::BYTES + Key::BYTES];
 /// and the row's key.
 pub(crate) type TermKey = [u8; Window::BYTES + 8 + 16 + Key::BYTES];
 
-pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 /// Blocks of rows: write-once ones, and revised ones the first time that they are carried.
 pub(crate) const BLOCKS: TableDefinition<BlockKey, &[u8]> = TableDefinition::new("blocks");
 /// For each block the tag and the kind of each row, nine bytes each, then their check: what an
@@ -45,23 +44,6 @@ pub(crate) const ROWS: TableDefinition<[u8; Key::BYTES], &[u8]> = TableDefinitio
 pub(crate) const DEATHS: TableDefinition<DeathKey, u64> = TableDefinition::new("deaths");
 /// The revised rows by window and index term.
 pub(crate) const TERMS: TableDefinition<TermKey, ()> = TableDefinition::new("terms");
-
-const META_FORMAT: &str = "format";
-const META_STORE_LOW: &str = "store id, low half";
-const META_STORE_HIGH: &str = "store id, high half";
-const META_CARRIED: &str = "carried through sequence number";
-const META_HIGH_WATER: &str = "high-water mark of time, ms";
-
-/// What the table knows of the store.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Meta {
-    /// The store's random id.
-    pub(crate) store: [u8; 16],
-    /// Every commit up to this one is in the table as far as it is still needed.
-    pub(crate) carried: u64,
-    /// The largest settled time that was stored.
-    pub(crate) high_water: Timestamp,
-}
 
 /// The redb database and the view that readers share.
 pub(crate) struct Table {
@@ -87,7 +69,7 @@ impl Table {
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] where redb does not recognize its file, [`ErrorKind::Format`] for a
-    /// store of a newer format.
+    /// store of a newer format; as the operating system answers where it fails to read or write.
     pub(crate) fn open(
         file: Arc<dyn DiskFile>,
         space: Arc<Space>,
@@ -99,18 +81,13 @@ impl Table {
         let database = guarded(|| {
             let mut builder = Database::builder();
             let opened = builder.set_cache_size(cache_bytes).create_with_backend(backend);
-            opened.map_err(|cause| {
-                Error::corrupt(format!(
-                    "{TABLE_FILE} does not open: restore the store from a backup"
-                ))
-                .with_source(cause)
-            })
+            opened.map_err(failed)
         })?;
         let (meta, view) = guarded(|| {
             if let Some(store) = new_store {
-                create(&database, store)?;
+                meta::create(&database, store)?;
             }
-            Ok((read_meta(&database)?, Arc::new(View::new(&database)?)))
+            Ok((meta::read(&database)?, Arc::new(View::new(&database)?)))
         })?;
         Ok((Self { open: RwLock::new(Some(Opened { database, view })), bytes }, meta))
     }
@@ -135,6 +112,7 @@ impl Table {
             transaction.set_two_phase_commit(true);
             transaction.set_quick_repair(true);
             let done = change(&transaction)?;
+            meta::seal(&transaction)?;
             transaction.commit().map_err(failed)?;
             let mut open = self.open.write();
             let open = open.as_mut().ok_or_else(closed)?;
@@ -174,13 +152,15 @@ impl Table {
     }
 
     /// Closes redb, so that another process may open the file.
-    pub(crate) fn close(&self) {
-        let closed = guarded(|| {
-            *self.open.write() = None;
-            Ok(())
-        });
-        // A store that redb gave up has nothing more to be closed.
-        drop(closed);
+    ///
+    /// # Errors
+    /// As the operating system answers the last writes: they may be cached and not on the device.
+    pub(crate) fn close(&self) -> Result<()> {
+        guarded(|| {
+            let Some(Opened { database, view }) = self.open.write().take() else { return Ok(()) };
+            drop(view);
+            database.close().map_err(failed)
+        })
     }
 }
 
@@ -353,18 +333,6 @@ pub(crate) fn window_of(key: &DeathKey) -> Option<Window> {
     key.first_chunk().and_then(|window| Window::from_bytes(*window))
 }
 
-pub(crate) fn set_carried(transaction: &WriteTransaction, carried: u64) -> Result<()> {
-    let mut meta = transaction.open_table(META).map_err(failed)?;
-    meta.insert(META_CARRIED, carried).map_err(failed)?;
-    Ok(())
-}
-
-pub(crate) fn set_high_water(transaction: &WriteTransaction, time: Timestamp) -> Result<()> {
-    let mut meta = transaction.open_table(META).map_err(failed)?;
-    meta.insert(META_HIGH_WATER, time.as_millis()).map_err(failed)?;
-    Ok(())
-}
-
 /// Runs `work` on the table. redb panics on pages that are not as it wrote them: that is damage,
 /// and nobody who asks for a row shall pay for it with a thread.
 fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -379,65 +347,29 @@ fn closed() -> Error {
     Error::new(ErrorKind::Unavailable, "the store is closed: open it again")
 }
 
-/// An error of redb as one of ours.
+/// An error of redb as one of ours. What the disk refuses is no damage: nobody shall restore a
+/// backup for it.
 pub(crate) fn failed(cause: impl Into<redb::Error>) -> Error {
     let cause = cause.into();
     let kind = match &cause {
-        redb::Error::Corrupted(_) => ErrorKind::Corrupt,
         redb::Error::Io(io) if super::space::is_full(io) => ErrorKind::Full,
+        redb::Error::Io(io) => match io.kind() {
+            // How redb says that a file is not one of its own, or ends too soon.
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => ErrorKind::Corrupt,
+            _ => ErrorKind::Io,
+        },
+        redb::Error::Corrupted(_)
+        | redb::Error::UpgradeRequired(_)
+        | redb::Error::TableDoesNotExist(_)
+        | redb::Error::TableTypeMismatch { .. } => ErrorKind::Corrupt,
         _ => ErrorKind::Io,
     };
-    Error::new(kind, format!("{TABLE_FILE} answered an error: open the store again"))
-        .with_source(cause)
-}
-
-fn create(database: &Database, store: [u8; 16]) -> Result<()> {
-    let number = u128::from_le_bytes(store);
-    let half = |shift: u32| u64::try_from(number >> shift & u128::from(u64::MAX)).unwrap_or(0);
-    let transaction = database.begin_write().map_err(failed)?;
-    {
-        let mut meta = transaction.open_table(META).map_err(failed)?;
-        meta.insert(META_FORMAT, FORMAT).map_err(failed)?;
-        meta.insert(META_STORE_LOW, half(0)).map_err(failed)?;
-        meta.insert(META_STORE_HIGH, half(64)).map_err(failed)?;
-        meta.insert(META_CARRIED, 0).map_err(failed)?;
-        meta.insert(META_HIGH_WATER, 0).map_err(failed)?;
-        transaction.open_table(BLOCKS).map_err(failed)?;
-        transaction.open_table(TAGS).map_err(failed)?;
-        transaction.open_table(ROWS).map_err(failed)?;
-        transaction.open_table(DEATHS).map_err(failed)?;
-        transaction.open_table(TERMS).map_err(failed)?;
-    }
-    transaction.commit().map_err(failed)
-}
-
-fn read_meta(database: &Database) -> Result<Meta> {
-    let transaction = database.begin_read().map_err(failed)?;
-    let meta = transaction.open_table(META).map_err(|cause| {
-        Error::corrupt(format!("{TABLE_FILE} holds no store")).with_source(redb::Error::from(cause))
-    })?;
-    let number = |name: &str| -> Result<u64> {
-        let value = meta.get(name).map_err(failed)?;
-        let missing = || Error::corrupt(format!("{TABLE_FILE} lacks its `{name}`"));
-        Ok(value.ok_or_else(missing)?.value())
+    let message = match kind {
+        ErrorKind::Corrupt => "is damaged: restore the store from a backup",
+        ErrorKind::Full => "has no room on the disk: free some space, then open the store again",
+        _ => "could not be read or written: see to the disk, then open the store again",
     };
-    let format = number(META_FORMAT)?;
-    if format > FORMAT {
-        return Err(Error::new(
-            ErrorKind::Format,
-            format!("the store is of format {format}, this version reads {FORMAT}: upgrade"),
-        ));
-    }
-    let store = u128::from(number(META_STORE_HIGH)?) << 64 | u128::from(number(META_STORE_LOW)?);
-    let carried = number(META_CARRIED)?;
-    if carried > NUMBER_MAX {
-        return Err(Error::corrupt(format!("`{META_CARRIED}` in {TABLE_FILE} is damaged")));
-    }
-    Ok(Meta {
-        store: store.to_le_bytes(),
-        carried,
-        high_water: Timestamp::from_millis(number(META_HIGH_WATER)?),
-    })
+    Error::new(kind, format!("{TABLE_FILE} {message}")).with_source(cause)
 }
 
 fn join<const N: usize>(first: &[u8], second: &[u8]) -> [u8; N] {

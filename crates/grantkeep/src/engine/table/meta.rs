@@ -1,0 +1,145 @@
+//! What the table knows of the store: a few numbers by name, and their check.
+//!
+//! They say where the log goes on and what time it is at least, so one that is damaged would lose
+//! rows, or expire them, in silence.
+
+use super::{BLOCKS, DEATHS, ROWS, TABLE_FILE, TAGS, TERMS, failed};
+use crate::clock::Timestamp;
+use crate::engine::place::NUMBER_MAX;
+use crate::error::{Error, ErrorKind, Result};
+use redb::{Database, ReadableDatabase as _, ReadableTable, TableDefinition, WriteTransaction};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+
+const FORMAT: u64 = 1;
+
+const META_FORMAT: &str = "format";
+const META_STORE_LOW: &str = "store id, low half";
+const META_STORE_HIGH: &str = "store id, high half";
+const META_CARRIED: &str = "carried through sequence number";
+const META_HIGH_WATER: &str = "high-water mark of time, ms";
+
+/// Of all other numbers; a store of an earlier build has none.
+const META_CHECK: &str = "check";
+/// The numbers without their check.
+const NUMBERS: u64 = 5;
+
+/// What the table knows of the store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Meta {
+    /// The store's random id.
+    pub(crate) store: [u8; 16],
+    /// Every commit up to this one is in the table as far as it is still needed.
+    pub(crate) carried: u64,
+    /// The largest settled time that was stored.
+    pub(crate) high_water: Timestamp,
+}
+
+pub(crate) fn set_carried(transaction: &WriteTransaction, carried: u64) -> Result<()> {
+    let mut meta = transaction.open_table(META).map_err(failed)?;
+    meta.insert(META_CARRIED, carried).map_err(failed)?;
+    Ok(())
+}
+
+pub(crate) fn set_high_water(transaction: &WriteTransaction, time: Timestamp) -> Result<()> {
+    let mut meta = transaction.open_table(META).map_err(failed)?;
+    meta.insert(META_HIGH_WATER, time.as_millis()).map_err(failed)?;
+    Ok(())
+}
+
+/// Adds the check of the numbers as they are now, if it is another.
+pub(super) fn seal(transaction: &WriteTransaction) -> Result<()> {
+    let mut meta = transaction.open_table(META).map_err(failed)?;
+    let Summed { check, stored, .. } = sum(&meta)?;
+    if stored != Some(check) {
+        meta.insert(META_CHECK, check).map_err(failed)?;
+    }
+    Ok(())
+}
+
+struct Summed {
+    /// How many numbers there are, without the check.
+    numbers: u64,
+    check: u64,
+    stored: Option<u64>,
+}
+
+fn sum(meta: &impl ReadableTable<&'static str, u64>) -> Result<Summed> {
+    let mut summed = Summed { numbers: 0, check: 0, stored: None };
+    for entry in meta.range::<&str>(..).map_err(failed)? {
+        let (name, number) = entry.map_err(failed)?;
+        if name.value() == META_CHECK {
+            summed.stored = Some(number.value());
+            continue;
+        }
+        summed.numbers += 1;
+        let seed = summed.check ^ xxh3_64(name.value().as_bytes());
+        summed.check = xxh3_64_with_seed(&number.value().to_le_bytes(), seed);
+    }
+    Ok(summed)
+}
+
+/// Makes the tables of a new store.
+pub(super) fn create(database: &Database, store: [u8; 16]) -> Result<()> {
+    let number = u128::from_le_bytes(store);
+    let half = |shift: u32| u64::try_from(number >> shift & u128::from(u64::MAX)).unwrap_or(0);
+    let transaction = database.begin_write().map_err(failed)?;
+    {
+        let mut meta = transaction.open_table(META).map_err(failed)?;
+        meta.insert(META_FORMAT, FORMAT).map_err(failed)?;
+        meta.insert(META_STORE_LOW, half(0)).map_err(failed)?;
+        meta.insert(META_STORE_HIGH, half(64)).map_err(failed)?;
+        meta.insert(META_CARRIED, 0).map_err(failed)?;
+        meta.insert(META_HIGH_WATER, 0).map_err(failed)?;
+        transaction.open_table(BLOCKS).map_err(failed)?;
+        transaction.open_table(TAGS).map_err(failed)?;
+        transaction.open_table(ROWS).map_err(failed)?;
+        transaction.open_table(DEATHS).map_err(failed)?;
+        transaction.open_table(TERMS).map_err(failed)?;
+    }
+    seal(&transaction)?;
+    transaction.commit().map_err(failed)
+}
+
+/// Reads the numbers of a store.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] where they do not fit their check, [`ErrorKind::Format`] for a store of a
+/// newer format.
+pub(super) fn read(database: &Database) -> Result<Meta> {
+    let transaction = database.begin_read().map_err(failed)?;
+    let meta = transaction.open_table(META).map_err(|cause| {
+        Error::corrupt(format!("{TABLE_FILE} holds no store")).with_source(redb::Error::from(cause))
+    })?;
+    let number = |name: &str| -> Result<u64> {
+        let value = meta.get(name).map_err(failed)?;
+        let missing = || Error::corrupt(format!("{TABLE_FILE} lacks its `{name}`"));
+        Ok(value.ok_or_else(missing)?.value())
+    };
+    let format = number(META_FORMAT)?;
+    if format > FORMAT {
+        return Err(Error::new(
+            ErrorKind::Format,
+            format!("the store is of format {format}, this version reads {FORMAT}: upgrade"),
+        ));
+    }
+    let Summed { numbers, check, stored } = sum(&meta)?;
+    if numbers != NUMBERS || stored.is_some_and(|stored| stored != check) {
+        return Err(Error::corrupt(format!(
+            "the numbers in {TABLE_FILE} do not fit their check: restore the store from a backup"
+        )));
+    }
+    let store = u128::from(number(META_STORE_HIGH)?) << 64 | u128::from(number(META_STORE_LOW)?);
+    let carried = number(META_CARRIED)?;
+    if carried > NUMBER_MAX {
+        return Err(Error::corrupt(format!(
+            "`{META_CARRIED}` in {TABLE_FILE} is damaged: restore the store from a backup"
+        )));
+    }
+    Ok(Meta {
+        store: store.to_le_bytes(),
+        carried,
+        high_water: Timestamp::from_millis(number(META_HIGH_WATER)?),
+    })
+}

@@ -1,0 +1,267 @@
+//! What `sync` offers, as steps of a model checker that decides which thread goes next.
+//!
+//! Nothing here takes time: a wait with a timeout may end at once or last, as the checker decides,
+//! a limited number of times, so that whoever relies on being woken by a timeout is found asleep.
+
+use shuttle::rand::{RngCore as _, thread_rng};
+use shuttle::sync as model;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::PoisonError;
+use std::time::Duration;
+
+pub(crate) use model::RwLockWriteGuard;
+pub(crate) use model::atomic::{AtomicBool, AtomicI64, AtomicU64};
+pub(crate) use shuttle::thread_local;
+pub(crate) use std::sync::Arc;
+
+/// Random bytes that belong to the schedule, so that it can be played again.
+pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), Infallible> {
+    thread_rng().fill_bytes(bytes);
+    Ok(())
+}
+
+/// A lock without poisoning.
+#[derive(Debug)]
+pub(crate) struct Mutex<T>(model::Mutex<T>);
+
+impl<T> Mutex<T> {
+    #[track_caller]
+    pub(crate) fn new(value: T) -> Self {
+        Self(model::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        MutexGuard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// The guard of a [`Mutex`]; empty while its holder waits on a [`Condvar`].
+#[derive(Debug)]
+pub(crate) struct MutexGuard<'a, T>(Option<model::MutexGuard<'a, T>>);
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        let Some(guard) = &self.0 else { unreachable!("the holder waits") };
+        guard
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        let Some(guard) = &mut self.0 else { unreachable!("the holder waits") };
+        guard
+    }
+}
+
+/// A condition variable that never wakes for nothing.
+#[derive(Debug)]
+pub(crate) struct Condvar(model::Condvar);
+
+impl Condvar {
+    #[track_caller]
+    pub(crate) fn new() -> Self {
+        Self(model::Condvar::new())
+    }
+
+    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+        if let Some(held) = guard.0.take() {
+            guard.0 = Some(self.0.wait(held).unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
+
+/// A lock for readers or one writer, without poisoning.
+#[derive(Debug, Default)]
+pub(crate) struct RwLock<T>(model::RwLock<T>);
+
+impl<T> RwLock<T> {
+    #[track_caller]
+    pub(crate) fn new(value: T) -> Self {
+        Self(model::RwLock::new(value))
+    }
+
+    pub(crate) fn read(&self) -> model::RwLockReadGuard<'_, T> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A moment: a second lies between any two, so that whatever is done now and then is due.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Instant;
+
+impl Instant {
+    pub(crate) fn now() -> Self {
+        Self
+    }
+
+    #[allow(clippy::unused_self)]
+    pub(crate) fn elapsed(self) -> Duration {
+        Duration::from_secs(1)
+    }
+}
+
+/// How often a receiver's patience may end before its time.
+const TIMEOUTS_MAX: u32 = 4;
+
+#[derive(Debug)]
+pub(crate) enum RecvTimeoutError {
+    Timeout,
+    Disconnected,
+}
+
+#[derive(Debug)]
+pub(crate) struct Disconnected;
+
+/// A channel without a bound, of one sender and one receiver.
+#[derive(Debug)]
+struct Queue<T> {
+    state: Mutex<QueueState<T>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct QueueState<T> {
+    waiting: VecDeque<T>,
+    open: bool,
+    timeouts: u32,
+}
+
+pub(crate) struct Sender<T>(Arc<Queue<T>>);
+
+#[derive(Debug)]
+pub(crate) struct Receiver<T>(Arc<Queue<T>>);
+
+pub(crate) fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+    let state = QueueState { waiting: VecDeque::new(), open: true, timeouts: TIMEOUTS_MAX };
+    let queue = Arc::new(Queue { state: Mutex::new(state), changed: Condvar::new() });
+    (Sender(Arc::clone(&queue)), Receiver(queue))
+}
+
+impl<T> Sender<T> {
+    pub(crate) fn send(&self, work: T) -> Result<(), Disconnected> {
+        let mut state = self.0.state.lock();
+        if !state.open {
+            return Err(Disconnected);
+        }
+        state.waiting.push_back(work);
+        drop(state);
+        self.0.changed.notify_one();
+        Ok(())
+    }
+}
+
+impl<T> Receiver<T> {
+    pub(crate) fn recv_timeout(&self, patience: Duration) -> Result<T, RecvTimeoutError> {
+        let mut state = self.0.state.lock();
+        loop {
+            if let Some(work) = state.waiting.pop_front() {
+                return Ok(work);
+            }
+            if !state.open {
+                return Err(RecvTimeoutError::Disconnected);
+            }
+            if patience.is_zero() {
+                return Err(RecvTimeoutError::Timeout);
+            }
+            if state.timeouts > 0 && thread_rng().next_u32().is_multiple_of(2) {
+                state.timeouts -= 1;
+                return Err(RecvTimeoutError::Timeout);
+            }
+            self.0.changed.wait(&mut state);
+        }
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").finish_non_exhaustive()
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        // What nobody will look at any more is let go, as its senders wait for an answer.
+        let left = self.0.close();
+        drop(left);
+    }
+}
+
+impl<T> Queue<T> {
+    fn close(&self) -> VecDeque<T> {
+        let mut state = self.state.lock();
+        state.open = false;
+        let left = std::mem::take(&mut state.waiting);
+        drop(state);
+        self.changed.notify_all();
+        left
+    }
+}
+
+/// Threads that the checker moves.
+pub(crate) mod thread {
+    use super::{Arc, Condvar, Mutex};
+    pub(crate) use shuttle::thread::{Builder, JoinHandle};
+
+    /// A courtesy is no step: every lock and every atomic is one already, and a table that is
+    /// being written holds locks that the checker does not know.
+    pub(crate) fn yield_now() {}
+
+    /// A thread that may be parked; unlike a real one it never wakes for nothing, which would hide
+    /// that nobody has woken it.
+    #[derive(Debug, Clone)]
+    pub(crate) struct Thread(Arc<Parker>);
+
+    #[derive(Debug)]
+    struct Parker {
+        woken: Mutex<bool>,
+        told: Condvar,
+    }
+
+    shuttle::thread_local! {
+        static CURRENT: Thread =
+            Thread(Arc::new(Parker { woken: Mutex::new(false), told: Condvar::new() }));
+    }
+
+    pub(crate) fn current() -> Thread {
+        CURRENT.with(Clone::clone)
+    }
+
+    pub(crate) fn park() {
+        let Thread(parker) = current();
+        let mut woken = parker.woken.lock();
+        while !*woken {
+            parker.told.wait(&mut woken);
+        }
+        *woken = false;
+    }
+
+    impl Thread {
+        pub(crate) fn unpark(&self) {
+            *self.0.woken.lock() = true;
+            self.0.told.notify_one();
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Disks that lose power or fail at each of their operations, under everything that an
+//! authorization server does.
+
+mod crashes;
+mod errors;
+mod guards;

@@ -1,0 +1,118 @@
+//! Builds that are broken on purpose: each flaw must be caught by the guard of the promise that it
+//! breaks, which passes without it.
+//!
+//! A package of its own, since the switch that breaks the engine is built into it with the feature
+//! `sabotage`, which nothing else shall have.
+
+#![cfg(test)]
+
+use grantkeep::sabotage::{Flaw, set};
+use grantkeep_tests::guards;
+use grantkeep_tests::sim_disk::Lies;
+use std::panic::catch_unwind;
+use std::sync::{Mutex, PoisonError};
+
+/// A flaw is one of the process: one test at a time.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Runs `guard` on a whole build, and on one with `flaw`, which it must catch.
+fn caught(name: &str, flaw: Option<Flaw>, whole: fn(), broken: fn()) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    set(None);
+    whole();
+    set(flaw);
+    let outcome = catch_unwind(broken);
+    set(None);
+    let Err(said) = outcome else { panic!("{name} is not caught") };
+    let said = said.downcast_ref::<String>().map_or("it panicked", String::as_str);
+    let said = said.lines().next().unwrap_or_default();
+    println!("saboteur caught: {name}: {said}");
+}
+
+fn caught_by(name: &str, flaw: Flaw, guard: fn()) {
+    caught(name, Some(flaw), guard, guard);
+}
+
+fn power_cuts() {
+    guards::power_cuts(Lies::default());
+}
+
+// Goal: P1, P2: a device whose syncs of files are not done is noticed. Method: see the guard.
+#[test]
+fn sync_that_lies() {
+    caught("sync that lies", None, power_cuts, || {
+        guards::power_cuts(Lies { of_files: true, of_directories: false });
+    });
+}
+
+// Goal: P1, P8: a directory that is not synced is noticed. Method: see the guard.
+#[test]
+fn directory_sync_left_out() {
+    caught("directory sync left out", None, power_cuts, || {
+        guards::power_cuts(Lies { of_files: false, of_directories: true });
+    });
+}
+
+// Goal: P1, P2. Method: see the guard.
+#[test]
+fn acknowledgment_before_sync() {
+    caught_by("acknowledgment before sync", Flaw::AcknowledgedBeforeSync, power_cuts);
+}
+
+// Goal: P4, P8. Method: see the guard.
+#[test]
+fn checksum_without_segment_identity() {
+    let flaw = Flaw::ChecksumWithoutSegment;
+    caught_by("checksum without segment identity", flaw, guards::lost_commits_stay_lost);
+}
+
+// Goal: P4, P8. Method: see the guard.
+#[test]
+fn recycled_frame_believed() {
+    let flaw = Flaw::RecycledFrameBelieved;
+    caught_by("recycled frame believed", flaw, guards::lost_commits_stay_lost);
+}
+
+// Goal: P3. Method: see the guard.
+#[test]
+fn condition_dropped() {
+    caught_by("condition dropped", Flaw::ConditionDropped, guards::conforms);
+}
+
+// Goal: P3, P5. Method: see the guard.
+#[test]
+fn sweep_without_high_water_mark() {
+    let flaw = Flaw::SweepWithoutHighWater;
+    caught_by("sweep without the clock's high-water mark", flaw, guards::swept_values_stay_burnt);
+}
+
+// Goal: P3. Method: see the guard.
+#[test]
+fn grace_without_unused_successor() {
+    let flaw = Flaw::GraceForUsedSuccessor;
+    caught_by("grace without unused successor", flaw, guards::what_is_over_stays_over);
+}
+
+// Goal: P6. Method: see the guard.
+#[test]
+fn epoch_ignored() {
+    caught_by("epoch ignored", Flaw::EpochIgnored, guards::what_is_over_stays_over);
+}
+
+// Goal: P2, P4, P7. Method: see the guard.
+#[test]
+fn row_checksum_ignored() {
+    caught_by("row checksum ignored", Flaw::RowChecksumIgnored, guards::damaged_rows_are_refused);
+}
+
+// Goal: P9. Method: see the guard.
+#[test]
+fn text_as_lookup_id() {
+    caught_by("text as look-up id", Flaw::TextAsLookupId, guards::no_token_is_on_disk);
+}
+
+// Goal: P10. Method: see the guard.
+#[test]
+fn swept_rows_kept() {
+    caught_by("swept rows kept", Flaw::SweptRowsKept, guards::churn_leaves_nothing);
+}

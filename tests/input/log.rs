@@ -102,6 +102,14 @@ fn segment_of_another_store() {
     refused(open(&copy), ErrorKind::Corrupt, &["another store", "right file"]);
 }
 
+/// Gives the header at `at` another number and nonce, with a check that holds.
+fn renumber(bytes: &mut [u8], at: usize, number: u64) {
+    bytes[at + 32..at + 40].copy_from_slice(&number.to_le_bytes());
+    bytes[at + 40] ^= 1;
+    let check = xxh3_64(&bytes[at..at + 48]);
+    bytes[at + 48..at + 56].copy_from_slice(&check.to_le_bytes());
+}
+
 // Goal: a number that no segment has is damage: no overflow, and no checkpoint without an end.
 // Method: zero, the largest, and the first past the limit, in both headers, with checks that hold.
 #[test]
@@ -111,13 +119,22 @@ fn segment_numbers_out_of_range() {
     for number in [0, u64::MAX, (1 << 62) + 1] {
         let copy = left.copy("crashed");
         damage(&copy, &segment, |bytes| {
-            for at in [0, 4_096] {
-                bytes[at + 32..at + 40].copy_from_slice(&number.to_le_bytes());
-                let check = xxh3_64(&bytes[at..at + 48]);
-                bytes[at + 48..at + 56].copy_from_slice(&check.to_le_bytes());
-            }
+            [0, 4_096].into_iter().for_each(|at| renumber(bytes, at, number));
         });
         refused(open(&copy), ErrorKind::Corrupt, &["header of the log segment", "damaged"]);
+    }
+}
+
+// Goal: P1, of two headers that are whole the one of the later use counts, whichever it is. Method:
+// an earlier use in either.
+#[test]
+fn header_of_an_earlier_use() {
+    let left = Left::new();
+    let (segment, _) = left.frames("crashed");
+    for at in [0, 4_096] {
+        let copy = left.copy("crashed");
+        damage(&copy, &segment, |bytes| renumber(bytes, at, 0));
+        assert_eq!(found(&open(&copy).unwrap(), &left.names), COMMITS, "{at}");
     }
 }
 

@@ -4,5 +4,6 @@ mod carried_gap;
 mod carried_once;
 mod dead_slice;
 mod failed_close;
+mod free_segments;
 mod lost_tail;
 mod many_windows;

@@ -16,6 +16,9 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+/// How long a write takes: long enough for an answer that does not wait for it to overtake it.
+const WRITE_TAKES: Duration = Duration::from_micros(500);
+
 /// P1, P2, P8: power cuts at every operation of some scripts, on a device that may lie.
 ///
 /// # Panics
@@ -23,6 +26,7 @@ use std::time::Duration;
 pub fn power_cuts(lies: Lies) {
     let base = World::furnished();
     base.disk.set_lies(lies);
+    base.disk.set_pace(WRITE_TAKES);
     let names = ["issue", "revoke a family", "rotate the keyring", "checkpoint", "recycle"];
     let crashes = Crashes { at_each: 4, in_recovery: 0, recoveries_one_in: 1, seed: 1 };
     for step in Step::ALL.iter().filter(|step| names.contains(&step.name)) {

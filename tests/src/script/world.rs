@@ -48,7 +48,7 @@ fn policy() -> Policy {
 /// Opens the store on `disk` at a time.
 ///
 /// # Errors
-/// As [`Options::open`].
+/// Those of an open.
 pub fn open(disk: &SimDisk, now_ms: u64) -> Result<Opened> {
     let clock = Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_millis(now_ms)));
     let grants = open_at(disk, &clock)?;
@@ -101,7 +101,7 @@ impl World {
     /// The same store and facts, on a copy of the disk, after an end of the process.
     ///
     /// # Errors
-    /// As [`Options::open`].
+    /// Those of an open.
     pub fn again(&self) -> Result<Self> {
         Self::on(self.disk.kill(), self.facts().clone())
     }
@@ -109,7 +109,7 @@ impl World {
     /// A store with these facts that is on `disk`.
     ///
     /// # Errors
-    /// As [`Options::open`].
+    /// Those of an open.
     pub fn on(disk: SimDisk, facts: Facts) -> Result<Self> {
         let mut world = Self::closed(disk, facts);
         world.grants = Some(open_at(&world.disk, &world.clock)?);

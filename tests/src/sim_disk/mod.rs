@@ -20,6 +20,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A disk in memory. Clones are handles of the same disk.
 #[derive(Debug, Clone)]
@@ -59,6 +60,8 @@ pub struct Lies {
 #[derive(Debug, Clone)]
 struct Held {
     lies: Lies,
+    /// How long each write takes.
+    pace: Duration,
     files: Vec<FileState>,
     folders: BTreeMap<PathBuf, Folder>,
 }
@@ -93,7 +96,7 @@ impl SimDisk {
         let mut random = Pseudorandom::new(seed);
         let held = &self.lock().held;
         let mut files: Vec<FileState> = vec![FileState::default(); held.files.len()];
-        let (lies, mut folders) = (held.lies, BTreeMap::new());
+        let (lies, pace, mut folders) = (held.lies, Duration::ZERO, BTreeMap::new());
         let mut open = vec![PathBuf::from("/")];
         while let Some(path) = open.pop() {
             let names = held.folders.get(&path).map(|folder| folder.after_crash(&mut random));
@@ -108,7 +111,7 @@ impl SimDisk {
             }
             folders.insert(path, Folder::holding(names));
         }
-        Self::of(Held { lies, files, folders })
+        Self::of(Held { lies, pace, files, folders })
     }
 
     /// The disk as the end of the process leaves it: nothing is lost, and nothing is locked.
@@ -134,6 +137,12 @@ impl SimDisk {
     /// Says which syncs lie from here on, here and on the disks that come of this one.
     pub fn set_lies(&self, lies: Lies) {
         self.lock().held.lies = lies;
+    }
+
+    /// Says how long each write takes from here on, also after an end of the process: what does not
+    /// wait for a write overtakes it.
+    pub fn set_pace(&self, pace: Duration) {
+        self.lock().held.pace = pace;
     }
 
     /// Lets every operation wait until what this answers is dropped.
@@ -205,7 +214,8 @@ impl Default for SimDisk {
 impl Default for Held {
     fn default() -> Self {
         let folders = BTreeMap::from([(PathBuf::from("/"), Folder::default())]);
-        Self { lies: Lies::default(), files: Vec::new(), folders }
+        let (lies, pace) = (Lies::default(), Duration::ZERO);
+        Self { lies, pace, files: Vec::new(), folders }
     }
 }
 
@@ -289,6 +299,10 @@ impl DiskFile for SimFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let change = Change::Write { offset, bytes: bytes.into() };
+        let pace = self.disk.lock().held.pace;
+        if !pace.is_zero() {
+            std::thread::sleep(pace);
+        }
         self.disk.lock().change(self.number, change)
     }
 

@@ -153,7 +153,11 @@ fn carried_number_out_of_range() {
         let table = redb::Database::open(copy.join("table.redb")).unwrap();
         let transaction = table.begin_write().unwrap();
         let name = "carried through sequence number";
-        assert!(transaction.open_table(META).unwrap().insert(name, number).unwrap().is_some());
+        let mut meta = transaction.open_table(META).unwrap();
+        assert!(meta.insert(name, number).unwrap().is_some());
+        // Stores of earlier builds have no check of these.
+        assert!(meta.remove("check").unwrap().is_some());
+        drop(meta);
         transaction.commit().unwrap();
         drop(table);
         refused(open(&copy), ErrorKind::Corrupt, &[name, "table.redb", "damaged"]);

@@ -254,8 +254,9 @@ impl Keeper {
         self.remove_surplus()
     }
 
-    fn note_newest(&self, segment: u64) -> Result<()> {
-        let reached = Reached { segment, commit: self.core.durable.value() };
+    fn note_newest(&self, newest: u64) -> Result<()> {
+        let written = self.core.writer.lock().segment.number;
+        let reached = Reached { newest, written, commit: self.core.durable.value() };
         match self.lock.note(reached) {
             Err(cause) if !super::space::is_full(&cause) => {
                 Err(Error::file("note the newest segment in", self.core.dir.display(), cause))
@@ -284,14 +285,15 @@ impl Keeper {
         }
     }
 
-    /// Removes retired segments that will not be used again: short ones, and too many. The newest
-    /// stays, since an open would miss it.
+    /// Removes retired segments that will not be used again: short ones, and too many. What an open
+    /// would miss stays.
     fn remove_surplus(&mut self) -> Result<()> {
         let full = self.core.options.segment_bytes();
         let mut kept = Vec::new();
         let mut removed = false;
         for segment in std::mem::take(&mut self.retired) {
-            let missed = segment.number + 1 == self.next_number;
+            let missed =
+                segment.number + 1 == self.next_number || segment.number == self.lock.written();
             if missed || (segment.bytes == full && kept.len() < RETIRED_MAX) {
                 kept.push(segment);
                 continue;

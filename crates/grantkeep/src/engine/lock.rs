@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! open PID | closed
-//! log SEGMENT COMMIT        the newest segment, and a commit that is durable; 20 digits each
+//! log NEWEST WRITTEN COMMIT the newest segment, the one that is written to, and a commit that is
+//!                           durable; 20 digits each
 //! check 16 HEX DIGITS       xxh3-64 of the lines before
 //! holder PID                who is opening the store, and has not written to it yet
 //! ```
@@ -28,7 +29,9 @@ const HOLDER: &str = "holder ";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reached {
     /// The number of a segment that was made; there is one of this or a larger number.
-    pub(crate) segment: u64,
+    pub(crate) newest: u64,
+    /// The number of the one that was written to then. It is there as long as that is the newest.
+    pub(crate) written: u64,
     /// A commit that is durable; after an orderly close it is the last one.
     pub(crate) commit: u64,
 }
@@ -41,8 +44,9 @@ pub(crate) struct Lock {
     pub(crate) was_clean: bool,
     /// What that one noted of the log.
     pub(crate) reached: Option<Reached>,
-    /// The newest segment that was noted.
-    newest_segment: AtomicU64,
+    /// The segments that were noted.
+    newest: AtomicU64,
+    written: AtomicU64,
 }
 
 impl Lock {
@@ -77,7 +81,8 @@ impl Lock {
             None if was_clean => CLEAN.len(),
             None => 0,
         };
-        let lock = Self { file, was_clean, reached, newest_segment: AtomicU64::new(0) };
+        let (newest, written) = (AtomicU64::new(0), AtomicU64::new(0));
+        let lock = Self { file, was_clean, reached, newest, written };
         // A courtesy to whom it refuses: without it the open goes on.
         let _ = lock.name_holder(behind as u64);
         Ok(lock)
@@ -98,20 +103,26 @@ impl Lock {
 
     /// Notes how far the log has come, in place: it takes no room on a full disk.
     pub(crate) fn note(&self, reached: Reached) -> io::Result<()> {
-        self.newest_segment.fetch_max(reached.segment, Ordering::Relaxed);
+        self.newest.store(reached.newest, Ordering::Relaxed);
+        self.written.store(reached.written, Ordering::Relaxed);
         self.write(&format!("open {}\n", std::process::id()), reached)
     }
 
     /// Notes that the store was closed in order by this commit, after the last write to it.
     pub(crate) fn mark_closed(&self, commit: u64) -> io::Result<()> {
-        let segment = self.newest_segment.load(Ordering::Relaxed);
+        let (newest, written) = (self.newest.load(Ordering::Relaxed), self.written());
         self.file.set_len(0)?;
-        self.write(CLEAN, Reached { segment, commit })
+        self.write(CLEAN, Reached { newest, written, commit })
+    }
+
+    /// The segment that an open would miss beside the newest.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     fn write(&self, state: &str, reached: Reached) -> io::Result<()> {
-        let Reached { segment, commit } = reached;
-        let noted = format!("{state}log {segment:020} {commit:020}\n");
+        let Reached { newest, written, commit } = reached;
+        let noted = format!("{state}log {newest:020} {written:020} {commit:020}\n");
         let content = format!("{noted}check {:016x}\n", xxh3_64(noted.as_bytes()));
         self.file.write_at(content.as_bytes(), 0)?;
         self.file.sync_data()
@@ -134,8 +145,9 @@ fn read_note(content: &[u8]) -> Option<(Reached, usize)> {
     let (check, _) = check.split_once('\n').filter(|(check, _)| check.len() == 16)?;
     let whole = u64::from_str_radix(check, 16).ok()? == xxh3_64(noted.as_bytes());
     let (_, numbers) = noted.strip_suffix('\n').filter(|_| whole)?.split_once("\nlog ")?;
-    let (segment, commit) = numbers.split_once(' ')?;
-    let reached = Reached { segment: segment.parse().ok()?, commit: commit.parse().ok()? };
+    let mut numbers = numbers.split(' ').map(str::parse);
+    let mut next = || numbers.next()?.ok();
+    let reached = Reached { newest: next()?, written: next()?, commit: next()? };
     Some((reached, noted.len() + "check \n".len() + check.len()))
 }
 
@@ -150,14 +162,14 @@ mod tests {
     fn notes_are_read_back_and_damaged_ones_say_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(LOCK_FILE);
-        let reached = Reached { segment: 12, commit: u64::MAX };
+        let reached = Reached { newest: 12, written: 11, commit: u64::MAX };
         let lock = Lock::take(&OsDisk, dir.path()).unwrap();
         lock.mark_open(reached).unwrap();
         let open = std::fs::read(&path).unwrap();
         assert_eq!(read_note(&open), Some((reached, open.len())));
         lock.mark_closed(7).unwrap();
         let closed = std::fs::read(&path).unwrap();
-        let at_close = Reached { segment: 12, commit: 7 };
+        let at_close = Reached { newest: 12, written: 11, commit: 7 };
         assert_eq!(read_note(&closed), Some((at_close, closed.len())));
         drop(lock);
         for (content, clean, noted) in [(&open, false, true), (&closed, true, true)]

@@ -72,7 +72,8 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     // Not before the log is found whole: what was refused once must be refused again.
     let marked = |cause| Error::file("mark", dir.join(LOCK_FILE).display(), cause);
     let newest = segments.last().map_or(0, |segment| segment.number);
-    lock.mark_open(Reached { segment: newest, commit: end.sequence }).map_err(marked)?;
+    let written = end.segment.as_ref().map_or(0, |(segment, _)| segment.number);
+    lock.mark_open(Reached { newest, written, commit: end.sequence }).map_err(marked)?;
     // Before its first checkpoint a store has its largest time in the log alone.
     let high_water = Some(loading.high_water).filter(|mark| mark.as_millis() > 0);
     let time = Timekeeper::new(Arc::clone(&options.clock), high_water);
@@ -86,8 +87,8 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
         .write(|| planner.plan(&segments, &loading.needed, &end, goes_on))
         .map_err(|cause| Error::file("prepare the log in", log_dir.display(), cause))?;
     if plan.next_number - 1 > newest {
-        let reached = Reached { segment: plan.next_number - 1, commit: end.sequence };
-        lock.note(reached).map_err(marked)?;
+        let (newest, written) = (plan.next_number - 1, plan.active.number);
+        lock.note(Reached { newest, written, commit: end.sequence }).map_err(marked)?;
     }
     let lock = Arc::new(lock);
     let (sender, receiver) = unbounded();
@@ -144,15 +145,23 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     Ok((Embedded::new(core, threads, lock), keyring))
 }
 
-/// Refuses a log whose newest segment is not there.
+/// Refuses a log whose newest segment is not there, or the one that was written to before it was
+/// made ready: the newest may hold nothing yet, and then nothing else would tell.
 fn check_newest(lock: &Lock, segments: &[Arc<Segment>]) -> Result<()> {
-    let newest = segments.last().map_or(0, |segment| segment.number);
-    match lock.reached.filter(|reached| reached.segment > newest) {
+    let Some(Reached { newest, written, .. }) = lock.reached else { return Ok(()) };
+    let last = segments.last().map_or(0, |segment| segment.number);
+    let is_there = |number| segments.iter().any(|segment| segment.number == number);
+    let missing = match last.cmp(&newest) {
+        // One that was made since may be the other's file, used again.
+        std::cmp::Ordering::Greater => None,
+        std::cmp::Ordering::Equal => Some(written).filter(|number| !is_there(*number)),
+        std::cmp::Ordering::Less => Some(newest),
+    };
+    match missing.filter(|number| *number > 0) {
         None => Ok(()),
-        Some(reached) => Err(Error::corrupt(format!(
-            "the log segment with number {} is missing in `{LOG_DIR}`: put it back, or restore the \
-             store from a backup",
-            reached.segment
+        Some(number) => Err(Error::corrupt(format!(
+            "the log segment with number {number} is missing in `{LOG_DIR}`: put it back, or \
+             restore the store from a backup"
         ))),
     }
 }
@@ -300,6 +309,8 @@ fn open_table(
     file.set_len(0).map_err(failed)?;
     let opened = Table::open(file, Arc::clone(space), cache, Some(store))?;
     disk.create_dir(&dir.join(LOG_DIR)).map_err(failed)?;
+    // Names reach the device in any order: a table without a log would be damage.
+    disk.sync_dir(dir).map_err(failed)?;
     disk.rename(&fresh, &path).map_err(failed)?;
     disk.sync_dir(dir).map_err(failed)?;
     Ok(opened)

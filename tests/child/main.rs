@@ -9,14 +9,17 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let arguments: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
     match arguments[..] {
-        ["work", dir, notes, round, seed, threads, operations] => work::run(&work::Life {
-            dir: Path::new(dir),
-            notes: Path::new(notes),
-            round: round.parse().unwrap(),
-            seed: seed.parse().unwrap(),
-            threads: threads.parse().unwrap(),
-            operations: operations.parse().unwrap(),
-        }),
+        ["work", dir, notes, round, seed, threads, operations, reserve_bytes] => {
+            work::run(&work::Life {
+                dir: Path::new(dir),
+                notes: Path::new(notes),
+                round: round.parse().unwrap(),
+                seed: seed.parse().unwrap(),
+                threads: threads.parse().unwrap(),
+                operations: operations.parse().unwrap(),
+                reserve_bytes: reserve_bytes.parse().unwrap(),
+            })
+        }
         ["hold", dir] => openers::hold(Path::new(dir)),
         ["env", dir, name] => openers::open_by_environment(Path::new(dir), name),
         ["open", dir] => openers::open_when_told(Path::new(dir)),
@@ -24,7 +27,7 @@ fn main() {
         ["fork", dir] => openers::fork(Path::new(dir)),
         ["fork-on", dir] => openers::fork_on(Path::new(dir)),
         _ => panic!(
-            "child work DIR NOTES ROUND SEED THREADS OPERATIONS | env DIR NAME | hold DIR \
+            "child work DIR NOTES ROUND SEED THREADS OPERATIONS RESERVE_BYTES | env DIR NAME | hold DIR \
              | open DIR | spawn DIR | fork DIR | fork-on DIR"
         ),
     }

@@ -33,14 +33,15 @@ pub struct Life<'a> {
     pub threads: u64,
     /// How much each thread does before the store is carried, swept, and closed; 0 for no end.
     pub operations: u64,
+    pub reserve_bytes: u64,
 }
 
-fn options() -> Options {
+fn options(life: &Life<'_>) -> Options {
     Store::options()
         .log_budget_bytes(2 << 20)
         .live_set_bytes(1 << 20)
         .table_cache_bytes(1 << 20)
-        .reserve_bytes(1 << 20)
+        .reserve_bytes(life.reserve_bytes)
 }
 
 /// Opens the store, says what is due, and works on it. Failures of the disk are told in the ledger;
@@ -48,7 +49,7 @@ fn options() -> Options {
 pub fn run(life: &Life<'_>) {
     let ledger = OpenOptions::new().append(true).create(true).open(life.notes.join("ledger"));
     let ledger = ledger.unwrap();
-    let store = match options().by_itself(life.operations == 0).open(life.dir) {
+    let store = match options(life).by_itself(life.operations == 0).open(life.dir) {
         Ok(store) => store,
         Err(error) => {
             return refused(&ledger, "open", &error);

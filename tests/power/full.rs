@@ -60,6 +60,9 @@ fn wait_for(
     }
 }
 
+/// A sixth of the file system.
+const RESERVE_BYTES: u64 = 8 << 20;
+
 /// Fills a file system under load and frees it again, several times.
 fn fill_and_free(file_system: &FileSystem, what: &str) {
     let (rounds, seed) = (setting("GRANTKEEP_FILLS", ROUNDS), fresh_seed("GRANTKEEP_POWER_SEED"));
@@ -67,6 +70,9 @@ fn fill_and_free(file_system: &FileSystem, what: &str) {
     let mut random = Pseudorandom::new(seed);
     let notes = tempfile::tempdir().unwrap();
     let mut lives = Lives::new(CHILD, file_system.path().join("store"), notes.path().join("notes"));
+    // What is revoked while the disk is full is written to the table, some of it twice.
+    lives.reserve_bytes = RESERVE_BYTES;
+    let options = || options().reserve_bytes(RESERVE_BYTES);
     let filler = file_system.path().join("filler");
     let mut child = lives.next(&[], random.number() >> 1, THREADS, 0);
     assert_eq!(child.line().as_deref(), Some("open"), "see its message above");

@@ -14,10 +14,13 @@ pub fn options() -> Options {
         .log_budget_bytes(2 << 20)
         .live_set_bytes(1 << 20)
         .table_cache_bytes(1 << 20)
-        .reserve_bytes(1 << 20)
+        .reserve_bytes(RESERVE_BYTES)
         .create(false)
         .by_itself(false)
 }
+
+/// The reserve of a store unless a test sets it otherwise: making it takes time at each open.
+pub const RESERVE_BYTES: u64 = 1 << 20;
 
 /// The lives on one store.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct Lives {
     /// The store's directory.
     pub store: PathBuf,
     notes: PathBuf,
+    /// The reserve that the processes keep.
+    pub reserve_bytes: u64,
     /// How many there were.
     pub round: u64,
     /// What they did.
@@ -40,7 +45,8 @@ impl Lives {
     /// If the notes cannot be written.
     pub fn new(child: &str, store: PathBuf, notes: PathBuf) -> Self {
         fs::create_dir_all(&notes).unwrap();
-        Self { child: child.into(), store, notes, round: 0, audit: Audit::default() }
+        let (reserve_bytes, audit) = (RESERVE_BYTES, Audit::default());
+        Self { child: child.into(), store, notes, reserve_bytes, round: 0, audit }
     }
 
     /// The command of the next life, with so many threads and operations of each (0: no end).
@@ -57,7 +63,8 @@ impl Lives {
         let mut words = before.iter().map(String::as_str).chain(self.child.to_str());
         let mut command = Command::new(words.next().unwrap());
         command.args(words).arg("work").args([&self.store, &self.notes]);
-        command.args([self.round, seed, threads, operations].map(|number| number.to_string()));
+        let numbers = [self.round, seed, threads, operations, self.reserve_bytes];
+        command.args(numbers.map(|number| number.to_string()));
         self.round += 1;
         Process::start(&mut command)
     }

@@ -27,8 +27,8 @@ fn main() {
         ["fork", dir] => openers::fork(Path::new(dir)),
         ["fork-on", dir] => openers::fork_on(Path::new(dir)),
         _ => panic!(
-            "child work DIR NOTES ROUND SEED THREADS OPERATIONS RESERVE_BYTES | env DIR NAME | hold DIR \
-             | open DIR | spawn DIR | fork DIR | fork-on DIR"
+            "child work DIR NOTES ROUND SEED THREADS OPERATIONS RESERVE_BYTES | env DIR NAME \
+             | hold DIR | open DIR | spawn DIR | fork DIR | fork-on DIR"
         ),
     }
 }

@@ -8,7 +8,7 @@
 use crate::frames::{DATA, Frame, Segment};
 use crate::input::Input;
 use crate::record::{self, Said};
-use crate::visit::{Answers, Visit};
+use crate::visit::{Answers, Visit, use_forged};
 use crate::written::{self, Author, State, Written};
 use grantkeep::backend::Key;
 use grantkeep::{Disk as _, OpenMode};
@@ -120,16 +120,6 @@ fn note(part: &[u8], said: &mut BTreeSet<Said>, keys: &mut BTreeSet<Key>) {
             said.extend(Said::by(record));
         }
     }
-}
-
-fn use_forged(disk: &SimDisk, keys: Vec<Key>, said: &BTreeSet<Said>) {
-    let Some(visit) = Visit::new(disk, keys) else { return };
-    let Answers { rows, lists, .. } = visit.ask();
-    let answered = rows.into_values().flatten().flatten();
-    for row in answered.chain(lists.into_iter().flatten().flatten()) {
-        assert!(said.contains(&row), "{row:?} stands nowhere");
-    }
-    visit.go_on();
 }
 
 fn use_damaged(disk: &SimDisk, keys: Vec<Key>, base: &Base) {

@@ -10,7 +10,7 @@ mod entries;
 
 use crate::input::Input;
 use crate::record::{self, Said};
-use crate::visit::{Answers, Visit};
+use crate::visit::{Visit, use_forged};
 use crate::written::{self, Author, State, Written};
 use entries::{Entries, Part, sealed_death, sealed_tags};
 use grantkeep::ErrorKind;
@@ -104,16 +104,6 @@ pub fn run(data: &[u8]) {
     // table can tell. redb counts what it loses; what is removed through it is not lost.
     let gone = |part| base.entries.keys(part).any(|key| entries.value(part, key).is_empty());
     use_damaged(&disk, keys, base, gone(Part::Tags) || gone(Part::Deaths));
-}
-
-fn use_forged(disk: &SimDisk, keys: Vec<Key>, said: &BTreeSet<Said>) {
-    let Some(visit) = Visit::new(disk, keys) else { return };
-    let Answers { rows, lists, .. } = visit.ask();
-    let answered = rows.into_values().flatten().flatten();
-    for row in answered.chain(lists.into_iter().flatten().flatten()) {
-        assert!(said.contains(&row), "{row:?} stands nowhere");
-    }
-    visit.go_on();
 }
 
 fn use_damaged(disk: &SimDisk, keys: Vec<Key>, base: &Base, gone: bool) {

@@ -6,7 +6,7 @@ use crate::written::{self, TERMS, term};
 use grantkeep::backend::{Backend as _, Batch, Budget, Key, Kind, NewRow, Outcome, Terms};
 use grantkeep::{Digest, Embedded, Error, ErrorKind, Result, Wait as _};
 use grantkeep_tests::sim_disk::SimDisk;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const PAGE_ROWS: usize = 5;
@@ -110,4 +110,16 @@ fn kind(error: &Error) -> ErrorKind {
     ];
     assert!(allowed.contains(&error.kind()), "{error:?}");
     error.kind()
+}
+
+/// Uses a store in which entries were forged: each row that is answered must have been said
+/// somewhere.
+pub(crate) fn use_forged(disk: &SimDisk, keys: Vec<Key>, said: &BTreeSet<Said>) {
+    let Some(visit) = Visit::new(disk, keys) else { return };
+    let Answers { rows, lists, .. } = visit.ask();
+    let answered = rows.into_values().flatten().flatten();
+    for row in answered.chain(lists.into_iter().flatten().flatten()) {
+        assert!(said.contains(&row), "{row:?} stands nowhere");
+    }
+    visit.go_on();
 }

@@ -34,6 +34,14 @@ struct Met {
     errors: BTreeMap<String, u64>,
 }
 
+impl Met {
+    fn add_errors(&mut self, errors: &BTreeMap<String, u64>) {
+        for (kind, count) in errors {
+            *self.errors.entry(kind.clone()).or_default() += count;
+        }
+    }
+}
+
 /// Plays the tour with a fault; false if the fault was never met.
 fn play(base: &World, tour: &[Op], fault: Fault, met: &mut Met) -> bool {
     let what = format!("{fault:?}");
@@ -47,9 +55,7 @@ fn play(base: &World, tour: &[Op], fault: Fault, met: &mut Met) -> bool {
     met.runs += 1;
     met.failed += failed;
     met.in_doubt += u64::from(world.doubt.is_some());
-    for (kind, count) in &world.errors {
-        *met.errors.entry(kind.clone()).or_default() += count;
-    }
+    met.add_errors(&world.errors);
     let disk = world.disk.clone();
     let mut states = vec![world.facts().clone()];
     states.extend(world.doubt.take());
@@ -96,9 +102,7 @@ fn play_all(faults: &[Kind]) -> Met {
             met.failed += own.failed;
             met.in_doubt += own.in_doubt;
             met.images += own.images;
-            for (kind, count) in own.errors {
-                *met.errors.entry(kind).or_default() += count;
-            }
+            met.add_errors(&own.errors);
         }
     });
     println!(

@@ -1,13 +1,10 @@
 //! The entries of the table's six tables as `docs/format.md` draws them, read and written through
 //! redb without the engine.
 
-use crate::written::file;
-use grantkeep::{DiskFile, OpenMode};
+use crate::written::dir;
 use grantkeep_tests::sim_disk::SimDisk;
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
-use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use grantkeep_tests::stored_table;
+use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -43,7 +40,7 @@ pub(super) struct Entries([Vec<Entry>; 6]);
 impl Entries {
     pub(super) fn read(disk: &SimDisk) -> Self {
         // As long as the database is there it has the file to itself.
-        let database = open(&disk.kill());
+        let database = stored_table::open(&disk.kill(), dir());
         let reading = database.begin_read().expect("a transaction");
         macro_rules! all {
             ($table:expr, $key:expr, $value:expr) => {{
@@ -99,7 +96,7 @@ impl Entries {
             before.0[part as usize].iter().filter(|entry| !kept.contains(entry)).map(|(key, _)| key)
         };
         let new = |part: Part| self.changed(before).filter(move |(of, ..)| *of == part);
-        let database = open(disk);
+        let database = stored_table::open(disk, dir());
         let writing = database.begin_write().expect("a transaction");
         macro_rules! change {
             ($part:expr, $table:expr, $key:expr, $value:expr) => {{
@@ -161,34 +158,4 @@ fn check(key: &[u8], value: &[u8]) -> u64 {
 
 fn fixed<const N: usize>(key: &Vec<u8>) -> [u8; N] {
     key.as_slice().try_into().expect("a key keeps its length")
-}
-
-fn open(disk: &SimDisk) -> Database {
-    let file = file(disk, Path::new("table.redb"), OpenMode::Existing);
-    Database::builder().create_with_backend(File(file)).expect("a whole database")
-}
-
-#[derive(Debug)]
-struct File(Arc<dyn DiskFile>);
-
-impl redb::StorageBackend for File {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read_at(out, offset)
-    }
-
-    fn set_len(&self, bytes: u64) -> io::Result<()> {
-        self.0.set_len(bytes)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
-    }
-
-    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_at(bytes, offset)
-    }
 }

@@ -1,6 +1,6 @@
 use crate::explore::{Scenario, Tally, explore, meet};
 use crate::sim_disk::SimDisk;
-use crate::world::{Start, World, holds, key, refused};
+use crate::world::{Start, World, agrees, holds, key, refused};
 use grantkeep::backend::{Backend as _, Outcome};
 use grantkeep::{Error, ErrorKind, Wait as _};
 use shuttle::thread;
@@ -74,14 +74,7 @@ fn play(image: SimDisk) {
 /// The store has what was acknowledged; what was refused is not there, unless nobody could know.
 fn reopen(image: &SimDisk, told: &[(u8, (u64, bool))]) {
     holds(image, &told.iter().map(|(number, (turn, _))| (key(*number), *turn)).collect::<Vec<_>>());
-    let again = World::quiet(image);
-    for (number, (turn, unknown)) in told {
-        let stored = again.turn(key(*number)).unwrap().unwrap();
-        assert!(stored == *turn || (*unknown && stored == turn + 1), "{number}: {stored}");
-        let other = again.turn(key(number + 10)).unwrap().unwrap_or(0);
-        assert_eq!(other, stored, "half of a batch");
-    }
-    again.store.close().unwrap();
+    agrees(image, told.iter().copied());
 }
 
 // Goal: P1, P7, whoever is in a call when the store is closed is told, and the next open agrees

@@ -223,6 +223,19 @@ pub fn holds(image: &SimDisk, at_least: &[(Key, u64)]) {
     world.store.close().unwrap();
 }
 
+/// Opens the store as it was left: of each writer the turn that was acknowledged, or the next one
+/// if nobody could know, and no half of a batch.
+pub fn agrees(image: &SimDisk, told: impl Iterator<Item = (u8, (u64, bool))>) {
+    let again = World::quiet(image);
+    for (number, (turn, unknown)) in told {
+        let stored = again.turn(key(number)).unwrap().unwrap();
+        assert!(stored == turn || (unknown && stored == turn + 1), "{number}: {stored}");
+        let other = again.turn(key(number + 10)).unwrap().unwrap_or(0);
+        assert_eq!(other, stored, "half of a batch");
+    }
+    again.store.close().unwrap();
+}
+
 /// Fails unless the error is what a store answers that takes no more work.
 pub fn refused(error: &Error) {
     let kind = error.kind();

@@ -4,10 +4,10 @@
 use super::facts::{Facts, Owner, Token};
 use crate::ledger::burnt_key;
 use grantkeep::backend::Backend as _;
-use grantkeep::{Code, CodeState, Embedded, Result, Wait as _};
-use grantkeep_grants::{Authenticated, DeviceRequested, Grants, Introspection};
+use grantkeep::{Code, CodeState, Cursor, Embedded, Result, Wait as _};
+use grantkeep_grants::{Authenticated, DeviceRequested, Grants, Introspection, Listed};
 
-/// Pages of a listing.
+/// Rows of a page: few, so that a listing has several.
 const PAGE_ROWS: usize = 3;
 
 /// What `grants` answers about all that is in `facts`. Nothing is changed by it.
@@ -70,8 +70,10 @@ pub fn look(grants: &Grants<Embedded>, facts: &Facts) -> Result<Vec<String>> {
         lines.push(format!("client {number} authenticated: {taken}"));
     }
     for subject in ["alice", "bob"] {
-        lines.push(format!("{subject} has {} grants", count_grants(grants, subject)?));
-        lines.push(format!("{subject} has {} personal tokens", count_personal(grants, subject)?));
+        let held = count(|cursor| grants.families_of(subject, cursor, PAGE_ROWS).wait())?;
+        lines.push(format!("{subject} has {held} grants"));
+        let held = count(|cursor| grants.personal_of(subject, cursor, PAGE_ROWS).wait())?;
+        lines.push(format!("{subject} has {held} personal tokens"));
     }
     let keys = store.keyring().newest_first().count();
     lines.push(format!("{keys} root keys"));
@@ -91,22 +93,11 @@ fn standing(name: &str, in_force: Option<&Owner>) -> String {
     }
 }
 
-fn count_grants(grants: &Grants<Embedded>, subject: &str) -> Result<usize> {
+/// How many items the pages of a listing have together.
+fn count<T>(page: impl Fn(Option<Cursor>) -> Result<Listed<T>>) -> Result<usize> {
     let (mut count, mut cursor) = (0, None);
     loop {
-        let page = grants.families_of(subject, cursor, PAGE_ROWS).wait()?;
-        count += page.items.len();
-        cursor = page.next;
-        if cursor.is_none() {
-            return Ok(count);
-        }
-    }
-}
-
-fn count_personal(grants: &Grants<Embedded>, subject: &str) -> Result<usize> {
-    let (mut count, mut cursor) = (0, None);
-    loop {
-        let page = grants.personal_of(subject, cursor, PAGE_ROWS).wait()?;
+        let page = page(cursor)?;
         count += page.items.len();
         cursor = page.next;
         if cursor.is_none() {

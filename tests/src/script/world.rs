@@ -75,8 +75,6 @@ pub struct World {
     pub errors: BTreeMap<String, u64>,
     /// True once an answer has said that nothing more is acknowledged.
     poisoned: bool,
-    /// Operations that were acknowledged.
-    pub acknowledged: u64,
     backups: u64,
 }
 
@@ -103,15 +101,7 @@ impl World {
     /// # Errors
     /// Those of an open.
     pub fn again(&self) -> Result<Self> {
-        Self::on(self.disk.kill(), self.facts().clone())
-    }
-
-    /// A store with these facts that is on `disk`.
-    ///
-    /// # Errors
-    /// Those of an open.
-    pub fn on(disk: SimDisk, facts: Facts) -> Result<Self> {
-        let mut world = Self::closed(disk, facts);
+        let mut world = Self::closed(self.disk.kill(), self.facts().clone());
         world.grants = Some(open_at(&world.disk, &world.clock)?);
         Ok(world)
     }
@@ -127,7 +117,6 @@ impl World {
             doubt: None,
             errors: BTreeMap::new(),
             poisoned: false,
-            acknowledged: 0,
             backups: 0,
         }
     }
@@ -135,11 +124,6 @@ impl World {
     /// What holds by what was acknowledged.
     pub fn facts(&self) -> &Facts {
         self.book.last().expect("the first facts")
-    }
-
-    /// The grants, while the store is open.
-    pub fn grants(&self) -> Option<&Grants<Embedded>> {
-        self.grants.as_ref()
     }
 
     /// Plays operations, also after one has failed. The disk's marks say what was acknowledged and
@@ -209,10 +193,7 @@ impl World {
 
     fn note_change(&mut self, done: Result<()>, after: Option<Facts>) {
         let unknown = done.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unknown);
-        if done.is_ok() {
-            assert!(!self.poisoned, "acknowledged after a failure");
-            self.acknowledged += 1;
-        }
+        assert!(done.is_err() || !self.poisoned, "acknowledged after a failure");
         self.note(done, after.filter(|_| unknown));
     }
 

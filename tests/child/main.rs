@@ -9,7 +9,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let arguments: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
     match arguments[..] {
-        ["work", dir, notes, round, seed, threads, operations, reserve_bytes] => {
+        ["work", dir, notes, round, seed, threads, operations, reserve_bytes, traced] => {
             work::run(&work::Life {
                 dir: Path::new(dir),
                 notes: Path::new(notes),
@@ -18,6 +18,7 @@ fn main() {
                 threads: threads.parse().unwrap(),
                 operations: operations.parse().unwrap(),
                 reserve_bytes: reserve_bytes.parse().unwrap(),
+                traced: traced.parse().unwrap(),
             })
         }
         ["hold", dir] => openers::hold(Path::new(dir)),
@@ -27,8 +28,8 @@ fn main() {
         ["fork", dir] => openers::fork(Path::new(dir)),
         ["fork-on", dir] => openers::fork_on(Path::new(dir)),
         _ => panic!(
-            "child work DIR NOTES ROUND SEED THREADS OPERATIONS RESERVE_BYTES | env DIR NAME \
-             | hold DIR | open DIR | spawn DIR | fork DIR | fork-on DIR"
+            "child work DIR NOTES ROUND SEED THREADS OPERATIONS RESERVE_BYTES TRACED \
+             | env DIR NAME | hold DIR | open DIR | spawn DIR | fork DIR | fork-on DIR"
         ),
     }
 }

@@ -65,6 +65,7 @@ impl Lives {
         command.args(words).arg("work").args([&self.store, &self.notes]);
         let numbers = [self.round, seed, threads, operations, self.reserve_bytes];
         command.args(numbers.map(|number| number.to_string()));
+        command.arg((!before.is_empty()).to_string());
         self.round += 1;
         Process::start(&mut command)
     }

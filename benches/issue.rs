@@ -3,7 +3,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use grantkeep::Store;
 use grantkeep_benches::workload::{FAMILY_LIFETIME, Issuer, TOKEN_LIFETIME};
-use grantkeep_benches::{CALLERS, Scratch, Until, crowd, load};
+use grantkeep_benches::{CALLERS, Scratch, Until, crowd, granted, load};
 use std::hint::black_box;
 
 const LOADED_PAIRS: u64 = 100_000;
@@ -17,16 +17,21 @@ fn issue(criterion: &mut Criterion) {
         let options = Store::options().log_budget_bytes(log_budget_bytes);
         let store = options.open(scratch.path("store")).expect("a store");
         load::pairs(&store, 0..LOADED_PAIRS, TOKEN_LIFETIME, FAMILY_LIFETIME);
-        for callers in [1, CALLERS, 16 * CALLERS] {
-            let mut issuers = Issuer::crowd(callers, 1 + callers as u64);
-            group.bench_function(format!("{name}, {callers} callers"), |bencher| {
-                bencher.iter_custom(|calls| {
-                    let work = |issuer: &mut Issuer| issuer.issue(black_box(&store));
-                    let ran = crowd(&mut issuers, Until::Calls(calls), work);
-                    // Each caller made a whole number of calls, so there may be some more.
-                    ran.took.mul_f64(calls as f64 / ran.calls() as f64)
+        for characters in granted::CHARACTERS {
+            for callers in [1, CALLERS, 16 * CALLERS] {
+                let issuers = Issuer::crowd(callers, (callers + characters) as u64).into_iter();
+                let mut issuers: Vec<_> =
+                    issuers.map(|issuer| issuer.with_characters(characters)).collect();
+                let name = format!("{name}, {callers} callers, {characters} characters");
+                group.bench_function(name, |bencher| {
+                    bencher.iter_custom(|calls| {
+                        let work = |issuer: &mut Issuer| issuer.issue(black_box(&store));
+                        let ran = crowd(&mut issuers, Until::Calls(calls), work);
+                        // Each caller made a whole number of calls, so there may be some more.
+                        ran.took.mul_f64(calls as f64 / ran.calls() as f64)
+                    });
                 });
-            });
+            }
         }
     }
     group.finish();

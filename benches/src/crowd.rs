@@ -16,16 +16,34 @@ pub enum Until {
     Calls(u64),
 }
 
+/// One call.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// When it ended, from the start of the run.
+    pub ended: Duration,
+    /// How long it took.
+    pub took: Duration,
+}
+
 /// What a crowd did.
 #[derive(Debug, Clone)]
 pub struct Ran {
     /// From the first call to the end of the last.
     pub took: Duration,
+    /// All calls, in no order.
+    pub samples: Vec<Sample>,
     /// How long each call took, in ascending order.
     latencies: Vec<Duration>,
 }
 
 impl Ran {
+    /// What callers of another kind did.
+    pub fn new(took: Duration, samples: Vec<Sample>) -> Self {
+        let mut latencies: Vec<Duration> = samples.iter().map(|sample| sample.took).collect();
+        latencies.sort_unstable();
+        Self { took, samples, latencies }
+    }
+
     /// Calls there were.
     pub fn calls(&self) -> u64 {
         self.latencies.len() as u64
@@ -59,12 +77,12 @@ pub fn crowd<S: Send>(callers: &mut [S], until: Until, work: impl Fn(&mut S) + S
         while (own.len() as u64) < share && last < span {
             work(caller);
             let now = started.elapsed();
-            own.push(now.saturating_sub(last));
+            own.push(Sample { ended: now, took: now.saturating_sub(last) });
             last = now;
         }
         (own, last)
     };
-    let mut ran = Ran { took: Duration::ZERO, latencies: Vec::new() };
+    let (mut took, mut samples) = (Duration::ZERO, Vec::new());
     thread::scope(|scope| {
         let start = |caller| {
             let named = thread::Builder::new().name("caller".to_owned());
@@ -72,11 +90,10 @@ pub fn crowd<S: Send>(callers: &mut [S], until: Until, work: impl Fn(&mut S) + S
         };
         let threads: Vec<_> = callers.iter_mut().map(start).collect();
         for thread in threads {
-            let (own, took) = thread.join().expect("a caller");
-            ran.latencies.extend(own);
-            ran.took = ran.took.max(took);
+            let (own, last) = thread.join().expect("a caller");
+            samples.extend(own);
+            took = took.max(last);
         }
     });
-    ran.latencies.sort_unstable();
-    ran
+    Ran::new(took, samples)
 }

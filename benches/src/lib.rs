@@ -11,6 +11,6 @@ pub mod scratch;
 pub mod workload;
 pub mod yardstick;
 
-pub use crowd::{CALLERS, Ran, Until, crowd};
+pub use crowd::{CALLERS, Ran, Sample, Until, crowd};
 pub use random::Random;
 pub use scratch::Scratch;

@@ -121,9 +121,10 @@ impl Issuer {
         self
     }
 
-    /// A number nobody else is given.
-    pub fn number(&mut self) -> u64 {
-        self.random.number()
+    /// The same caller, whose tokens have texts of so many characters.
+    pub fn with_characters(mut self, characters: usize) -> Self {
+        self.text = TokenText::new(characters);
+        self
     }
 
     /// Issues a pair, durably: the family, the access token, and both epochs required.

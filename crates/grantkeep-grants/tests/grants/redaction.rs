@@ -53,7 +53,9 @@ fn nothing_printed_holds_a_secret() {
     ] {
         write!(printed, "{error} {error:?}").unwrap();
     }
-    assert!(printed.contains(SUBJECT) && printed.contains("Secret"));
+    for words in [SUBJECT, "Secret", "Presented { client", "redirect_uri"] {
+        assert!(printed.contains(words), "{words} was not printed");
+    }
     for secret in secrets {
         assert!(!printed.contains(&secret));
     }

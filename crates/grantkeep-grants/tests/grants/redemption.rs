@@ -44,6 +44,28 @@ fn a_replay_revokes_the_family_also_after_rotations() {
     assert!(matches!(world.redeem(&code), Redeemed::Replayed { .. }));
 }
 
+// Goal: a spent code keeps no more than what a replay is recognized by. Method: redeem one with all
+// that it can be bound to, and look at its row.
+#[test]
+fn a_spent_code_keeps_next_to_nothing() {
+    let world = World::new();
+    let request = authorize().payload(b"claims");
+    let code = world.grants.authorize(request).wait().unwrap();
+    let row = || {
+        let found = world.grants.store().find::<grantkeep::Code>(code.expose().as_bytes());
+        found.wait().unwrap().unwrap().record
+    };
+    let fresh = row();
+    assert!(fresh.redirect_uri.is_some() && fresh.challenge.is_some() && fresh.nonce.is_some());
+    assert!(fresh.payload.is_some() && !fresh.scopes.is_empty());
+    granted(world.redeem(&code));
+    let spent = row();
+    assert_eq!((spent.client, spent.subject), (fresh.client, fresh.subject));
+    assert!(spent.redirect_uri.is_none() && spent.challenge.is_none() && spent.nonce.is_none());
+    assert!(spent.payload.is_none() && spent.confirmation.is_none());
+    assert!(spent.scopes.is_empty() && spent.audience.is_empty());
+}
+
 // Goal: who stole a code cannot log its owner out without being the client. Method: replay as
 // another client, then look at the family; replay as the client with nothing else right.
 #[test]

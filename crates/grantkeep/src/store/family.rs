@@ -196,6 +196,48 @@ impl<B: Backend> Store<B> {
 mod tests {
     use super::*;
 
+    fn family() -> Family {
+        Family {
+            id: FamilyId([0xff; 12]),
+            client: "client".to_owned(),
+            subject: "s".repeat(300),
+            scopes: String::new(),
+            audience: "a b".to_owned(),
+            confirmation: None,
+            generation: u32::MAX,
+            brought: false,
+            salt: [0xfe; 32],
+            key_id: 70_000,
+            rotated_at: Timestamp::from_millis(1 << 41),
+            absolute_expires_at: Timestamp::from_millis(1 << 42),
+            epochs: Epochs::default(),
+            state: FamilyState::Active,
+            payload: None,
+        }
+    }
+
+    // Goal: P5, both expiries of a family are exact. Method: a millisecond before and at each.
+    #[test]
+    fn expiries_are_exact() {
+        let at = Timestamp::from_millis;
+        let active = |now| in_force(FamilyState::Active, at(10), at(20), at(now));
+        assert!(active(9) && !active(10));
+        let absolute = |now| in_force(FamilyState::Active, at(30), at(20), at(now));
+        assert!(absolute(19) && !absolute(20));
+    }
+
+    // Goal: a family is told by its id, and P9, not by its salt. Method: print one.
+    #[test]
+    fn family_is_printed_without_its_salt() {
+        assert_eq!(family().id.to_string(), "f".repeat(24));
+        let printed = format!("{:?}", family());
+        let id = format!("id: FamilyId({})", "f".repeat(24));
+        for words in ["Family {", id.as_str(), "client", "generation", "Active"] {
+            assert!(printed.contains(words), "{words} is not in {printed}");
+        }
+        assert!(!printed.contains("254"), "{printed}");
+    }
+
     // Goal: P6, a standing is that of the family, whatever its other fields hold. Method: encode
     // families with and without optional fields, active and revoked; read their heads.
     #[test]
@@ -206,21 +248,10 @@ mod tests {
         };
         for (state, optional) in [(FamilyState::Active, None), (revoked, Some(()))] {
             let family = Family {
-                id: FamilyId([0xff; 12]),
-                client: "client".to_owned(),
-                subject: "s".repeat(300),
-                scopes: String::new(),
-                audience: "a b".to_owned(),
                 confirmation: optional.map(|()| Confirmation::Jkt([9; 32])),
-                generation: u32::MAX,
-                brought: false,
-                salt: [0xfe; 32],
-                key_id: 70_000,
-                rotated_at: Timestamp::from_millis(1 << 41),
-                absolute_expires_at: Timestamp::from_millis(1 << 42),
-                epochs: Epochs::default(),
                 state,
                 payload: optional.map(|()| Payload::Plain(vec![1; 1000])),
+                ..family()
             };
             let bytes = codec::encode(Family::NAME, &family).unwrap();
             let head: Head = codec::decode_head(Family::NAME, &bytes).unwrap();

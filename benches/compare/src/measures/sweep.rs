@@ -1,0 +1,68 @@
+//! Sweeping the half of all rows that has died.
+
+use crate::engine::Setup;
+use crate::run::{Run, load};
+use crate::workload::{Shape, millis, now_ms};
+use grantkeep::{Clock, ManualClock, Wait as _};
+use grantkeep_benches::random::mix;
+use grantkeep_report::{Bound, Comparison, Measure};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+const ROUNDS: usize = 3;
+const ROW_BYTES: usize = 300;
+/// Every other pair dies at some time in this span.
+const DYING: Duration = Duration::from_secs(600);
+const LIFETIME: Duration = Duration::from_secs(600);
+
+pub(crate) fn measure(run: &Run, comparison: &mut Comparison) {
+    let pairs = run.scale.pairs / 5;
+    let measure = Measure::new("sweep half of the rows, each", "us", false);
+    let mut measure = measure.bound(Bound::BestPeer(10.0)).note(format!(
+        "{pairs} pairs, in the table; every other one has died. Redis expires by itself, and \
+         tells nobody how long that takes."
+    ));
+    for round in 0..ROUNDS {
+        let place = format!("sweep {round}");
+        let clock = Arc::new(ManualClock::at(SystemTime::now()));
+        let own = || Some(Arc::clone(&clock) as Arc<dyn Clock>);
+        let running = run.open(
+            &place,
+            |contender| contender.name != "Redis",
+            |setup| Setup { by_itself: false, clock: own(), ..setup },
+        );
+        for one in &running {
+            run.doing(&format!("{}: loading {pairs} pairs", one.name()));
+            load(&*one.engine, 0..pairs, shape);
+            if let Some(store) = one.engine.store() {
+                store.checkpoint().wait().expect("a checkpoint");
+            }
+            one.engine.settle();
+        }
+        // Behind the death of the last of them, and of the window it died in.
+        let later = 2 * (LIFETIME + DYING);
+        clock.advance(later);
+        let now_ms = now_ms() + millis(later);
+        for one in Run::in_turn(round, &running) {
+            run.doing(&format!("{}: sweeping", one.name()));
+            let started = Instant::now();
+            let swept = one.engine.sweep(now_ms);
+            let us = started.elapsed().as_secs_f64() * 1e6 / swept as f64;
+            assert_eq!(swept, pairs, "{} swept another number of rows", one.name());
+            measure.push(one.name(), one.kind(), us);
+        }
+        drop(running);
+        run.clear(&place);
+    }
+    comparison.measures.push(measure);
+}
+
+/// Every other pair dies soon, some time in a span.
+fn shape(number: u64) -> Shape {
+    let lasting = Shape::lasting(ROW_BYTES);
+    if number % 2 == 1 {
+        return Shape { token_lifetime: lasting.family_lifetime, ..lasting };
+    }
+    let lifetime = LIFETIME + Duration::from_millis(mix(number) % millis(DYING));
+    Shape { token_lifetime: lifetime, family_lifetime: lifetime, ..lasting }
+}

@@ -1,17 +1,18 @@
 use super::{document, files};
 use std::collections::BTreeMap;
 
-/// The goal of each test of the workspace.
+/// The goal of each test of the workspace, behind the paths of the files that it is in.
 fn goals() -> BTreeMap<String, String> {
     let mut goals = BTreeMap::new();
-    for (_, text) in files("rs") {
+    for (path, text) in files("rs") {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         for (at, _) in lines.iter().enumerate().filter(|(_, line)| **line == "#[test]") {
             let count = lines[..at].iter().rev().take_while(|line| line.starts_with("//")).count();
             let goal = lines[at - count..at].join(" ");
             let mut below = lines[at..].iter().filter_map(|line| line.split_once("fn "));
             let (name, _) = below.next().unwrap().1.split_once('(').unwrap();
-            goals.entry(name.to_owned()).or_insert_with(String::new).push_str(&goal);
+            let held = goals.entry(name.to_owned()).or_insert_with(String::new);
+            held.push_str(&format!(" {path} {goal}"));
         }
     }
     goals
@@ -44,6 +45,20 @@ fn unproven(table: &str, goals: &BTreeMap<String, String>) -> Vec<String> {
             };
             if !goals.get(name).is_some_and(named) {
                 faults.push(format!("{}: `{name}` is no test with this promise", cells[0]));
+            }
+        }
+        for part in cells.get(1).into_iter().flat_map(|cell| cell.split(';')) {
+            let folder = match part.trim().split_once(':') {
+                Some((suite, _)) if suite.starts_with("unit tests") => "/src/".to_owned(),
+                Some(("fuzz", _)) => "fuzz/".to_owned(),
+                Some((suite, _)) => format!("/{suite}/"),
+                None => continue,
+            };
+            let is_there = |name: &&str| {
+                goals.get(*name).is_some_and(|goal| format!("/{goal}").contains(&folder))
+            };
+            for name in names(part).filter(|name| !is_there(name)) {
+                faults.push(format!("{}: `{name}` is not in {folder}", cells[0]));
             }
         }
         for (what, cell) in [("test", cells.get(1)), ("broken build", cells.get(2))] {

@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::look::look;
-use super::op::Step;
+use super::op::{Op, Step};
 use super::probe::probe;
 use super::world::{Opened, World, open};
 use crate::pieces::Pieces;
@@ -72,13 +72,7 @@ impl Crashes {
         world.disk.record();
         script.iter().for_each(|step| world.play(step.ops));
         world.close();
-        let mut counts = Counts { scripts: 1, ..Counts::default() };
-        let recorded = world.disk.recorded();
-        for (number, at) in recorded.iter().enumerate() {
-            let states = &world.book[states_of(at.mark)];
-            let may = May { known: states.last().expect("one at least"), states };
-            counts += self.check_point(at, number as u64, &may, &names);
-        }
+        let counts = self.check_recorded(&world, &names);
         if script.len() == 1 {
             let mut pieces = Pieces::default();
             world.disk.contents().iter().for_each(|bytes| pieces.add(bytes));
@@ -88,6 +82,30 @@ impl Crashes {
                 0,
                 "script ({names}): a token on disk"
             );
+        }
+        counts
+    }
+
+    /// Makes a store, plays operations on it, and cuts the power everywhere: before the first
+    /// acknowledgment an empty store may be what is left.
+    ///
+    /// # Panics
+    /// Where what is left breaks a promise.
+    pub fn check_creation(&self, ops: &[Op]) -> Counts {
+        let disk = SimDisk::new();
+        disk.record();
+        let mut world = World::created_on(disk);
+        world.play(ops);
+        world.close();
+        self.check_recorded(&world, "creation")
+    }
+
+    fn check_recorded(&self, world: &World, names: &str) -> Counts {
+        let mut counts = Counts { scripts: 1, ..Counts::default() };
+        for (number, at) in world.disk.recorded().iter().enumerate() {
+            let states = &world.book[states_of(at.mark)];
+            let may = May { known: states.last().expect("one at least"), states };
+            counts += self.check_point(at, number as u64, &may, names);
         }
         counts
     }

@@ -79,14 +79,18 @@ pub struct World {
 }
 
 impl World {
-    /// A new store, with something of everything: in the table, in the log, and in both.
-    pub fn furnished() -> Self {
+    /// A new store, made on this empty disk.
+    pub fn created_on(disk: SimDisk) -> Self {
         let clock = crate::manual_clock();
-        let disk = SimDisk::new();
         let grants = open_at(&disk, &clock).expect("a new store");
         let now_ms = grants.store().now().as_millis();
         let facts = Facts { now_ms, keys: 1, ..Facts::default() };
-        let mut world = Self { clock, grants: Some(grants), ..Self::closed(disk, facts) };
+        Self { clock, grants: Some(grants), ..Self::closed(disk, facts) }
+    }
+
+    /// A new store, with something of everything: in the table, in the log, and in both.
+    pub fn furnished() -> Self {
+        let mut world = Self::created_on(SimDisk::new());
         let early = [Op::Authorize, Op::Redeem, Op::Authorize, Op::Redeem, Op::Rotate, Op::Issue];
         let early = [&early[..], &[Op::Personal, Op::Personal, Op::Device, Op::Burn]].concat();
         world.play(&early);

@@ -11,7 +11,7 @@ use super::table::filing::Filing;
 use super::table::{self, BLOCKS, BlockKey, TAGS, failed, tags};
 use super::window::Window;
 use crate::backend::{Key, Row};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sabotage::{self, Flaw};
 use redb::{ReadableTable as _, WriteTransaction};
 use std::collections::BTreeMap;
@@ -79,6 +79,10 @@ struct Move {
 impl Core {
     /// Adds frames of a segment that is not written to any more to `slice`, until that is full;
     /// true once the segment has no more.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if its frames end before they should: what
+    /// is behind a damaged one would be lost with the segment.
     pub(crate) fn gather(
         &self,
         segment: &Segment,
@@ -87,7 +91,16 @@ impl Core {
     ) -> Result<bool> {
         let mut reader = FrameReader::new(segment, progress.offset);
         while !slice.is_full() {
-            let Some((offset, frame)) = reader.next()? else { return Ok(true) };
+            if reader.offset() >= segment.end() {
+                return Ok(true);
+            }
+            let Some((offset, frame)) = reader.next()? else {
+                return Err(Error::corrupt(format!(
+                    "the log segment {} is damaged at offset {}: restore the store from a backup",
+                    segment.path.display(),
+                    reader.offset()
+                )));
+            };
             slice.bytes += u64::from(reader.offset() - offset);
             slice.through = Some(frame.header.sequence);
             for (at, row) in frame.records {

@@ -83,9 +83,12 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     let log_dir = dir.join(LOG_DIR);
     let planner = Planner { disk: &*disk, dir: &log_dir, store: &meta.store, options: &options };
     let goes_on = lock.was_clean && exists;
-    let plan = space
+    let mut plan = space
         .write(|| planner.plan(&segments, &loading.needed, &end, goes_on))
         .map_err(|cause| Error::file("prepare the log in", log_dir.display(), cause))?;
+    if !goes_on {
+        planner.forget(&mut plan, &end)?;
+    }
     if plan.next_number - 1 > newest {
         let (newest, written) = (plan.next_number - 1, plan.active.number);
         lock.note(Reached { newest, written, commit: end.sequence }).map_err(marked)?;

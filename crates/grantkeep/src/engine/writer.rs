@@ -143,6 +143,7 @@ impl Writer {
     /// Goes on in the next spare segment, if there is one.
     pub(crate) fn roll(&mut self) -> Option<Arc<Segment>> {
         let spare = self.spares.pop_front()?;
+        self.segment.note_end(self.tail);
         self.segment = Arc::clone(&spare);
         self.tail = SEGMENT_DATA;
         Some(spare)

@@ -162,7 +162,7 @@ mod tests {
             own.set(Arc::clone(&log)).unwrap();
             let file: Arc<dyn DiskFile> = Arc::new(Reused { log: own, retires, file });
             let (path, bytes) = (made.path.clone(), made.bytes);
-            log.push(Arc::new(Segment { file, path, number: 1, nonce: made.nonce, bytes }));
+            log.push(Arc::new(Segment::new(file, path, (1, made.nonce), bytes, SEGMENT_DATA)));
             let found = log.row(1, SEGMENT_DATA).map_err(|error| error.kind());
             let due = if retires { Ok(None) } else { Err(ErrorKind::Corrupt) };
             assert_eq!(found.map(|row| row.map(|row| row.version())), due);

@@ -1,9 +1,10 @@
 //! How an opened store goes on with the segments it has found.
 
-use super::replay::LogEnd;
+use super::replay::{FrameReader, LogEnd};
 use super::segment::{SEGMENT_DATA, Segment};
 use crate::disk::Disk;
 use crate::engine::options::Options;
+use crate::error::{Error, Result};
 use crate::sync::Arc;
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -48,19 +49,16 @@ impl Planner<'_> {
         goes_on: bool,
     ) -> io::Result<Plan> {
         let next_number = segments.last().map_or(1, |last| last.number + 1);
-        let (mut held, free): (Vec<_>, Vec<_>) =
+        let (mut held, mut free): (Vec<_>, Vec<_>) =
             segments.iter().cloned().partition(|segment| needed.contains(&segment.number));
         if goes_on && let Some((active, tail)) = &end.segment {
             held.retain(|segment| segment.number != active.number);
             held.push(Arc::clone(active));
-            let (spares, retired) = free.into_iter().partition(|segment| {
+            free.retain(|segment| segment.number != active.number);
+            let (spares, retired): (Vec<_>, Vec<_>) = free.into_iter().partition(|segment| {
                 segment.number > active.number && segment.bytes == self.options.segment_bytes()
             });
-            let retired = Vec::from_iter(retired)
-                .into_iter()
-                .filter(|segment: &Arc<Segment>| segment.number != active.number)
-                .collect();
-            let (active, tail) = (Arc::clone(active), *tail);
+            let (active, tail, spares) = (Arc::clone(active), *tail, spares.into());
             return Ok(Plan { active, tail, held, spares, retired, next_number });
         }
         if let Some((torn, tail)) = &end.segment
@@ -79,6 +77,30 @@ impl Planner<'_> {
             retired,
             next_number: next_number + 1,
         })
+    }
+
+    /// Removes the files of segments that begin with a commit behind the log's end: pieces of
+    /// groups that were never acknowledged, whose beginning is lost. Left as they are, an open some
+    /// time later, when the log has come as far, would take them for what was committed then.
+    ///
+    /// # Durability
+    /// On success they are gone for good. To be called before the first commit, and once a segment
+    /// with a larger number is durable: from then on none of these is missed.
+    pub(crate) fn forget(&self, plan: &mut Plan, end: &LogEnd) -> Result<()> {
+        let failed = |cause| Error::file("forget a segment of", self.dir.display(), cause);
+        let mut forgotten = Vec::new();
+        for segment in &plan.retired {
+            let first = FrameReader::new(segment, SEGMENT_DATA).next()?;
+            if first.is_some_and(|(_, frame)| frame.header.sequence > end.sequence) {
+                forgotten.push(segment.number);
+                self.disk.remove(&segment.path).map_err(failed)?;
+            }
+        }
+        if !forgotten.is_empty() {
+            self.disk.sync_dir(self.dir).map_err(failed)?;
+            plan.retired.retain(|segment| !forgotten.contains(&segment.number));
+        }
+        Ok(())
     }
 
     fn fresh(&self, retired: &mut Vec<Arc<Segment>>, number: u64) -> io::Result<Segment> {
@@ -100,11 +122,70 @@ impl Planner<'_> {
 fn cut(torn: &Segment, tail: u32) -> io::Result<Segment> {
     torn.file.set_len(u64::from(tail))?;
     torn.file.sync_data()?;
-    Ok(Segment {
-        file: Arc::clone(&torn.file),
-        path: torn.path.clone(),
-        number: torn.number,
-        nonce: torn.nonce,
-        bytes: tail,
-    })
+    let (file, path) = (Arc::clone(&torn.file), torn.path.clone());
+    Ok(Segment::new(file, path, (torn.number, torn.nonce), tail, tail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::{self, FrameHeader};
+    use super::super::replay::replay;
+    use super::*;
+    use crate::backend::Row;
+    use crate::clock::Timestamp;
+    use crate::disk::OsDisk;
+    use std::ops::RangeInclusive;
+
+    const STORE: [u8; 16] = [3; 16];
+
+    /// An empty segment of this number.
+    fn segment(dir: &Path, number: u64) -> Arc<Segment> {
+        let made = Segment::create(&OsDisk, dir, &STORE, number, SEGMENT_DATA + 4_096);
+        Arc::new(made.unwrap())
+    }
+
+    /// Writes frames of these sequence numbers, of a group before which `base` was durable.
+    fn write(segment: &Segment, base: u64, sequences: RangeInclusive<u64>) {
+        let mut bytes = Vec::new();
+        for sequence in sequences {
+            let settled = Timestamp::from_millis(1);
+            let header = FrameHeader { sequence, base, settled, closed: false };
+            frame::append(&mut bytes, segment.nonce, &header, std::iter::empty::<&Row>(), |_| {});
+        }
+        segment.file.write_at(&bytes, SEGMENT_DATA.into()).unwrap();
+    }
+
+    // Goal: P2, P8, commits that a crash has undone stay undone, though a part of their group has
+    // reached a segment of its own. Method: a log that ends at commit 3; of its segments one begins
+    // with 7, one is empty, one was carried. After the plan commits 4 to 8 are written, 4 to 6 are
+    // carried, and the log is read again.
+    #[test]
+    fn torn_groups_are_forgotten_in_every_segment() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path();
+        let segments = [1, 2, 3, 4].map(|number| segment(path, number));
+        write(&segments[0], 0, 1..=1);
+        write(&segments[1], 1, 2..=3);
+        write(&segments[2], 3, 7..=9);
+        let end = replay(&segments, 1, |_, _, _| Ok(())).unwrap();
+        assert_eq!((end.sequence, end.segment.as_ref().map(|(last, _)| last.number)), (3, Some(2)));
+        let options = Options::default();
+        let planner = Planner { disk: &OsDisk, dir: path, store: &STORE, options: &options };
+        let mut plan = planner.plan(&segments, &BTreeSet::from([2]), &end, false).unwrap();
+        planner.forget(&mut plan, &end).unwrap();
+        let retired: Vec<u64> = plan.retired.iter().map(|segment| segment.number).collect();
+        assert_eq!(retired, [1, 4]);
+        let left: Vec<bool> = segments.iter().map(|segment| segment.path.exists()).collect();
+        assert_eq!(left, [true, true, false, true]);
+        write(&plan.active, 3, 4..=8);
+        let mut reopened: Vec<_> = plan.retired.into_iter().chain(plan.held).collect();
+        reopened.sort_unstable_by_key(|segment| segment.number);
+        let mut applied = Vec::new();
+        let end = replay(&reopened, 6, |segment, _, frame| {
+            applied.push((segment.number, frame.header.sequence));
+            Ok(())
+        });
+        let active = plan.active.number;
+        assert_eq!((end.unwrap().sequence, applied), (8, vec![(active, 7), (active, 8)]));
+    }
 }

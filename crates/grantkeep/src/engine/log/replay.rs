@@ -90,6 +90,7 @@ pub(crate) fn replay(
             end.closed = frame.header.closed;
             let behind = offset.saturating_add(u32::try_from(frame.bytes).unwrap_or(0));
             end.segment = Some((Arc::clone(segment), behind));
+            segment.note_end(behind);
             if sequence > carried {
                 apply(segment, offset, frame)?;
             }

@@ -26,7 +26,7 @@ use crate::engine::place::NUMBER_MAX;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::random;
 use crate::sabotage::{self, Flaw};
-use crate::sync::Arc;
+use crate::sync::{Arc, AtomicU64, Ordering};
 use std::io;
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
@@ -48,9 +48,32 @@ pub(crate) struct Segment {
     pub(crate) nonce: u64,
     /// The length of the file.
     pub(crate) bytes: u32,
+    /// The offset behind its last frame, once it is not written to any more.
+    end: AtomicU64,
 }
 
 impl Segment {
+    /// A use of `file` with this number and nonce, whose last frame ends at `end`.
+    pub(crate) fn new(
+        file: Arc<dyn DiskFile>,
+        path: PathBuf,
+        (number, nonce): (u64, u64),
+        bytes: u32,
+        end: u32,
+    ) -> Self {
+        Self { file, path, number, nonce, bytes, end: AtomicU64::new(end.into()) }
+    }
+
+    /// The offset behind its last frame, as it was noted last.
+    pub(crate) fn end(&self) -> u32 {
+        u32::try_from(self.end.load(Ordering::Acquire)).unwrap_or(u32::MAX)
+    }
+
+    /// Notes where the last frame ends: whoever finds it ending before has found damage.
+    pub(crate) fn note_end(&self, end: u32) {
+        self.end.store(end.into(), Ordering::Release);
+    }
+
     /// Makes a new file full of zeros.
     ///
     /// # Durability
@@ -107,7 +130,7 @@ impl Segment {
             file.write_at(&header, at)?;
             file.sync_data()?;
         }
-        Ok(Self { file, path, number, nonce, bytes })
+        Ok(Self::new(file, path, (number, nonce), bytes, SEGMENT_DATA))
     }
 
     /// Opens a segment by its header.
@@ -153,7 +176,7 @@ impl Segment {
             Error::corrupt(format!("the header of the log segment {} is damaged", path.display()))
         })?;
         let bytes = bytes.min(u32::try_from(length).unwrap_or(u32::MAX));
-        Ok(Self { file, path, number, nonce, bytes })
+        Ok(Self::new(file, path, (number, nonce), bytes, SEGMENT_DATA))
     }
 
     /// The bytes from `offset` on, at most `len` and not past the segment's end.

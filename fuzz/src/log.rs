@@ -86,11 +86,10 @@ pub fn run(data: &[u8]) {
     let base = &BASES[input.below(BASES.len())];
     let disk = base.written.disk.kill();
     let mut segments = base.segments.clone();
-    for _ in 0..EDITS_MAX {
-        if input.is_empty() || segments.is_empty() {
-            break;
-        }
+    let mut edits = 0;
+    while edits < EDITS_MAX && !input.is_empty() && !segments.is_empty() {
         edit(&mut segments, &mut input, &disk);
+        edits += 1;
     }
     let (mut forged, mut said, mut keys) = (false, base.said.clone(), BTreeSet::new());
     for name in written::log_files(&disk) {
@@ -109,7 +108,7 @@ pub fn run(data: &[u8]) {
         }
     }
     let asked = written::keys().into_iter().chain(keys.into_iter().take(FORGED_KEYS_MAX)).collect();
-    if forged { use_forged(&disk, asked, &said) } else { use_damaged(&disk, asked, base) }
+    if forged { use_forged(&disk, asked, &said) } else { use_damaged(&disk, asked, base, edits) }
 }
 
 /// Notes what the records of a forged frame say.
@@ -122,8 +121,11 @@ fn note(part: &[u8], said: &mut BTreeSet<Said>, keys: &mut BTreeSet<Key>) {
     }
 }
 
-fn use_damaged(disk: &SimDisk, keys: Vec<Key>, base: &Base) {
-    let Some(visit) = Visit::new(disk, keys.clone()) else { return };
+fn use_damaged(disk: &SimDisk, keys: Vec<Key>, base: &Base, edits: usize) {
+    let Some(visit) = Visit::new(disk, keys.clone()) else {
+        assert!(edits > 0, "a store that nobody changed does not open");
+        return;
+    };
     let answers = visit.ask();
     assert_prefix(&answers, base);
     assert!(visit.go_on(), "a store that opened whole does not go on");

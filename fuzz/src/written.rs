@@ -65,10 +65,7 @@ pub(crate) fn file(disk: &SimDisk, name: &Path, mode: OpenMode) -> Arc<dyn DiskF
 }
 
 pub(crate) fn content(disk: &SimDisk, name: &Path) -> Vec<u8> {
-    let file = file(disk, name, OpenMode::Existing);
-    let mut bytes = vec![0; usize::try_from(file.len().expect("a length")).expect("short")];
-    file.read_at(&mut bytes, 0).expect("the bytes of a file");
-    bytes
+    disk.content(&dir().join(name)).expect("a file of the store")
 }
 
 pub(crate) fn log_files(disk: &SimDisk) -> Vec<PathBuf> {

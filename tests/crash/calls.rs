@@ -114,7 +114,7 @@ fn failed_calls_are_told_and_lose_nothing() {
                 let told = std::mem::take(&mut traced.lives.audit.counts.errors);
                 assert!(!transparent || told.is_empty(), "{when}: {told:?}");
                 // What is read anew or tried again may hide any other fault, never a failed sync.
-                let must = site.call == "fdatasync" && met > 0;
+                let must = ["fdatasync", "fsync"].contains(&site.call) && met > 0;
                 assert!(!must || !told.is_empty(), "{when}: nobody was told");
                 lives += 1;
                 injected += met;

@@ -64,13 +64,6 @@ impl fmt::Display for Harm {
     }
 }
 
-pub fn read(disk: &SimDisk, path: &Path) -> Option<Vec<u8>> {
-    let file = disk.open(path, OpenMode::Existing).ok()?;
-    let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
-    file.read_at(&mut bytes, 0).unwrap();
-    Some(bytes)
-}
-
 fn write(disk: &SimDisk, path: &Path, bytes: &[u8]) {
     let file = disk.open(path, OpenMode::Any).unwrap();
     file.set_len(bytes.len() as u64).unwrap();
@@ -101,11 +94,11 @@ impl Harm {
         let before: Vec<(PathBuf, Vec<u8>)> = self
             .touches(disk, earlier)
             .into_iter()
-            .map(|path| (path.clone(), read(disk, &path).unwrap_or_default()))
+            .map(|path| (path.clone(), disk.content(&path).unwrap_or_default()))
             .collect();
         self.act(disk, earlier);
         let changed = before.into_iter().filter_map(|(path, before)| {
-            let after = read(disk, &path).unwrap_or_default();
+            let after = disk.content(&path).unwrap_or_default();
             let range = difference(&before, &after)?;
             Some(Changed { path, range })
         });
@@ -138,7 +131,7 @@ impl Harm {
                 file.sync_data().unwrap();
             }
             Self::Grow { path, by, with } => {
-                let mut bytes = read(disk, path).unwrap();
+                let mut bytes = disk.content(path).unwrap();
                 bytes.resize(bytes.len() + by, *with);
                 write(disk, path, &bytes);
             }
@@ -148,7 +141,7 @@ impl Harm {
                 disk.sync_dir(to.parent().unwrap()).unwrap();
             }
             Self::Swap(one, other) => {
-                let (first, second) = (read(disk, one).unwrap(), read(disk, other).unwrap());
+                let (first, second) = (disk.content(one).unwrap(), disk.content(other).unwrap());
                 write(disk, one, &second);
                 write(disk, other, &first);
             }
@@ -156,7 +149,7 @@ impl Harm {
                 for part in parts {
                     below(disk, part).iter().for_each(|path| remove(disk, path));
                     for path in below(&earlier[*copy], part) {
-                        write(disk, &path, &read(&earlier[*copy], &path).unwrap());
+                        write(disk, &path, &earlier[*copy].content(&path).unwrap());
                     }
                 }
             }
@@ -173,7 +166,7 @@ fn remove(disk: &SimDisk, path: &Path) {
 fn below(disk: &SimDisk, path: &Path) -> Vec<PathBuf> {
     match disk.list(path) {
         Ok(_) => files(disk, path),
-        Err(_) => read(disk, path).map(|_| path.to_path_buf()).into_iter().collect(),
+        Err(_) => disk.content(path).map(|_| path.to_path_buf()).into_iter().collect(),
     }
 }
 

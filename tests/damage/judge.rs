@@ -9,6 +9,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+/// How an open may tell of damage.
+const REFUSALS: [ErrorKind; 4] =
+    [ErrorKind::Corrupt, ErrorKind::Format, ErrorKind::Keyring, ErrorKind::NotAStore];
+
 /// What a damaged store does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -36,7 +40,12 @@ pub fn judge(disk: &SimDisk, wall: SystemTime, ledgers: &[&Ledger], again: bool)
     let store = match open(disk, &clock) {
         Ok(store) => store,
         Err(error) => {
-            let outcome = Outcome::Refused(error.kind(), chain(&error));
+            let (kind, text) = (error.kind(), chain(&error));
+            let outcome = if REFUSALS.contains(&kind) {
+                Outcome::Refused(kind, text)
+            } else {
+                Outcome::Wrong(vec![format!("damage is told as {kind:?}: {text}")])
+            };
             return Judged { outcome, verified: None };
         }
     };

@@ -1,7 +1,7 @@
 //! Which bytes of a store's files are harmed, and how: every header and frame of the log, every
 //! page of the table that is in use, and the small files byte by byte.
 
-use crate::harm::{Harm, Kind, files, read};
+use crate::harm::{Harm, Kind, files};
 use crate::world::{DIR, Left};
 use grantkeep_tests::pseudorandom::Pseudorandom;
 use grantkeep_tests::sim_disk::SimDisk;
@@ -49,7 +49,7 @@ pub fn is_segment(path: &Path) -> bool {
 pub fn newest_with_frames(disk: &SimDisk) -> PathBuf {
     let segments = files(disk, &Path::new(DIR).join("log"));
     let newest = |path: &PathBuf| {
-        let frames = frames(&read(disk, path).unwrap());
+        let frames = frames(&disk.content(path).unwrap());
         frames.last().map_or(0, |frame| frame.sequence)
     };
     segments.into_iter().filter(|path| is_segment(path)).max_by_key(newest).unwrap()
@@ -59,7 +59,7 @@ pub fn newest_with_frames(disk: &SimDisk) -> PathBuf {
 pub fn region_harms(left: &Left, earlier: usize, density: usize) -> Vec<Harm> {
     let mut harms = Vec::new();
     for path in files(&left.disk, Path::new(DIR)) {
-        let bytes = read(&left.disk, &path).unwrap();
+        let bytes = left.disk.content(&path).unwrap();
         let (fine, coarse) = match path.file_name().unwrap().to_str().unwrap() {
             "table.redb" => table_regions(&bytes, left.closed, density),
             name if name.ends_with(".seg") => segment_regions(&bytes),
@@ -146,7 +146,7 @@ pub fn file_harms(left: &Left, earlier: usize, density: usize) -> Vec<Harm> {
     let paths = files(&left.disk, dir);
     let mut harms = Vec::new();
     for path in &paths {
-        let bytes = read(&left.disk, path).unwrap();
+        let bytes = left.disk.content(path).unwrap();
         harms.extend(cuts(&bytes, density).map(|len| Harm::Cut { path: path.clone(), len }));
         for (by, with) in [(1, 0), (1, 0xff), (PAGE, 0), (PAGE, 0xff), (1 << 20, 0)] {
             harms.push(Harm::Grow { path: path.clone(), by, with });
@@ -196,7 +196,7 @@ fn cuts(bytes: &[u8], density: usize) -> impl Iterator<Item = usize> {
 pub fn number_harms(left: &Left) -> Vec<Harm> {
     const LAST_NAME: &[u8] = b"store id, low half";
     let path = Path::new(DIR).join("table.redb");
-    let bytes = read(&left.disk, &path).unwrap();
+    let bytes = left.disk.content(&path).unwrap();
     let names = bytes.windows(LAST_NAME.len()).enumerate();
     let behind = names.filter(|(_, name)| *name == LAST_NAME).map(|(at, _)| at + LAST_NAME.len());
     let bits = behind.flat_map(|from| (0..6 * 64).map(move |bit| (from..from + 6 * 8, bit)));

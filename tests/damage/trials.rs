@@ -1,6 +1,6 @@
 //! Runs many damages, each on a copy of its own, and counts what comes of them.
 
-use crate::harm::{Changed, Harm, read};
+use crate::harm::{Changed, Harm};
 use crate::judge::{Judged, Outcome, judge};
 use crate::regions::{frames, is_segment};
 use crate::world::{Ledger, Left, World};
@@ -68,11 +68,13 @@ pub fn run(world: &World, harms: &[(usize, Harm)]) -> Counts {
             .map(|slot| {
                 let (next, counts) = (&next, &counts);
                 scope.spawn(move || {
-                    while let Some((left, harm)) = harms.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    loop {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        let Some((left, harm)) = harms.get(number) else { break };
                         let left = &world.left[*left];
                         let line = format!("{}: {harm}", left.name);
                         *slot.lock().unwrap() = Some((Instant::now(), line.clone()));
-                        try_one(world, left, harm, &line, counts);
+                        try_one(world, left, (number, harm), &line, counts);
                         *slot.lock().unwrap() = None;
                     }
                 })
@@ -96,7 +98,13 @@ pub fn run(world: &World, harms: &[(usize, Harm)]) -> Counts {
     counts
 }
 
-fn try_one(world: &World, left: &Left, harm: &Harm, line: &str, counts: &Mutex<Counts>) {
+fn try_one(
+    world: &World,
+    left: &Left,
+    (number, harm): (usize, &Harm),
+    line: &str,
+    counts: &Mutex<Counts>,
+) {
     let disk = left.disk.kill();
     let changed = harm.apply(&disk, &world.earlier);
     if changed.is_empty() {
@@ -106,7 +114,6 @@ fn try_one(world: &World, left: &Left, harm: &Harm, line: &str, counts: &Mutex<C
     let excused = shortened_to(left, &disk, &changed);
     let mut ledgers = vec![&left.ledger];
     ledgers.extend(excused);
-    let number = counts.lock().unwrap().done;
     let again = number.is_multiple_of(AGAIN);
     let judged = catch_unwind(AssertUnwindSafe(|| judge(&disk, world.wall, &ledgers, again)));
     let mut counts = counts.lock().unwrap();
@@ -115,7 +122,11 @@ fn try_one(world: &World, left: &Left, harm: &Harm, line: &str, counts: &Mutex<C
         counts.wrong.push(format!("{line}\n    a panic"));
         return;
     };
+    let of_the_reserve = changed.iter().all(|changed| changed.path.ends_with("reserve"));
     match outcome {
+        Outcome::Refused(..) | Outcome::Told(_) if of_the_reserve => {
+            counts.wrong.push(format!("{line}\n    the reserve holds nothing: {outcome:?}"));
+        }
         Outcome::Refused(kind, text) => {
             counts.refused += 1;
             *counts.refusals.entry(format!("{kind:?}: {}", without_numbers(&text))).or_default() +=
@@ -169,10 +180,10 @@ fn shortened_to<'a>(left: &'a Left, disk: &SimDisk, changed: &[Changed]) -> Opti
     if of_log.next().is_some() {
         return None;
     }
-    if left.closed || *path != left.newest || read(disk, path).is_none() {
+    if left.closed || *path != left.newest || disk.content(path).is_none() {
         return None;
     }
-    let frames = frames(&read(&left.disk, path).unwrap());
+    let frames = frames(&left.disk.content(path).unwrap());
     let first = frames.iter().position(|frame| frame.range.end > range.start)?;
     let missing = frames[first].sequence;
     let proven = frames.iter().any(|frame| frame.range.start >= range.end && frame.base >= missing);

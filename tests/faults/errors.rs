@@ -106,7 +106,7 @@ fn play_all(faults: &[Kind]) -> Met {
         }
     });
     println!(
-        "faults injected in {} runs: {} operations failed, {} runs ended in doubt, {} images \
+        "{} runs with a fault: {} operations failed, {} runs ended in doubt, {} images \
          compared, 0 promises broken, {:.1} s; answered: {:?}",
         met.runs,
         met.failed,

@@ -15,8 +15,9 @@ use std::sync::{Mutex, PoisonError};
 /// A flaw is one of the process: one test at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Runs `guard` on a whole build, and on one with `flaw`, which it must catch.
-fn caught(name: &str, flaw: Option<Flaw>, whole: fn(), broken: fn()) {
+/// Runs `whole` on a whole build, and `broken` on one with `flaw`, which must be caught: `says` are
+/// words of how, so that a build that merely fails is not taken for one that is caught.
+fn caught(name: &str, says: &[&str], flaw: Option<Flaw>, whole: fn(), broken: fn()) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     set(None);
     whole();
@@ -24,14 +25,18 @@ fn caught(name: &str, flaw: Option<Flaw>, whole: fn(), broken: fn()) {
     let outcome = catch_unwind(broken);
     set(None);
     let Err(said) = outcome else { panic!("{name} is not caught") };
-    let said = said.downcast_ref::<String>().map_or("it panicked", String::as_str);
+    let said = said.downcast_ref::<String>().map_or("without a word", String::as_str);
     let said = said.lines().next().unwrap_or_default();
+    assert!(says.iter().any(|words| said.contains(words)), "{name} is caught by chance: {said}");
     println!("saboteur caught: {name}: {said}");
 }
 
-fn caught_by(name: &str, flaw: Flaw, guard: fn()) {
-    caught(name, Some(flaw), guard, guard);
+fn caught_by(name: &str, says: &str, flaw: Flaw, guard: fn()) {
+    caught(name, &[says], Some(flaw), guard, guard);
 }
+
+/// How a disk is told that does not hold what it should.
+const LOST: [&str; 2] = ["it is in none", "is missing in `log`"];
 
 fn power_cuts() {
     guards::power_cuts(Lies::default());
@@ -40,7 +45,7 @@ fn power_cuts() {
 // Goal: P1, P2: a device whose syncs of files are not done is noticed. Method: see the guard.
 #[test]
 fn sync_that_lies() {
-    caught("sync that lies", None, power_cuts, || {
+    caught("sync that lies", &LOST, None, power_cuts, || {
         guards::power_cuts(Lies { of_files: true, of_directories: false });
     });
 }
@@ -48,7 +53,7 @@ fn sync_that_lies() {
 // Goal: P1, P8: a directory that is not synced is noticed. Method: see the guard.
 #[test]
 fn directory_sync_left_out() {
-    caught("directory sync left out", None, power_cuts, || {
+    caught("directory sync left out", &LOST, None, power_cuts, || {
         guards::power_cuts(Lies { of_files: false, of_directories: true });
     });
 }
@@ -56,63 +61,93 @@ fn directory_sync_left_out() {
 // Goal: P1, P2. Method: see the guard.
 #[test]
 fn acknowledgment_before_sync() {
-    caught_by("acknowledgment before sync", Flaw::AcknowledgedBeforeSync, power_cuts);
+    caught_by(
+        "acknowledgment before sync",
+        "it is in none",
+        Flaw::AcknowledgedBeforeSync,
+        power_cuts,
+    );
 }
 
 // Goal: P4, P8. Method: see the guard.
 #[test]
 fn checksum_without_segment_identity() {
     let flaw = Flaw::ChecksumWithoutSegment;
-    caught_by("checksum without segment identity", flaw, guards::lost_commits_stay_lost);
+    caught_by(
+        "checksum without segment identity",
+        "new commits",
+        flaw,
+        guards::lost_commits_stay_lost,
+    );
 }
 
 // Goal: P4, P8. Method: see the guard.
 #[test]
 fn recycled_frame_believed() {
     let flaw = Flaw::RecycledFrameBelieved;
-    caught_by("recycled frame believed", flaw, guards::lost_commits_stay_lost);
+    caught_by("recycled frame believed", "new commits", flaw, guards::lost_commits_stay_lost);
 }
 
 // Goal: P3. Method: see the guard.
 #[test]
 fn condition_dropped() {
-    caught_by("condition dropped", Flaw::ConditionDropped, guards::conforms);
+    caught_by("condition dropped", "checks passed", Flaw::ConditionDropped, guards::conforms);
 }
 
 // Goal: P3, P5. Method: see the guard.
 #[test]
 fn sweep_without_high_water_mark() {
     let flaw = Flaw::SweepWithoutHighWater;
-    caught_by("sweep without the clock's high-water mark", flaw, guards::swept_values_stay_burnt);
+    caught_by(
+        "sweep without the clock's high-water mark",
+        "counts twice",
+        flaw,
+        guards::swept_values_stay_burnt,
+    );
 }
 
 // Goal: P3. Method: see the guard.
 #[test]
 fn grace_without_unused_successor() {
     let flaw = Flaw::GraceForUsedSuccessor;
-    caught_by("grace without unused successor", flaw, guards::what_is_over_stays_over);
+    caught_by("grace without unused successor", "Retried", flaw, guards::what_is_over_stays_over);
 }
 
 // Goal: P6. Method: see the guard.
 #[test]
 fn epoch_ignored() {
-    caught_by("epoch ignored", Flaw::EpochIgnored, guards::what_is_over_stays_over);
+    caught_by("epoch ignored", "what is over", Flaw::EpochIgnored, guards::what_is_over_stays_over);
 }
 
 // Goal: P2, P4, P7. Method: see the guard.
 #[test]
 fn row_checksum_ignored() {
-    caught_by("row checksum ignored", Flaw::RowChecksumIgnored, guards::damaged_rows_are_refused);
+    caught_by(
+        "row checksum ignored",
+        "byte ",
+        Flaw::RowChecksumIgnored,
+        guards::damaged_rows_are_refused,
+    );
 }
 
 // Goal: P9. Method: see the guard.
 #[test]
 fn text_as_lookup_id() {
-    caught_by("text as look-up id", Flaw::TextAsLookupId, guards::no_token_is_on_disk);
+    caught_by(
+        "text as look-up id",
+        "pieces of tokens",
+        Flaw::TextAsLookupId,
+        guards::no_token_is_on_disk,
+    );
 }
 
 // Goal: P10. Method: see the guard.
 #[test]
 fn swept_rows_kept() {
-    caught_by("swept rows kept", Flaw::SweptRowsKept, guards::churn_leaves_nothing);
+    caught_by(
+        "swept rows kept",
+        "bytes on disk",
+        Flaw::SweptRowsKept,
+        guards::churn_leaves_nothing,
+    );
 }

@@ -43,7 +43,8 @@ pub fn what_is_over_stays_over() {
     world.play(&[Op::Rotate, Op::Rotate, Op::RevokeFamily, Op::RevokeSubject, Op::RevokeToken]);
     let facts = world.facts().clone();
     let opened = open(&world.disk.kill(), facts.now_ms).unwrap();
-    assert_eq!(look(&opened.grants, &facts).unwrap(), facts.lines(&facts));
+    let (found, due) = (look(&opened.grants, &facts).unwrap(), facts.lines(&facts));
+    assert_eq!(found, due, "what is over, and what is not");
     probe(&opened, &facts, "a store that is asked");
 }
 
@@ -76,7 +77,7 @@ pub fn damaged_rows_are_refused() {
     let mut damaged = 0;
     for path in ["/store/table.redb", "/store/log/000000000001.seg", "/store/log/000000000002.seg"]
     {
-        let Ok(bytes) = content(&world.disk, path) else { continue };
+        let Some(bytes) = world.disk.content(Path::new(path)) else { continue };
         let mentions = |at: &usize| bytes[*at..].starts_with(b"client-");
         for at in (0..bytes.len()).filter(mentions) {
             let disk = world.disk.kill();
@@ -90,13 +91,6 @@ pub fn damaged_rows_are_refused() {
         }
     }
     assert!(damaged > 10, "{damaged} rows were damaged");
-}
-
-fn content(disk: &SimDisk, path: &str) -> std::io::Result<Vec<u8>> {
-    let file = disk.open(Path::new(path), OpenMode::Existing)?;
-    let mut bytes = vec![0; usize::try_from(file.len()?).unwrap()];
-    file.read_at(&mut bytes, 0)?;
-    Ok(bytes)
 }
 
 /// P9: no piece of what was issued is in any file.

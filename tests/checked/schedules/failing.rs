@@ -49,8 +49,7 @@ fn play(image: SimDisk) {
         let world = world.clone();
         thread::spawn(move || {
             if let Err(error) = world.store.checkpoint().wait() {
-                let known = matches!(error.kind(), ErrorKind::Io | ErrorKind::Corrupt);
-                if !known {
+                if error.kind() != ErrorKind::Io {
                     refused(&error);
                 }
             }

@@ -169,6 +169,17 @@ impl SimDisk {
         recorded
     }
 
+    /// What the processes on it see in the file at this path, if there is one.
+    ///
+    /// # Panics
+    /// If it cannot be read.
+    pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
+        let file = self.open(path, OpenMode::Existing).ok()?;
+        let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+        file.read_at(&mut bytes, 0).unwrap();
+        Some(bytes)
+    }
+
     /// The content of every file.
     pub fn contents(&self) -> Vec<Vec<u8>> {
         let state = self.lock();
@@ -275,13 +286,17 @@ impl Disk for SimDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.lock();
-        state.count()?;
+        let counted = state.count();
+        let (fault, operation) = (state.fault, state.operations);
+        let once = matches!(fault, Some(Fault { turn: Turn::Once(_), .. }));
         let lies = state.held.lies.of_directories;
         let folder = state.folder(dir)?;
-        if !lies {
+        if counted.is_ok() && !lies {
             folder.sync();
+        } else if counted.is_err() && once {
+            folder.sync_some(&mut Pseudorandom::new(operation));
         }
-        Ok(())
+        counted
     }
 }
 

@@ -43,6 +43,12 @@ impl Folder {
         self.unsynced.clear();
     }
 
+    /// A sync that failed: some changes have reached the device, no later one writes the others.
+    pub(super) fn sync_some(&mut self, random: &mut Pseudorandom) {
+        self.durable = self.after_crash(random);
+        self.unsynced.clear();
+    }
+
     /// Some first changes, or any of them: one that stands on another that was lost is lost too.
     pub(super) fn after_crash(&self, random: &mut Pseudorandom) -> Names {
         let mut names = self.durable.clone();

@@ -1,10 +1,7 @@
 use super::*;
 
 fn content(disk: &SimDisk, path: &str) -> Option<Vec<u8>> {
-    let file = disk.open(Path::new(path), OpenMode::Existing).ok()?;
-    let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
-    file.read_at(&mut bytes, 0).unwrap();
-    Some(bytes)
+    disk.content(Path::new(path))
 }
 
 // Goal: a crash loses nothing that was synced, and keeps, loses, tears (between sectors and

@@ -3,7 +3,6 @@
 use crate::engine::Engine;
 use crate::workload::{Change, Shape};
 use futures_util::future::join_all;
-use grantkeep::Wait as _;
 use grantkeep_benches::random::mix;
 use grantkeep_benches::{Ran, Random, Sample, Until, crowd};
 use std::sync::Arc;
@@ -64,7 +63,7 @@ impl Caller {
 
 /// Lets callers write on threads of their own.
 pub(crate) fn on_threads(engine: &dyn Engine, callers: &mut [Caller], span: Duration) -> Ran {
-    let write = |caller: &mut Caller| engine.write(caller.next(engine.now_ms())).wait();
+    let write = |caller: &mut Caller| engine.write(caller.next(engine.now_ms()));
     crowd(callers, Until::Elapsed(span), write)
 }
 
@@ -81,7 +80,7 @@ pub(crate) fn as_tasks(
         runtime.spawn(async move {
             let (mut own, mut last) = (Vec::new(), started.elapsed());
             while last < span {
-                engine.write(caller.next(engine.now_ms())).await;
+                engine.write_async(caller.next(engine.now_ms())).await;
                 let now = started.elapsed();
                 own.push(Sample { ended: now, took: now.saturating_sub(last) });
                 last = now;

@@ -40,8 +40,15 @@ impl Setup {
 
 /// An engine with tokens and families in it.
 pub(crate) trait Engine: Send + Sync {
-    /// Makes a change durable. What has been answered survives a loss of power.
-    fn write(&self, change: Change) -> Written<'_>;
+    /// Makes a change durable, and blocks until it is. What has been answered survives a loss of
+    /// power.
+    fn write(&self, change: Change);
+
+    /// The same for a task of a runtime, whose thread is not to be blocked. The servers' clients
+    /// block it nevertheless, and are not asked.
+    fn write_async(&self, change: Change) -> Written<'_> {
+        Box::pin(async move { self.write(change) })
+    }
 
     /// Puts many pairs at once, as durably; they come in the order of their tokens' digests.
     fn load(&self, changes: Vec<Change>);

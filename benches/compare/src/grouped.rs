@@ -1,10 +1,12 @@
-//! Embedded peers with one writer: callers hand in their changes, one thread makes all that have
-//! gathered durable in one transaction, and each caller is woken.
+//! Embedded peers with one writer: callers hand in their changes, and all that have gathered become
+//! durable in one transaction. Whoever finds nobody at it does it for all; callers that are tasks
+//! have a thread that does it for them.
 
 use crate::engine::{Engine, Reader, Setup, Written};
+use crate::tables::Filed;
 use crate::workload::Change;
 use futures_channel::oneshot;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::mem;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -14,11 +16,14 @@ const LOAD_CHANGES: usize = 50_000;
 
 /// An embedded engine, as a peer of the store.
 pub(crate) trait Peer: Send + Sync + Sized + 'static {
+    /// Whether it shares syncs between threads that write at once by itself.
+    const GROUPS_BY_ITSELF: bool = false;
+
     /// Opens it, or makes it.
     fn open(setup: &Setup) -> Self;
 
     /// Makes all of these durable in one transaction. No two of them are of one family.
-    fn apply(&self, changes: &[Change]);
+    fn apply(&self, changes: &[Filed]);
 
     /// A caller's own way to look tokens up.
     fn reader(&self) -> Box<dyn Reader + '_>;
@@ -32,90 +37,140 @@ pub(crate) trait Peer: Send + Sync + Sized + 'static {
 
 /// A peer whose changes are gathered.
 pub(crate) struct Grouped<P> {
-    peer: Arc<P>,
-    queue: Arc<Queue>,
+    shared: Arc<Shared<P>>,
     thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Default)]
-struct Queue {
-    gathered: Mutex<Gathered>,
-    work: Condvar,
+struct Shared<P> {
+    peer: P,
+    state: Mutex<State>,
+    durable: Condvar,
+    tasks: Condvar,
 }
 
 #[derive(Default)]
-struct Gathered {
-    changes: Vec<Change>,
-    callers: Vec<oneshot::Sender<()>>,
+struct State {
+    changes: Vec<Filed>,
+    tasks: Vec<oneshot::Sender<()>>,
+    gathered: u64,
+    durable: u64,
+    leading: bool,
     closing: bool,
+}
+
+impl State {
+    fn gather(&mut self, change: Filed) -> u64 {
+        self.changes.push(change);
+        self.gathered += 1;
+        self.gathered
+    }
+}
+
+impl<P: Peer> Shared<P> {
+    /// Makes all that has gathered durable, and wakes everybody.
+    fn lead(&self, state: &mut MutexGuard<'_, State>) {
+        state.leading = true;
+        let (changes, tasks) = (mem::take(&mut state.changes), mem::take(&mut state.tasks));
+        let last = state.gathered;
+        MutexGuard::unlocked(state, || {
+            self.peer.apply(&changes);
+            for task in tasks {
+                // One that has gone needs no answer.
+                let _ = task.send(());
+            }
+        });
+        state.durable = last;
+        state.leading = false;
+        self.durable.notify_all();
+    }
+
+    fn write(&self, change: Filed) {
+        let mut state = self.state.lock();
+        let own = state.gather(change);
+        while state.durable < own {
+            if state.leading {
+                self.durable.wait(&mut state);
+            } else {
+                self.lead(&mut state);
+            }
+        }
+    }
+
+    /// Leads for tasks until it is to end.
+    fn serve(&self) {
+        let mut state = self.state.lock();
+        while !state.closing {
+            if state.tasks.is_empty() {
+                self.tasks.wait(&mut state);
+            } else if state.leading {
+                self.durable.wait(&mut state);
+            } else {
+                self.lead(&mut state);
+            }
+        }
+    }
 }
 
 impl<P: Peer> Grouped<P> {
     pub(crate) fn open(setup: &Setup) -> Box<dyn Engine> {
-        let (peer, queue) = (Arc::new(P::open(setup)), Arc::new(Queue::default()));
-        let (own_peer, own_queue) = (Arc::clone(&peer), Arc::clone(&queue));
-        let named = thread::Builder::new().name("committer".to_owned());
-        let thread = named.spawn(move || {
-            while let Some((changes, callers)) = own_queue.next() {
-                own_peer.apply(&changes);
-                for caller in callers {
-                    // One that has gone needs no answer.
-                    let _ = caller.send(());
-                }
-            }
+        let shared = Arc::new(Shared {
+            peer: P::open(setup),
+            state: Mutex::default(),
+            durable: Condvar::new(),
+            tasks: Condvar::new(),
         });
-        Box::new(Self { peer, queue, thread: Some(thread.expect("a thread")) })
-    }
-}
-
-impl Queue {
-    fn next(&self) -> Option<(Vec<Change>, Vec<oneshot::Sender<()>>)> {
-        let mut gathered = self.gathered.lock();
-        while gathered.changes.is_empty() {
-            if gathered.closing {
-                return None;
-            }
-            self.work.wait(&mut gathered);
-        }
-        Some((mem::take(&mut gathered.changes), mem::take(&mut gathered.callers)))
+        let own = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("committer".to_owned());
+        let thread = thread.spawn(move || own.serve()).expect("a thread");
+        Box::new(Self { shared, thread: Some(thread) })
     }
 }
 
 impl<P: Peer> Engine for Grouped<P> {
-    fn write(&self, change: Change) -> Written<'_> {
-        let (caller, durable) = oneshot::channel();
-        let mut gathered = self.queue.gathered.lock();
-        let idle = gathered.changes.is_empty();
-        gathered.changes.push(change);
-        gathered.callers.push(caller);
-        drop(gathered);
-        if idle {
-            self.queue.work.notify_one();
+    fn write(&self, change: Change) {
+        let change = Filed::new(change);
+        if P::GROUPS_BY_ITSELF {
+            self.shared.peer.apply(&[change]);
+        } else {
+            self.shared.write(change);
+        }
+    }
+
+    fn write_async(&self, change: Change) -> Written<'_> {
+        let (change, (task, durable)) = (Filed::new(change), oneshot::channel());
+        let mut state = self.shared.state.lock();
+        state.gather(change);
+        let first = state.tasks.is_empty();
+        state.tasks.push(task);
+        drop(state);
+        if first {
+            self.shared.tasks.notify_one();
         }
         Box::pin(async move { durable.await.expect("the peer writes") })
     }
 
     fn load(&self, changes: Vec<Change>) {
-        changes.chunks(LOAD_CHANGES).for_each(|part| self.peer.apply(part));
+        let changes: Vec<Filed> = changes.into_iter().map(Filed::new).collect();
+        changes.chunks(LOAD_CHANGES).for_each(|part| self.shared.peer.apply(part));
     }
 
     fn reader(&self) -> Box<dyn Reader + '_> {
-        self.peer.reader()
+        self.shared.peer.reader()
     }
 
     fn sweep(&self, now_ms: u64) -> u64 {
-        self.peer.sweep(now_ms)
+        self.shared.peer.sweep(now_ms)
     }
 
     fn settle(&self) {
-        self.peer.settle();
+        self.shared.peer.settle();
     }
 }
 
 impl<P> Drop for Grouped<P> {
     fn drop(&mut self) {
-        self.queue.gathered.lock().closing = true;
-        self.queue.work.notify_one();
+        self.shared.state.lock().closing = true;
+        self.shared.tasks.notify_one();
         if let Some(thread) = self.thread.take() {
             // A thread that panicked has said so already.
             let _ = thread.join();

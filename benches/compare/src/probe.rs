@@ -7,7 +7,6 @@ use crate::machine::{disk_bytes, memory_bytes};
 use crate::run::load;
 use crate::workload::{Shape, Text};
 use clap::Args;
-use grantkeep::Wait as _;
 use grantkeep_benches::Random;
 use std::hint::black_box;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -69,7 +68,7 @@ pub(crate) fn answer(asked: &Asked) {
     let look_up = started.elapsed() / count;
     // Something that was written since it was opened, so that the next one has to recover.
     let number = 1 << 62 | u64::from(std::process::id());
-    engine.write(shape.pair(number, engine.now_ms())).wait();
+    engine.write(shape.pair(number, engine.now_ms()));
     let disk = disk_bytes(&asked.dir);
     let (opened_s, us) = (opened.as_secs_f64(), look_up.as_secs_f64() * 1e6);
     println!("{opened_s} {us} {memory} {disk}");

@@ -55,11 +55,24 @@ pub(crate) trait Tables {
     fn strike(&mut self, entry: &[u8]);
 }
 
+/// A change, and the digest that its token is filed under.
+pub(crate) struct Filed {
+    change: Change,
+    digest: [u8; 32],
+}
+
+impl Filed {
+    /// Computes the digest, on the thread of the caller.
+    pub(crate) fn new(change: Change) -> Self {
+        Self { digest: change.token.text.digest(), change }
+    }
+}
+
 /// Does what a change says.
-pub(crate) fn apply(tables: &mut impl Tables, change: &Change) {
-    let (token, id) = (&change.token, change.token.text.digest());
-    tables.put(Of::Token, &id, &token.row);
-    tables.enter(&entry(token.dies_ms, Of::Token, &id));
+pub(crate) fn apply(tables: &mut impl Tables, Filed { change, digest }: &Filed) {
+    let token = &change.token;
+    tables.put(Of::Token, digest, &token.row);
+    tables.enter(&entry(token.dies_ms, Of::Token, digest));
     match &change.what {
         Family::Opened(opened) => tables.put(Of::Family, &change.family, opened),
         Family::Rotated => {

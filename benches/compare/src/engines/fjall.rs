@@ -2,8 +2,8 @@
 
 use crate::engine::{Contender, Reader, Setup};
 use crate::grouped::{Grouped, Peer};
-use crate::tables::{self, Entry, Of, SWEEP_ROWS, Tables, dead, read_entry};
-use crate::workload::{Change, Text, row};
+use crate::tables::{self, Entry, Filed, Of, SWEEP_ROWS, Tables, dead, read_entry};
+use crate::workload::{Text, row};
 use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use std::time::Duration;
@@ -80,7 +80,7 @@ impl Peer for Fjall {
         Self { tokens, families, expiry, database }
     }
 
-    fn apply(&self, changes: &[Change]) {
+    fn apply(&self, changes: &[Filed]) {
         self.change(|open| changes.iter().for_each(|change| tables::apply(open, change)));
     }
 

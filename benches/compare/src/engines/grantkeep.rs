@@ -82,7 +82,11 @@ impl Embedded {
 }
 
 impl Engine for Embedded {
-    fn write(&self, change: Change) -> Written<'_> {
+    fn write(&self, change: Change) {
+        self.commit(vec![change]).wait();
+    }
+
+    fn write_async(&self, change: Change) -> Written<'_> {
         Box::pin(self.commit(vec![change]))
     }
 

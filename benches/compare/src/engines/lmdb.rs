@@ -2,8 +2,8 @@
 
 use crate::engine::{Contender, Reader, Setup};
 use crate::grouped::{Grouped, Peer};
-use crate::tables::{self, Entry, Of, SWEEP_ROWS, Tables, dead, read_entry};
-use crate::workload::{Change, Text, row};
+use crate::tables::{self, Entry, Filed, Of, SWEEP_ROWS, Tables, dead, read_entry};
+use crate::workload::{Text, row};
 use heed::types::{Bytes, Unit};
 use heed::{Database, Env, EnvFlags, EnvOpenOptions, RwTxn};
 use std::ops::Bound;
@@ -88,7 +88,7 @@ impl Peer for Lmdb {
         Self { env, tokens, families, expiry }
     }
 
-    fn apply(&self, changes: &[Change]) {
+    fn apply(&self, changes: &[Filed]) {
         self.change(|open| changes.iter().for_each(|change| tables::apply(open, change)));
     }
 

@@ -72,9 +72,9 @@ mod tests {
                 ..Shape::lasting(300)
             };
             load(&*engine, 0..DEAD, |_| dying);
-            engine.write(Shape::lasting(300).pair(DEAD, engine.now_ms())).wait();
+            engine.write(Shape::lasting(300).pair(DEAD, engine.now_ms()));
             let rotation = Shape::lasting(300).rotation(DEAD, DEAD + 1, engine.now_ms());
-            engine.write(rotation).wait();
+            engine.write_async(rotation).wait();
             let mut reader = engine.reader();
             let dies_ms = reader.look_up(&Text::of(DEAD)).unwrap();
             assert!(dies_ms > engine.now_ms(), "{}", contender.name);

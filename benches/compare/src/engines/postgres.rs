@@ -1,7 +1,7 @@
 //! PostgreSQL over the loopback interface: prepared statements, one a pair.
 
 use super::server::{Pool, Server, Taken, program};
-use crate::engine::{Contender, Engine, Reader, Setup, Written};
+use crate::engine::{Contender, Engine, Reader, Setup};
 use crate::workload::{Change, Family, Text, row};
 use postgres::{Client, Config, NoTls, Statement};
 use std::net::Ipv4Addr;
@@ -177,9 +177,8 @@ fn signed(ms: u64) -> i64 {
 }
 
 impl Engine for Postgres {
-    /// Blocks the thread that awaits it.
-    fn write(&self, change: Change) -> Written<'_> {
-        Box::pin(async move { self.pool.take().write(&change) })
+    fn write(&self, change: Change) {
+        self.pool.take().write(&change);
     }
 
     fn load(&self, changes: Vec<Change>) {

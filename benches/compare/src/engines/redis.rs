@@ -1,7 +1,7 @@
 //! Redis over the loopback interface, which syncs before it answers, and expires by itself.
 
 use super::server::{Pool, Server, Taken, program};
-use crate::engine::{Contender, Engine, Reader, Setup, Written};
+use crate::engine::{Contender, Engine, Reader, Setup};
 use crate::workload::{Change, Family, Text, row};
 use redis::{Client, Connection, Pipeline};
 use std::process::Command;
@@ -65,15 +65,12 @@ impl Redis {
 }
 
 impl Engine for Redis {
-    /// Blocks the thread that awaits it.
-    fn write(&self, change: Change) -> Written<'_> {
-        Box::pin(async move {
-            let mut connection = self.pool.take();
-            let mut pipeline = redis::pipe();
-            pipeline.atomic();
-            Self::add(&mut connection, &mut pipeline, &change);
-            pipeline.query::<()>(&mut *connection).expect(ANSWERS);
-        })
+    fn write(&self, change: Change) {
+        let mut connection = self.pool.take();
+        let mut pipeline = redis::pipe();
+        pipeline.atomic();
+        Self::add(&mut connection, &mut pipeline, &change);
+        pipeline.query::<()>(&mut *connection).expect(ANSWERS);
     }
 
     fn load(&self, changes: Vec<Change>) {

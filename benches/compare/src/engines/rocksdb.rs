@@ -2,8 +2,8 @@
 
 use crate::engine::{Contender, Reader, Setup};
 use crate::grouped::{Grouped, Peer};
-use crate::tables::{self, Entry, Of, SWEEP_ROWS, Tables, dead, read_entry};
-use crate::workload::{Change, Text, row};
+use crate::tables::{self, Entry, Filed, Of, SWEEP_ROWS, Tables, dead, read_entry};
+use crate::workload::{Text, row};
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
     IteratorMode, Options, ReadOptions, WaitForCompactOptions, WriteBatch, WriteOptions,
@@ -70,6 +70,8 @@ impl Rocks {
 }
 
 impl Peer for Rocks {
+    const GROUPS_BY_ITSELF: bool = true;
+
     fn open(setup: &Setup) -> Self {
         let mut options = Options::default();
         options.create_if_missing(true);
@@ -100,7 +102,7 @@ impl Peer for Rocks {
         Self(opened.expect("RocksDB opens"))
     }
 
-    fn apply(&self, changes: &[Change]) {
+    fn apply(&self, changes: &[Filed]) {
         self.change(|open| changes.iter().for_each(|change| tables::apply(open, change)));
     }
 

@@ -2,8 +2,8 @@
 
 use crate::engine::{Contender, Reader, Setup};
 use crate::grouped::{Grouped, Peer};
-use crate::tables::{self, Entry, Of, Tables};
-use crate::workload::{Change, Text, row};
+use crate::tables::{self, Entry, Filed, Of, Tables};
+use crate::workload::{Text, row};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::path::PathBuf;
@@ -90,7 +90,7 @@ impl Peer for Sqlite {
         Self { writer: Mutex::new(writer), path, cache_bytes: setup.cache_bytes }
     }
 
-    fn apply(&self, changes: &[Change]) {
+    fn apply(&self, changes: &[Filed]) {
         let mut writer = self.writer.lock();
         let transaction = writer.transaction().expect("SQLite begins");
         changes.iter().for_each(|change| tables::apply(&mut Open(&transaction), change));

@@ -1,0 +1,147 @@
+//! How many instructions each decision takes, the store's own threads included: figures that repeat
+//! where times do not.
+//!
+//! This program runs itself under `valgrind --tool=callgrind`, once with few calls of a kind and
+//! once with more, after the same preparation: the difference is what the calls take. A figure
+//! above its bound is an error. Bounds are a tenth above what was found when they were written;
+//! who makes a decision dearer by more has to say so here.
+
+use grantkeep::{Store, Wait};
+use grantkeep_benches::workload::{Issuer, TOKEN_LIFETIME, TokenText};
+use grantkeep_benches::{Scratch, granted, load};
+use grantkeep_grants::{Introspection, Presented, Redeemed, RefreshRequest, Refreshed};
+use std::hint::black_box;
+use std::process::{Command, ExitCode};
+
+/// Calls of the two runs.
+const CALLS: [u64; 2] = [200, 1_200];
+/// Rows, or grants, that are there before.
+const PREPARED: u64 = CALLS[1];
+
+/// A kind of call: what prepares it and calls it so often, and how many instructions one may take.
+struct Case {
+    name: &'static str,
+    run: fn(&Scratch, u64),
+    instructions_max: u64,
+}
+
+const CASES: [Case; 7] = [
+    Case { name: "look up, hot", run: look_up, instructions_max: 1 },
+    Case { name: "look up, unknown", run: look_up_unknown, instructions_max: 1 },
+    Case { name: "introspect, 43 characters", run: introspect, instructions_max: 1 },
+    Case { name: "introspect, 1200 characters", run: introspect_long, instructions_max: 1 },
+    Case { name: "issue a pair", run: issue, instructions_max: 1 },
+    Case { name: "redeem", run: redeem, instructions_max: 1 },
+    Case { name: "refresh", run: refresh, instructions_max: 1 },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [called, name, calls] = &arguments[..]
+        && called == "--called"
+    {
+        let case = CASES.iter().find(|case| case.name == name).expect("a case of this name");
+        (case.run)(&Scratch::new(), calls.parse().expect("a number of calls"));
+        return ExitCode::SUCCESS;
+    }
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        // Built and run as a test: nothing to be proven here.
+        return ExitCode::SUCCESS;
+    }
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("skipped because there is no valgrind on this machine");
+        return ExitCode::SUCCESS;
+    }
+    let mut kept = true;
+    for case in CASES {
+        let [few, many] = CALLS.map(|calls| instructions(case.name, calls));
+        let each = many.saturating_sub(few) / (CALLS[1] - CALLS[0]);
+        let met = each <= case.instructions_max;
+        kept &= met;
+        let verdict = if met { "PASS" } else { "MISS" };
+        let bound = case.instructions_max;
+        println!("{:<28} {each:>7} instructions a call, at most {bound:>7} {verdict}", case.name);
+    }
+    if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// All instructions of a process that makes so many calls.
+fn instructions(name: &str, calls: u64) -> u64 {
+    let program = std::env::current_exe().expect("the path of this program");
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+    let ran = valgrind.arg(program).args(["--called", name, &calls.to_string()]).output();
+    let ran = ran.expect("valgrind runs");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{name}: {said}");
+    let collected = said.lines().find_map(|line| line.split_once("Collected : "));
+    let collected = collected.and_then(|(_, figure)| figure.trim().parse().ok());
+    collected.unwrap_or_else(|| panic!("callgrind counted nothing: {said}"))
+}
+
+fn store(scratch: &Scratch) -> Store {
+    let store = Store::options().by_itself(false).open(scratch.path("store")).expect("a store");
+    load::tokens(&store, 0..PREPARED, 43, TOKEN_LIFETIME);
+    store
+}
+
+fn look_up(scratch: &Scratch, calls: u64) {
+    let (store, mut text) = (store(scratch), TokenText::new(43));
+    for number in 0..calls {
+        let found = store.find::<grantkeep::Token>(black_box(text.of(number))).wait();
+        assert!(found.expect("a look-up").is_some(), "a token is missing");
+    }
+}
+
+fn look_up_unknown(scratch: &Scratch, calls: u64) {
+    let (store, mut text) = (store(scratch), TokenText::new(43));
+    for number in PREPARED..PREPARED + calls {
+        let found = store.find::<grantkeep::Token>(black_box(text.of(number))).wait();
+        assert!(found.expect("a look-up").is_none(), "an unknown token is there");
+    }
+}
+
+fn introspect(scratch: &Scratch, calls: u64) {
+    introspected(scratch, calls, granted::CHARACTERS[0]);
+}
+
+fn introspect_long(scratch: &Scratch, calls: u64) {
+    introspected(scratch, calls, granted::CHARACTERS[1]);
+}
+
+fn introspected(scratch: &Scratch, calls: u64, characters: usize) {
+    let grants = granted::grants(scratch, characters);
+    let tokens = granted::tokens(&grants, PREPARED as usize);
+    for token in &tokens[..calls as usize] {
+        let answer = grants.introspect(black_box(token.expose())).wait();
+        assert!(matches!(answer, Ok(Introspection::Active(_))), "a token is not active");
+    }
+}
+
+fn issue(scratch: &Scratch, calls: u64) {
+    let store = store(scratch);
+    let mut issuers = Issuer::crowd(1, 1);
+    for issuer in &mut issuers {
+        (0..calls).for_each(|_| issuer.issue(&store));
+    }
+}
+
+fn redeem(scratch: &Scratch, calls: u64) {
+    let grants = granted::grants(scratch, granted::CHARACTERS[0]);
+    let codes = granted::codes(&grants, PREPARED as usize);
+    let presented = Presented::by(granted::CLIENT);
+    for code in &codes[..calls as usize] {
+        let answer = grants.redeem(black_box(code.expose()), &presented).wait();
+        assert!(matches!(answer, Ok(Redeemed::Granted(_))), "a code was refused");
+    }
+}
+
+fn refresh(scratch: &Scratch, calls: u64) {
+    let grants = granted::grants(scratch, granted::CHARACTERS[0]);
+    let tokens = granted::refresh_tokens(&grants, PREPARED as usize);
+    let request = RefreshRequest::by(granted::CLIENT);
+    for token in &tokens[..calls as usize] {
+        let answer = grants.refresh(black_box(token.expose()), &request).wait();
+        assert!(matches!(answer, Ok(Refreshed::Rotated(_))), "a refresh token was refused");
+    }
+}

@@ -7,10 +7,13 @@ use grantkeep_tests::setting;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const RACERS: usize = 8;
 const RACES: u64 = 3;
+/// Opens while programs are being started.
+const OPENS: u64 = 60;
 
 /// A process that tries to open the store whenever it is told to.
 struct Opener {
@@ -189,4 +192,40 @@ fn a_fork_that_outlives_its_parent_keeps_the_lock() {
     };
     assert!(holds(&store, child.id()));
     println!("1 fork kept the lock of its killed parent until it ended");
+}
+
+// Goal: a store that was closed can be opened, though programs are being started meanwhile, which
+// have its files for an instant. Method: start programs all the time; open and close in turns.
+#[test]
+fn a_close_gives_the_lock_back_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let over = AtomicBool::new(false);
+    let (mut opens, mut started) = (0, 0);
+    std::thread::scope(|scope| {
+        let starters = [(); 2].map(|()| {
+            scope.spawn(|| {
+                let mut started = 0;
+                while !over.load(Ordering::Relaxed) {
+                    // In another directory: then the program has all files for longer.
+                    let done = Command::new("true").current_dir("/").status();
+                    assert!(done.unwrap().success());
+                    started += 1;
+                }
+                started
+            })
+        });
+        while opens < OPENS {
+            let store = Store::options().reserve_bytes(0).log_budget_bytes(2 << 20);
+            let store = store.by_itself(false).open(dir.path().join("store"));
+            let closed = store.and_then(|store| store.close());
+            if let Err(error) = closed {
+                over.store(true, Ordering::Relaxed);
+                panic!("after {opens} opens: {error:?}");
+            }
+            opens += 1;
+        }
+        over.store(true, Ordering::Relaxed);
+        started = starters.map(|starter| starter.join().unwrap()).iter().sum();
+    });
+    println!("{opens} opens right after a close, while {started} programs were started");
 }

@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +136,7 @@ impl Disk for OsDisk {
                 options.create(true).truncate(false);
             }
         }
-        Ok(Arc::new(options.open(path)?))
+        Ok(Arc::new(OsFile { file: options.open(path)?, locked_by: OnceLock::new() }))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -165,36 +165,57 @@ impl Disk for OsDisk {
     }
 }
 
-impl DiskFile for File {
+/// A file of the operating system, and the process that has locked it.
+#[derive(Debug)]
+struct OsFile {
+    file: File,
+    locked_by: OnceLock<u32>,
+}
+
+impl DiskFile for OsFile {
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        self.read_exact_at(bytes, offset)
+        self.file.read_exact_at(bytes, offset)
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.write_all_at(bytes, offset)
+        self.file.write_all_at(bytes, offset)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        File::sync_data(self)
+        self.file.sync_data()
     }
 
     fn set_len(&self, bytes: u64) -> io::Result<()> {
-        File::set_len(self, bytes)
+        self.file.set_len(bytes)
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn drop_cache(&self) -> io::Result<()> {
-        Ok(rustix::fs::fadvise(self, 0, None, rustix::fs::Advice::DontNeed)?)
+        Ok(rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed)?)
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        match File::try_lock(self) {
-            Ok(()) => Ok(true),
+        match self.file.try_lock() {
+            Ok(()) => {
+                self.locked_by.get_or_init(std::process::id);
+                Ok(true)
+            }
             Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl Drop for OsFile {
+    /// Gives the lock back by word: a program that is being started at this moment has the file for
+    /// an instant as well, and would keep the lock for it. A fork keeps its hands off.
+    fn drop(&mut self) {
+        if self.locked_by.get() == Some(&std::process::id()) {
+            // What cannot be unlocked is unlocked when the last of its copies is closed.
+            let _ = self.file.unlock();
         }
     }
 }

@@ -138,7 +138,8 @@ fn rates(run: &Run) -> Vec<Measure> {
             let (name, kind) =
                 if many { (STORE, Kind::Store) } else { (few.as_str(), Kind::Yardstick) };
             let rate = |work: Work| {
-                let mut callers = Caller::crowd(CALLERS, round as u64, shape, work);
+                let turn = 2 * round as u64 + u64::from(work.is_rotating());
+                let mut callers = Caller::crowd(CALLERS, turn, shape, work);
                 let ran = on_threads(&*one.engine, &mut callers, run.scale.turn);
                 one.engine.settle();
                 ran.per_second()

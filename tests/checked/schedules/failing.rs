@@ -48,10 +48,10 @@ fn play(image: SimDisk) {
     let carrier = {
         let world = world.clone();
         thread::spawn(move || {
-            if let Err(error) = world.store.checkpoint().wait() {
-                if error.kind() != ErrorKind::Io {
-                    refused(&error);
-                }
+            if let Err(error) = world.store.checkpoint().wait()
+                && error.kind() != ErrorKind::Io
+            {
+                refused(&error);
             }
         })
     };

@@ -3,7 +3,9 @@
 //! have a thread that does it for them.
 
 use crate::engine::{Engine, Reader, Setup, Written};
-use crate::tables::Filed;
+#[cfg(doc)]
+use crate::tables::SWEEP_ROWS;
+use crate::tables::{Entry, Filed, NO_ENTRY};
 use crate::workload::Change;
 use futures_channel::oneshot;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -28,8 +30,10 @@ pub(crate) trait Peer: Send + Sync + Sized + 'static {
     /// A caller's own way to look tokens up.
     fn reader(&self) -> Box<dyn Reader + '_>;
 
-    /// Removes what has died by this moment, in batches, and answers how many rows that was.
-    fn sweep(&self, now_ms: u64) -> u64;
+    /// Removes up to about [`SWEEP_ROWS`] rows that have died by this moment, and answers how many;
+    /// none only if there are no more. `from` is where the last call left off in the index by
+    /// expiry, for engines that would have to step over what was removed.
+    fn sweep_some(&self, now_ms: u64, from: &mut Entry) -> usize;
 
     /// Returns once what the engine does in the background is done.
     fn settle(&self) {}
@@ -159,7 +163,13 @@ impl<P: Peer> Engine for Grouped<P> {
     }
 
     fn sweep(&self, now_ms: u64) -> u64 {
-        self.shared.peer.sweep(now_ms)
+        let (mut swept, mut from) = (0, NO_ENTRY);
+        loop {
+            match self.shared.peer.sweep_some(now_ms, &mut from) {
+                0 => return swept,
+                rows => swept += rows as u64,
+            }
+        }
     }
 
     fn settle(&self) {

@@ -13,6 +13,9 @@ const ENTRY_BYTES: usize = 41;
 /// An entry of the index by expiry: when a row dies, which table it is in, its key there.
 pub(crate) type Entry = [u8; ENTRY_BYTES];
 
+/// Before all entries.
+pub(crate) const NO_ENTRY: Entry = [0; ENTRY_BYTES];
+
 /// The table that a row is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -38,7 +41,7 @@ fn row_of(entry: &[u8]) -> (Of, [u8; 32]) {
 
 /// The entries of rows that are dead at this moment.
 pub(crate) fn dead(now_ms: u64) -> Range<Entry> {
-    [0; ENTRY_BYTES]..entry(now_ms, Of::Token, &[0; 32])
+    NO_ENTRY..entry(now_ms, Of::Token, &[0; 32])
 }
 
 /// The tables of an engine, inside a transaction.
@@ -84,13 +87,14 @@ pub(crate) fn apply(tables: &mut impl Tables, Filed { change, digest }: &Filed) 
     tables.enter(&entry(change.family_dies_ms, Of::Family, &change.family));
 }
 
-/// Removes the rows of these entries, and the entries.
-pub(crate) fn sweep(tables: &mut impl Tables, entries: &[Entry]) {
+/// Removes the rows of these entries, and the entries; answers how many.
+pub(crate) fn sweep(tables: &mut impl Tables, entries: &[Entry]) -> usize {
     for entry in entries {
         let (of, id) = row_of(entry);
         tables.remove(of, &id);
         tables.strike(entry);
     }
+    entries.len()
 }
 
 /// An entry as it was read.

@@ -88,18 +88,14 @@ impl Peer for Fjall {
         Box::new(self)
     }
 
-    fn sweep(&self, now_ms: u64) -> u64 {
-        let mut swept = 0;
-        loop {
-            let found = self.expiry.range(dead(now_ms)).take(SWEEP_ROWS);
-            let entries: Vec<Entry> =
-                found.map(|entry| read_entry(&entry.key().expect("fjall reads"))).collect();
-            self.change(|open| tables::sweep(open, &entries));
-            swept += entries.len() as u64;
-            if entries.len() < SWEEP_ROWS {
-                return swept;
-            }
-        }
+    fn sweep_some(&self, now_ms: u64, from: &mut Entry) -> usize {
+        let found = self.expiry.range(*from..dead(now_ms).end).take(SWEEP_ROWS);
+        let found: Vec<Entry> =
+            found.map(|entry| read_entry(&entry.key().expect("fjall reads"))).collect();
+        *from = *found.last().unwrap_or(from);
+        let mut rows = 0;
+        self.change(|open| rows = tables::sweep(open, &found));
+        rows
     }
 
     fn settle(&self) {

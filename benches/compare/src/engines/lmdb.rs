@@ -96,24 +96,19 @@ impl Peer for Lmdb {
         Box::new(self)
     }
 
-    fn sweep(&self, now_ms: u64) -> u64 {
-        let mut swept = 0;
-        loop {
-            let mut entries = Vec::new();
-            self.change(|open| {
-                let dead = dead(now_ms);
-                let range =
-                    (Bound::Included(dead.start.as_slice()), Bound::Excluded(dead.end.as_slice()));
-                let found = self.expiry.range(&open.transaction, &range).expect("LMDB reads");
-                let found = found.take(SWEEP_ROWS);
-                entries = found.map(|entry| read_entry(entry.expect("LMDB reads").0)).collect();
-                tables::sweep(open, &entries);
-            });
-            swept += entries.len() as u64;
-            if entries.len() < SWEEP_ROWS {
-                return swept;
-            }
-        }
+    fn sweep_some(&self, now_ms: u64, _: &mut Entry) -> usize {
+        let mut rows = 0;
+        self.change(|open| {
+            let dead = dead(now_ms);
+            let (start, end) = (dead.start.as_slice(), dead.end.as_slice());
+            let range = (Bound::Included(start), Bound::Excluded(end));
+            let found = self.expiry.range(&open.transaction, &range).expect("LMDB reads");
+            let found = found.take(SWEEP_ROWS);
+            let found = found.map(|entry| read_entry(entry.expect("LMDB reads").0));
+            let found: Vec<Entry> = found.collect();
+            rows = tables::sweep(open, &found);
+        });
+        rows
     }
 }
 

@@ -87,23 +87,16 @@ impl Peer for Redb {
         Box::new(self)
     }
 
-    fn sweep(&self, now_ms: u64) -> u64 {
-        let mut swept = 0;
-        loop {
-            let mut entries = Vec::new();
-            self.change(|open| {
-                let dead = dead(now_ms);
-                let found = open.expiry.range(dead.start.as_slice()..dead.end.as_slice());
-                let found = found.expect("redb reads").take(SWEEP_ROWS);
-                entries =
-                    found.map(|entry| read_entry(entry.expect("redb reads").0.value())).collect();
-                tables::sweep(open, &entries);
-            });
-            swept += entries.len() as u64;
-            if entries.len() < SWEEP_ROWS {
-                return swept;
-            }
-        }
+    fn sweep_some(&self, now_ms: u64, _: &mut Entry) -> usize {
+        let mut rows = 0;
+        self.change(|open| {
+            let dead = dead(now_ms);
+            let found = open.expiry.range(dead.start.as_slice()..dead.end.as_slice());
+            let found = found.expect("redb reads").take(SWEEP_ROWS);
+            let found = found.map(|entry| read_entry(entry.expect("redb reads").0.value()));
+            rows = tables::sweep(open, &found.collect::<Vec<_>>());
+        });
+        rows
     }
 }
 

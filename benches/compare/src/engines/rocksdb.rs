@@ -110,26 +110,17 @@ impl Peer for Rocks {
         Box::new(self)
     }
 
-    fn sweep(&self, now_ms: u64) -> u64 {
-        let (mut swept, dead) = (0, dead(now_ms));
-        let mut from = dead.start;
-        loop {
-            let mut bounds = ReadOptions::default();
-            bounds.set_iterate_range(from.as_slice()..dead.end.as_slice());
-            let expiry = self.table("expiry");
-            let found = self.0.iterator_cf_opt(expiry, bounds, IteratorMode::Start);
-            let entries: Vec<Entry> = found
-                .take(SWEEP_ROWS)
-                .map(|entry| read_entry(&entry.expect("RocksDB reads").0))
-                .collect();
-            self.change(|open| tables::sweep(open, &entries));
-            swept += entries.len() as u64;
-            let Some(last) = entries.last().filter(|_| entries.len() == SWEEP_ROWS) else {
-                return swept;
-            };
-            // Not from the start again: what was removed there still has to be stepped over.
-            from = *last;
-        }
+    fn sweep_some(&self, now_ms: u64, from: &mut Entry) -> usize {
+        let mut bounds = ReadOptions::default();
+        bounds.set_iterate_range(from.as_slice()..dead(now_ms).end.as_slice());
+        let found = self.0.iterator_cf_opt(self.table("expiry"), bounds, IteratorMode::Start);
+        let found = found.take(SWEEP_ROWS);
+        let found = found.map(|entry| read_entry(&entry.expect("RocksDB reads").0));
+        let found: Vec<Entry> = found.collect();
+        *from = *found.last().unwrap_or(from);
+        let mut rows = 0;
+        self.change(|open| rows = tables::sweep(open, &found));
+        rows
     }
 
     fn settle(&self) {

@@ -101,28 +101,20 @@ impl Peer for Sqlite {
         Box::new(self.connect())
     }
 
-    fn sweep(&self, now_ms: u64) -> u64 {
-        let mut swept = 0;
-        loop {
-            let mut writer = self.writer.lock();
-            let transaction = writer.transaction().expect("SQLite begins");
-            let part: usize = ["token", "family"]
-                .into_iter()
-                .map(|table| {
-                    let delete = format!(
-                        "DELETE FROM {table} WHERE rowid IN
-                         (SELECT rowid FROM {table} WHERE dies < ?1 LIMIT {SWEEP_ROWS})"
-                    );
-                    let mut delete = transaction.prepare_cached(&delete).expect("SQLite prepares");
-                    delete.execute([signed(now_ms)]).expect("SQLite removes")
-                })
-                .sum();
-            transaction.commit().expect("SQLite commits");
-            if part == 0 {
-                return swept;
-            }
-            swept += part as u64;
-        }
+    fn sweep_some(&self, now_ms: u64, _: &mut Entry) -> usize {
+        let mut writer = self.writer.lock();
+        let transaction = writer.transaction().expect("SQLite begins");
+        let remove = |table| {
+            let delete = format!(
+                "DELETE FROM {table} WHERE rowid IN
+                 (SELECT rowid FROM {table} WHERE dies < ?1 LIMIT {SWEEP_ROWS})"
+            );
+            let mut delete = transaction.prepare_cached(&delete).expect("SQLite prepares");
+            delete.execute([signed(now_ms)]).expect("SQLite removes")
+        };
+        let rows = ["token", "family"].into_iter().map(remove).sum();
+        transaction.commit().expect("SQLite commits");
+        rows
     }
 }
 

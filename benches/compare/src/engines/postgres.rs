@@ -3,6 +3,7 @@
 use super::server::{Pool, Server, Taken, program};
 use crate::engine::{Contender, Engine, Reader, Setup};
 use crate::workload::{Change, Family, Text, row};
+use grantkeep_benches::Scratch;
 use postgres::{Client, Config, NoTls, Statement};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -15,8 +16,11 @@ pub(crate) const CONTENDER: Contender = Contender {
     open: |setup| Box::new(Postgres::open(setup)),
     server: true,
     missing: || {
-        (binary("initdb").is_none() || owner().is_none())
-            .then(|| "there is no PostgreSQL server on this machine".to_owned())
+        if binary("initdb").is_none() || owner().is_none() {
+            return Some("there is no PostgreSQL server on this machine".to_owned());
+        }
+        let closed = rustix::process::getuid().is_root() && !is_open_to_all(&Scratch::new());
+        closed.then(|| "the user postgres cannot reach the directory of the run".to_owned())
     },
     settings: "15; synchronous_commit, prepared statements, a statement a pair, one connection a \
                caller, shared_buffers set, max_wal_size 4GB",
@@ -57,6 +61,12 @@ fn binary(name: &str) -> Option<PathBuf> {
     program(name, &folders)
 }
 
+/// Whether others than the owner can go through this directory and all above it.
+fn is_open_to_all(scratch: &Scratch) -> bool {
+    let open = |dir: &Path| dir.metadata().is_ok_and(|found| found.permissions().mode() & 1 == 1);
+    scratch.path("").ancestors().filter(|dir| !dir.as_os_str().is_empty()).all(open)
+}
+
 /// The user that the server runs as, since it refuses to be root: user and group id.
 fn owner() -> Option<(u32, u32)> {
     let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
@@ -81,9 +91,6 @@ fn make_cluster(dir: &Path) {
     if rustix::process::getuid().is_root() {
         let (user, group) = owner().expect("the user postgres is there");
         chown(dir, Some(user), Some(group)).expect("the directory is given away");
-        let parent = dir.parent().expect("a directory in the run's own");
-        let open = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(parent, open).expect("the way to it is opened");
     }
     let mut initdb = command("initdb");
     initdb.args(["--auth=trust", "--username=tokens", "--no-sync", "--no-locale", "-E", "UTF8"]);

@@ -61,6 +61,28 @@ impl Caller {
     }
 }
 
+/// So many callers are tasks of one runtime; fewer have a thread each.
+pub(crate) const TASKS: usize = 1_024;
+
+/// What so many callers are.
+pub(crate) fn kind_of(callers: usize) -> &'static str {
+    if callers == TASKS { "tasks of one runtime" } else { "callers" }
+}
+
+/// Lets callers write, each in its own way.
+pub(crate) fn run(
+    runtime: &Runtime,
+    engine: &Arc<dyn Engine>,
+    mut callers: Vec<Caller>,
+    span: Duration,
+) -> Ran {
+    if callers.len() == TASKS {
+        as_tasks(runtime, engine, callers, span)
+    } else {
+        on_threads(&**engine, &mut callers, span)
+    }
+}
+
 /// Lets callers write on threads of their own.
 pub(crate) fn on_threads(engine: &dyn Engine, callers: &mut [Caller], span: Duration) -> Ran {
     let write = |caller: &mut Caller| engine.write(caller.next(engine.now_ms()));
@@ -68,7 +90,7 @@ pub(crate) fn on_threads(engine: &dyn Engine, callers: &mut [Caller], span: Dura
 }
 
 /// Lets callers write as tasks of one runtime.
-pub(crate) fn as_tasks(
+fn as_tasks(
     runtime: &Runtime,
     engine: &Arc<dyn Engine>,
     callers: Vec<Caller>,

@@ -1,7 +1,7 @@
 //! What is asked of an engine, so that one measure serves all of them.
 
 use crate::workload::{Change, Text, now_ms};
-use grantkeep::Clock;
+use grantkeep::{Clock, ManualClock};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -35,6 +35,11 @@ impl Setup {
             clock: None,
             by_itself: true,
         }
+    }
+
+    /// The same by a clock that the measure moves, with a store that carries and sweeps when told.
+    pub(crate) fn on(self, clock: &Arc<ManualClock>) -> Self {
+        Self { clock: Some(Arc::clone(clock) as Arc<dyn Clock>), by_itself: false, ..self }
     }
 }
 

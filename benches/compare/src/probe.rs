@@ -4,14 +4,14 @@
 use crate::engine::Setup;
 use crate::engines;
 use crate::machine::{disk_bytes, memory_bytes};
-use crate::run::load;
-use crate::workload::{Shape, Text};
+use crate::measures::look_up_us;
+use crate::run::{Running, load};
+use crate::workload::Shape;
 use clap::Args;
-use grantkeep_benches::Random;
-use std::hint::black_box;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Rows of a probe are this long.
@@ -49,28 +49,20 @@ pub(crate) fn answer(asked: &Asked) {
     let contender = engines::all().into_iter().find(|contender| contender.name == asked.engine);
     let contender = contender.expect("an engine of this name");
     let started = Instant::now();
-    let engine = (contender.open)(&Setup::new(asked.dir.clone()));
-    let opened = started.elapsed();
-    let shape = Shape::lasting(ROW_BYTES);
+    let engine = Arc::from((contender.open)(&Setup::new(asked.dir.clone())));
+    let opened_s = started.elapsed().as_secs_f64();
+    let one = Running { contender, engine };
+    let (engine, shape) = (&*one.engine, Shape::lasting(ROW_BYTES));
     if asked.fill {
-        load(&*engine, 0..asked.pairs, |_| shape);
+        load(engine, 0..asked.pairs, |_| shape);
         engine.settle();
     }
     let memory = memory_bytes();
-    let mut reader = engine.reader();
-    let (mut random, mut count) = (Random::new(asked.pairs), 0_u32);
-    let started = Instant::now();
-    while started.elapsed() < LOOK_UPS {
-        let found = reader.look_up(&Text::of(random.below(asked.pairs)));
-        assert!(black_box(found).is_some(), "a token is missing");
-        count += 1;
-    }
-    let look_up = started.elapsed() / count;
+    let us = look_up_us(&one, 0..asked.pairs, true, LOOK_UPS);
     // Something that was written since it was opened, so that the next one has to recover.
     let number = 1 << 62 | u64::from(std::process::id());
     engine.write(shape.pair(number, engine.now_ms()));
     let disk = disk_bytes(&asked.dir);
-    let (opened_s, us) = (opened.as_secs_f64(), look_up.as_secs_f64() * 1e6);
     println!("{opened_s} {us} {memory} {disk}");
     // Until the pipe is closed or, as it should be, this process is killed.
     let _ = std::io::stdin().read(&mut [0]);

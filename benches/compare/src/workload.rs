@@ -115,6 +115,11 @@ impl Shape {
         Self { row_bytes, token_lifetime: TOKEN_LIFETIME, family_lifetime: FAMILY_LIFETIME }
     }
 
+    /// Rows of so many bytes that live as long as this, tokens and families alike.
+    pub(crate) fn living(row_bytes: usize, lifetime: Duration) -> Self {
+        Self { row_bytes, token_lifetime: lifetime, family_lifetime: lifetime }
+    }
+
     /// A pair, issued at this moment.
     pub(crate) fn pair(&self, number: u64, now_ms: u64) -> Change {
         let family_dies_ms = now_ms + millis(self.family_lifetime);

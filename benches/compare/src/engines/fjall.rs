@@ -58,11 +58,12 @@ impl Fjall {
         if of == Of::Token { &self.tokens } else { &self.families }
     }
 
-    fn change(&self, work: impl FnOnce(&mut Open<'_>)) {
+    fn change<R>(&self, work: impl FnOnce(&mut Open<'_>) -> R) -> R {
         let batch = self.database.batch().durability(Some(PersistMode::SyncData));
         let mut open = Open { fjall: self, batch };
-        work(&mut open);
+        let answer = work(&mut open);
         open.batch.commit().expect("fjall commits");
+        answer
     }
 }
 
@@ -93,9 +94,7 @@ impl Peer for Fjall {
         let found: Vec<Entry> =
             found.map(|entry| read_entry(&entry.key().expect("fjall reads"))).collect();
         *from = *found.last().unwrap_or(from);
-        let mut rows = 0;
-        self.change(|open| rows = tables::sweep(open, &found));
-        rows
+        self.change(|open| tables::sweep(open, &found))
     }
 
     fn settle(&self) {

@@ -59,11 +59,12 @@ impl Lmdb {
         if of == Of::Token { &self.tokens } else { &self.families }
     }
 
-    fn change(&self, work: impl FnOnce(&mut Open<'_>)) {
+    fn change<R>(&self, work: impl FnOnce(&mut Open<'_>) -> R) -> R {
         let transaction = self.env.write_txn().expect("LMDB begins");
         let mut open = Open { lmdb: self, transaction };
-        work(&mut open);
+        let answer = work(&mut open);
         open.transaction.commit().expect("LMDB commits");
+        answer
     }
 }
 
@@ -97,7 +98,6 @@ impl Peer for Lmdb {
     }
 
     fn sweep_some(&self, now_ms: u64, _: &mut Entry) -> usize {
-        let mut rows = 0;
         self.change(|open| {
             let dead = dead(now_ms);
             let (start, end) = (dead.start.as_slice(), dead.end.as_slice());
@@ -106,9 +106,8 @@ impl Peer for Lmdb {
             let found = found.take(SWEEP_ROWS);
             let found = found.map(|entry| read_entry(entry.expect("LMDB reads").0));
             let found: Vec<Entry> = found.collect();
-            rows = tables::sweep(open, &found);
-        });
-        rows
+            tables::sweep(open, &found)
+        })
     }
 }
 

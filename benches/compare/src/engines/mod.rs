@@ -43,7 +43,7 @@ mod tests {
     use crate::engine::Setup;
     use crate::run::load;
     use crate::workload::{Shape, Text, millis, now_ms};
-    use ::grantkeep::{Clock, ManualClock, Wait as _};
+    use ::grantkeep::{ManualClock, Wait as _};
     use std::sync::Arc;
     use std::time::{Duration, SystemTime};
 
@@ -62,15 +62,9 @@ mod tests {
             let dir = scratch.path("engine");
             std::fs::create_dir(&dir).unwrap();
             let clock = Arc::new(ManualClock::at(SystemTime::now()));
-            let own: Arc<dyn Clock> = clock.clone();
-            let setup = Setup { clock: Some(own), by_itself: false, ..Setup::new(dir) };
-            let engine = (contender.open)(&setup);
+            let engine = (contender.open)(&Setup::new(dir).on(&clock));
             let lifetime = Duration::from_secs(600);
-            let dying = Shape {
-                token_lifetime: lifetime,
-                family_lifetime: lifetime,
-                ..Shape::lasting(300)
-            };
+            let dying = Shape::living(300, lifetime);
             load(&*engine, 0..DEAD, |_| dying);
             engine.write(Shape::lasting(300).pair(DEAD, engine.now_ms()));
             let rotation = Shape::lasting(300).rotation(DEAD, DEAD + 1, engine.now_ms());

@@ -58,15 +58,16 @@ impl<'t> Open<'t> {
 }
 
 impl Redb {
-    fn change(&self, work: impl FnOnce(&mut Open<'_>)) {
+    fn change<R>(&self, work: impl FnOnce(&mut Open<'_>) -> R) -> R {
         let mut transaction = self.0.begin_write().expect("redb begins");
         transaction.set_durability(Durability::Immediate).expect("redb syncs");
-        work(&mut Open {
+        let answer = work(&mut Open {
             tokens: transaction.open_table(TOKENS).expect("redb opens a table"),
             families: transaction.open_table(FAMILIES).expect("redb opens a table"),
             expiry: transaction.open_table(EXPIRY).expect("redb opens a table"),
         });
         transaction.commit().expect("redb commits");
+        answer
     }
 }
 
@@ -88,15 +89,13 @@ impl Peer for Redb {
     }
 
     fn sweep_some(&self, now_ms: u64, _: &mut Entry) -> usize {
-        let mut rows = 0;
         self.change(|open| {
             let dead = dead(now_ms);
             let found = open.expiry.range(dead.start.as_slice()..dead.end.as_slice());
             let found = found.expect("redb reads").take(SWEEP_ROWS);
             let found = found.map(|entry| read_entry(entry.expect("redb reads").0.value()));
-            rows = tables::sweep(open, &found.collect::<Vec<_>>());
-        });
-        rows
+            tables::sweep(open, &found.collect::<Vec<_>>())
+        })
     }
 }
 

@@ -60,12 +60,13 @@ impl Rocks {
         self.0.cf_handle(name).expect("the table was opened")
     }
 
-    fn change(&self, work: impl FnOnce(&mut Open<'_>)) {
+    fn change<R>(&self, work: impl FnOnce(&mut Open<'_>) -> R) -> R {
         let mut open = Open { rocks: self, batch: WriteBatch::default() };
-        work(&mut open);
+        let answer = work(&mut open);
         let mut synced = WriteOptions::default();
         synced.set_sync(true);
         self.0.write_opt(open.batch, &synced).expect("RocksDB writes");
+        answer
     }
 }
 
@@ -118,9 +119,7 @@ impl Peer for Rocks {
         let found = found.map(|entry| read_entry(&entry.expect("RocksDB reads").0));
         let found: Vec<Entry> = found.collect();
         *from = *found.last().unwrap_or(from);
-        let mut rows = 0;
-        self.change(|open| rows = tables::sweep(open, &found));
-        rows
+        self.change(|open| tables::sweep(open, &found))
     }
 
     fn settle(&self) {

@@ -1,6 +1,6 @@
 //! Durable issuing and rotating, and look-ups in memory, with half a million pairs there.
 
-use crate::callers::{Caller, Work, as_tasks, on_threads};
+use crate::callers::{self, Caller, TASKS, Work, on_threads};
 use crate::engine::Contender;
 use crate::run::{Run, Running, load};
 use crate::workload::{Shape, Text};
@@ -13,8 +13,6 @@ use tokio::runtime::Runtime;
 
 /// The lengths of rows.
 const ROW_BYTES: [usize; 2] = [300, 1_200];
-/// Callers that are tasks of one runtime.
-pub(crate) const TASKS: usize = 1_024;
 /// Callers on threads, for the plot.
 const THREADS: [usize; 5] = [1, 4, 16, 64, 256];
 /// Look-ups between two looks at the time.
@@ -127,12 +125,8 @@ impl Stage<'_> {
     fn turn(&self, one: &Running, round: usize, callers: usize, work: Work) -> Ran {
         // Other numbers than in any other turn of this engine.
         let turn = (callers as u64) << 16 | (round as u64) << 8 | u64::from(work.is_rotating());
-        let mut crowd = Caller::crowd(callers, turn, self.shape, work);
-        let ran = if callers == TASKS {
-            as_tasks(self.runtime, &one.engine, crowd, self.run.scale.turn)
-        } else {
-            on_threads(&*one.engine, &mut crowd, self.run.scale.turn)
-        };
+        let crowd = Caller::crowd(callers, turn, self.shape, work);
+        let ran = callers::run(self.runtime, &one.engine, crowd, self.run.scale.turn);
         // What it left to be done is not to slow down the next engine.
         one.engine.settle();
         ran

@@ -8,6 +8,8 @@ mod size;
 mod sustained;
 mod sweep;
 
+pub(crate) use issue::look_up_us;
+
 use crate::run::Run;
 use grantkeep_report::Comparison;
 

@@ -2,12 +2,11 @@
 //! which does neither.
 
 use crate::callers::{Caller, Work, on_threads};
-use crate::engine::Setup;
 use crate::engines::STORE;
 use crate::run::{Run, load};
 use crate::workload::Shape;
 use grantkeep::backend::Budget;
-use grantkeep::{Clock, ManualClock, Wait as _};
+use grantkeep::{ManualClock, Wait as _};
 use grantkeep_benches::CALLERS;
 use grantkeep_report::{Bound, Comparison, Kind, Measure};
 use std::sync::Arc;
@@ -26,16 +25,10 @@ const LIFETIME: Duration = Duration::from_secs(3_600);
 pub(crate) fn measure(run: &Run, comparison: &mut Comparison) {
     let place = "quiet";
     let clock = Arc::new(ManualClock::at(SystemTime::now()));
-    let own = || Some(Arc::clone(&clock) as Arc<dyn Clock>);
-    let running = run.open(
-        place,
-        |contender| contender.name == STORE,
-        |setup| Setup { by_itself: false, clock: own(), ..setup },
-    );
+    let running = run.open(place, |contender| contender.name == STORE, |setup| setup.on(&clock));
     let engine = &*running[0].engine;
     let store = engine.store().expect("it is the store");
-    let shape =
-        Shape { token_lifetime: LIFETIME, family_lifetime: LIFETIME, ..Shape::lasting(ROW_BYTES) };
+    let shape = Shape::living(ROW_BYTES, LIFETIME);
     run.doing("grantkeep: loading windows of pairs");
     for step in 0..STEPS {
         let share = run.scale.pairs / STEPS;

@@ -6,7 +6,7 @@ use crate::machine::disk_bytes;
 use crate::run::{Run, load};
 use crate::workload::Shape;
 use grantkeep::backend::Budget;
-use grantkeep::{Clock, ManualClock, Wait as _};
+use grantkeep::{ManualClock, Wait as _};
 use grantkeep_report::{Bound, Comparison, Kind, Measure};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -48,25 +48,18 @@ fn index(run: &Run) -> Measure {
 
 fn churn(run: &Run) -> Measure {
     let clock = Arc::new(ManualClock::at(SystemTime::now()));
-    let own = || Some(Arc::clone(&clock) as Arc<dyn Clock>);
     let place = "churn";
     let running = run.open(
         place,
         |contender| contender.name == STORE,
-        |setup| Setup {
-            log_budget_bytes: run.scale.short_log_bytes,
-            clock: own(),
-            by_itself: false,
-            ..setup
-        },
+        |setup| Setup { log_budget_bytes: run.scale.short_log_bytes, ..setup.on(&clock) },
     );
     let engine = &*running[0].engine;
     let store = engine.store().expect("it is the store");
     let mut measure = Measure::new("disk of a live row after ten lifetimes", "bytes", false)
         .bound(Bound::Figure(1.3 * (ROW_BYTES + ROW_HEADER_BYTES) as f64));
     let (part, mut next) = (run.scale.pairs / 5 / u64::from(PARTS), 0);
-    let lives =
-        Shape { token_lifetime: LIFETIME, family_lifetime: LIFETIME, ..Shape::lasting(ROW_BYTES) };
+    let lives = Shape::living(ROW_BYTES, LIFETIME);
     let live = 2 * part * u64::from(PARTS);
     let dir = run.scratch.path(&format!("{place} {STORE}"));
     for lifetime in 0..=LIFETIMES {

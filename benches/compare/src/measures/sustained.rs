@@ -1,11 +1,12 @@
 //! Issuing for so long that everything an engine puts off has to be done: the store's log is
 //! written through at least five times, the peers flush and compact, and what dies is swept.
 
-use super::issue::{TASKS, frame_bytes};
-use crate::callers::{Caller, Work, as_tasks, on_threads};
+use super::issue::frame_bytes;
+use crate::callers::{self, Caller, TASKS, Work};
+use crate::engine::Setup;
 use crate::run::{Run, Running, load};
 use crate::workload::{Shape, now_ms};
-use grantkeep_benches::{CALLERS, Ran};
+use grantkeep_benches::{CALLERS, Ran, Sample};
 use grantkeep_report::{Bound, Comparison, Mark, Measure, Plot};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +39,7 @@ pub(crate) fn measure(run: &Run, comparison: &mut Comparison) {
         let running = run.open(
             &place,
             |contender| callers == CALLERS || !contender.server,
-            |setup| crate::engine::Setup { log_budget_bytes: run.scale.short_log_bytes, ..setup },
+            |setup| Setup { log_budget_bytes: run.scale.short_log_bytes, ..setup },
         );
         for one in &running {
             run.doing(&format!("{}: loading", one.name()));
@@ -53,12 +54,8 @@ pub(crate) fn measure(run: &Run, comparison: &mut Comparison) {
                 run.doing(&format!("{}: {}, round {}", one.name(), rates.name, round + 1));
                 let watched = watch(one, || {
                     let turn = (callers * ROUNDS + round) as u64 | 1 << 40;
-                    let mut crowd = Caller::crowd(callers, turn, shape, Work::Issue);
-                    if callers == CALLERS {
-                        on_threads(&*one.engine, &mut crowd, run.scale.long_turn)
-                    } else {
-                        as_tasks(&runtime, &one.engine, crowd, run.scale.long_turn)
-                    }
+                    let crowd = Caller::crowd(callers, turn, shape, Work::Issue);
+                    callers::run(&runtime, &one.engine, crowd, run.scale.long_turn)
                 });
                 rates.push(one.name(), one.kind(), watched.ran.per_second());
                 let tail = watched.ran.quantile(0.99).as_secs_f64() * 1e3;
@@ -87,7 +84,7 @@ pub(crate) fn measure(run: &Run, comparison: &mut Comparison) {
 }
 
 fn measures(callers: usize, log_megabytes: u64) -> (Measure, Measure) {
-    let who = if callers == CALLERS { "callers" } else { "tasks of one runtime" };
+    let who = callers::kind_of(callers);
     let name = format!("issue durably, sustained, {callers} {who}, log of {log_megabytes} MiB");
     let rates = Measure::new(name.clone(), "pairs/s", true);
     let tails = Measure::new(format!("p99 of it, {callers} {who}"), "ms", false);
@@ -153,7 +150,7 @@ fn extend(spans: &mut Vec<(f64, f64)>, (from, to): (f64, f64)) {
 
 /// The latencies of the store over a turn, with what it did meanwhile.
 fn over_time(callers: usize, watched: &Watched) -> Plot {
-    let who = if callers == CALLERS { "callers" } else { "tasks of one runtime" };
+    let who = callers::kind_of(callers);
     let mut plot = Plot {
         file: format!("latency-{callers}"),
         title: format!("Latency of durable issuing over time, {callers} {who}"),
@@ -162,16 +159,15 @@ fn over_time(callers: usize, watched: &Watched) -> Plot {
         logarithmic: (false, true),
         ..Plot::default()
     };
-    let mut bins: BTreeMap<u128, Vec<f64>> = BTreeMap::new();
+    let mut bins: BTreeMap<u128, Vec<Sample>> = BTreeMap::new();
     for sample in &watched.ran.samples {
-        let bin = sample.ended.as_millis() / BIN.as_millis();
-        bins.entry(bin).or_default().push(sample.took.as_secs_f64() * 1e3);
+        bins.entry(sample.ended.as_millis() / BIN.as_millis()).or_default().push(*sample);
     }
-    for (bin, mut took) in bins {
-        took.sort_unstable_by(f64::total_cmp);
+    for (bin, samples) in bins {
+        let ran = Ran::new(BIN, samples);
         for (name, share) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
-            let at = ((took.len() - 1) as f64 * share).round() as usize;
-            plot.push(name, (bin as f64 * BIN.as_secs_f64(), took[at]));
+            let took_ms = ran.quantile(share).as_secs_f64() * 1e3;
+            plot.push(name, (bin as f64 * BIN.as_secs_f64(), took_ms));
         }
     }
     for (name, spans) in [("checkpoint", &watched.carried), ("sweep", &watched.swept)] {

@@ -1,9 +1,8 @@
 //! Sweeping the half of all rows that has died.
 
-use crate::engine::Setup;
 use crate::run::{Run, load};
-use crate::workload::{Shape, millis, now_ms};
-use grantkeep::{Clock, ManualClock, Wait as _};
+use crate::workload::{FAMILY_LIFETIME, Shape, millis, now_ms};
+use grantkeep::{ManualClock, Wait as _};
 use grantkeep_benches::random::mix;
 use grantkeep_report::{Bound, Comparison, Measure};
 use std::sync::Arc;
@@ -25,12 +24,8 @@ pub(crate) fn measure(run: &Run, comparison: &mut Comparison) {
     for round in 0..ROUNDS {
         let place = format!("sweep {round}");
         let clock = Arc::new(ManualClock::at(SystemTime::now()));
-        let own = || Some(Arc::clone(&clock) as Arc<dyn Clock>);
-        let running = run.open(
-            &place,
-            |contender| contender.name != "Redis",
-            |setup| Setup { by_itself: false, clock: own(), ..setup },
-        );
+        let running =
+            run.open(&place, |contender| contender.name != "Redis", |setup| setup.on(&clock));
         for one in &running {
             run.doing(&format!("{}: loading {pairs} pairs", one.name()));
             load(&*one.engine, 0..pairs, shape);
@@ -59,10 +54,8 @@ pub(crate) fn measure(run: &Run, comparison: &mut Comparison) {
 
 /// Every other pair dies soon, some time in a span.
 fn shape(number: u64) -> Shape {
-    let lasting = Shape::lasting(ROW_BYTES);
     if number % 2 == 1 {
-        return Shape { token_lifetime: lasting.family_lifetime, ..lasting };
+        return Shape::living(ROW_BYTES, FAMILY_LIFETIME);
     }
-    let lifetime = LIFETIME + Duration::from_millis(mix(number) % millis(DYING));
-    Shape { token_lifetime: lifetime, family_lifetime: lifetime, ..lasting }
+    Shape::living(ROW_BYTES, LIFETIME + Duration::from_millis(mix(number) % millis(DYING)))
 }

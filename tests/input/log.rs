@@ -272,6 +272,21 @@ fn damage_that_a_distant_commit_proves() {
     refused(open(&crashed), ErrorKind::Corrupt, &["damaged", "missing before", "backup"]);
 }
 
+// Goal: P1, a log that is gone as a whole is refused after a kill as well, before anything is made
+// in its place. Method: a store that was not closed, without its log's directory, opened twice.
+#[test]
+fn log_that_is_gone_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (live, crashed) = (dir.path().join("live"), dir.path().join("crashed"));
+    let store = open(&live).unwrap();
+    issue_long(&store, 1);
+    copy_dir(&live, &crashed);
+    fs::remove_dir_all(crashed.join("log")).unwrap();
+    for _ in 0..2 {
+        refused(open(&crashed), ErrorKind::Missing, &["log directory", "check the path"]);
+    }
+}
+
 // Goal: P1 over several segments: one that is missing, empty, or cut is refused, where a later one
 // proves it. Method: fill three segments, and harm the first and the second.
 #[test]

@@ -21,7 +21,7 @@ const FAULTS: [(Flaw, Scenario, Says); 10] = [
     (Flaw::RowByRow, reading::READ, &["half of a batch"]),
     (Flaw::StaleKept, evicting::EVICT, &["went back", "is behind", "left"]),
     (Flaw::MovedBlindly, carrying::CARRY, &["went back", "was seen", "left"]),
-    (Flaw::CarriedEarly, carrying::CARRY, &["is missing before", "was seen"]),
+    (Flaw::CarriedEarly, carrying::CARRY, &["is missing before", "is damaged at", "was seen"]),
     (Flaw::WaitersForgotten, failing::FAIL, &["deadlock"]),
 ];
 

@@ -8,6 +8,7 @@ use grantkeep_benches::yardstick::BareLog;
 use grantkeep_benches::{CALLERS, Ran, Random, Until, crowd};
 use grantkeep_report::{Bound, Comparison, Kind, Measure, Plot};
 use std::hint::black_box;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
@@ -16,7 +17,9 @@ const ROW_BYTES: [usize; 2] = [300, 1_200];
 /// Callers on threads, for the plot.
 const THREADS: [usize; 5] = [1, 4, 16, 64, 256];
 /// Look-ups between two looks at the time.
-const LOOK_UPS: u32 = 64;
+const LOOK_UPS: usize = 256;
+/// So many times more tokens are there than are hot.
+const HOT_PART: u64 = 5;
 
 pub(crate) fn measure(run: &Run, comparison: &mut Comparison) {
     let runtime = Runtime::new().expect("a runtime");
@@ -157,23 +160,32 @@ impl Stage<'_> {
         let unknown = Measure::new("look up an unknown token, one thread", "us", false)
             .bound(Bound::BestPeer(5.0));
         let pairs = self.run.scale.pairs;
-        let note = format!("Among {pairs} tokens and as many families, all of it in memory.");
-        let mut measures = [(hot, 0), (unknown, pairs)];
+        let known = 0..pairs / HOT_PART;
+        let note = format!(
+            "Among {pairs} tokens and as many families; the hot ones are {} of the tokens, so that \
+             they fit in every cache. The digest of a presented text is part of all of them, and \
+             is shown alone.",
+            known.end
+        );
+        for one in self.running {
+            run_through(one, known.clone());
+        }
+        let mut measures = [(hot, known, true), (unknown, pairs..2 * pairs, false)];
+        let span = self.run.scale.turn / 3;
         for round in 0..self.run.scale.rounds {
-            for (measure, from) in &mut measures {
+            for (measure, numbers, there) in &mut measures {
                 for one in Run::in_turn(round, self.running) {
                     self.run.doing(&format!("{}: {}", one.name(), measure.name));
-                    let us = look_up_us(
-                        one,
-                        *from..*from + pairs,
-                        *from < pairs,
-                        self.run.scale.turn / 3,
-                    );
+                    let us = look_up_us(one, numbers.clone(), *there, span);
                     measure.push(one.name(), one.kind(), us);
                 }
+                let us = each_us(numbers.clone(), span, |text| {
+                    black_box(text.digest());
+                });
+                measure.push(DIGEST, Kind::Yardstick, us);
             }
         }
-        measures.into_iter().map(|(measure, _)| measure.note(note.clone())).collect()
+        measures.into_iter().map(|(measure, ..)| measure.note(note.clone())).collect()
     }
 
     /// What a pair takes in the store's log: so much the bare log writes as well.
@@ -182,6 +194,7 @@ impl Stage<'_> {
     }
 }
 
+const DIGEST: &str = "the digest alone";
 pub(crate) const BARE_LOG: &str = "bare log";
 const BARE_LOG_NOTE: &str = "The bare log is a pre-zeroed file that as many callers append as many \
                              bytes to and sync together, and nothing else.";
@@ -196,23 +209,35 @@ pub(crate) fn frame_bytes(one: &Running, shape: Shape) -> usize {
     (after.saturating_sub(before) / ran.calls()) as usize
 }
 
-/// How long one of many look-ups takes, in microseconds.
-pub(crate) fn look_up_us(
-    one: &Running,
-    numbers: std::ops::Range<u64>,
-    there: bool,
-    span: Duration,
-) -> f64 {
+/// Looks every token of these numbers up once, so that it is in whatever cache there is.
+fn run_through(one: &Running, numbers: Range<u64>) {
     let mut reader = one.engine.reader();
-    let mut random = Random::new(numbers.start ^ numbers.end);
-    let (started, mut count) = (Instant::now(), 0_u32);
-    while started.elapsed() < span {
-        for _ in 0..LOOK_UPS {
-            let number = numbers.start + random.below(numbers.end - numbers.start);
-            let found = reader.look_up(&Text::of(number));
-            assert_eq!(black_box(found).is_some(), there, "{}: token {number}", one.name());
-        }
-        count += LOOK_UPS;
+    for number in numbers {
+        assert!(reader.look_up(&Text::of(number)).is_some(), "{}: token {number}", one.name());
     }
-    started.elapsed().as_secs_f64() * 1e6 / f64::from(count)
+}
+
+/// How long one of many look-ups takes, in microseconds.
+pub(crate) fn look_up_us(one: &Running, numbers: Range<u64>, there: bool, span: Duration) -> f64 {
+    let mut reader = one.engine.reader();
+    each_us(numbers, span, |text| {
+        let found = reader.look_up(text);
+        assert_eq!(black_box(found).is_some(), there, "{}", one.name());
+    })
+}
+
+/// How long one of many takes, in microseconds, of texts with numbers out of this range. Making
+/// the texts is not counted.
+fn each_us(numbers: Range<u64>, span: Duration, mut each: impl FnMut(&Text)) -> f64 {
+    let mut random = Random::new(numbers.start ^ numbers.end);
+    let (started, mut took, mut count) = (Instant::now(), Duration::ZERO, 0_u32);
+    while started.elapsed() < span {
+        let texts = [(); LOOK_UPS]
+            .map(|()| Text::of(numbers.start + random.below(numbers.end - numbers.start)));
+        let begun = Instant::now();
+        texts.iter().for_each(&mut each);
+        took += begun.elapsed();
+        count += LOOK_UPS as u32;
+    }
+    took.as_secs_f64() * 1e6 / f64::from(count)
 }

@@ -3,6 +3,7 @@
 
 use super::core::{Core, count};
 use super::log::frame::{FRAME_HEADER_BYTES, padded};
+use super::logger;
 use super::lookup::Fetched;
 use super::place::{Place, Slot};
 use super::window::Window;
@@ -131,7 +132,13 @@ impl Core {
         if sabotage::is(Flaw::NobodyRings) {
             return Ok(Attempt::Appended(sequence));
         }
-        self.work.ring(writer);
+        match logger::take_lead(&mut writer) {
+            Some(group) => {
+                drop(writer);
+                logger::lead(self, &group);
+            }
+            None => self.hand_over(writer),
+        }
         Ok(Attempt::Appended(sequence))
     }
 

@@ -17,7 +17,7 @@ use crate::backend::{Key, Term};
 use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sabotage::{self, Flaw};
-use crate::sync::{Arc, Mutex, Ordering, Sender, Tally};
+use crate::sync::{Arc, Mutex, MutexGuard, Ordering, Sender, Tally};
 use crate::timekeeper::Timekeeper;
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -137,6 +137,14 @@ impl Core {
                 self.process
             ),
         ))
+    }
+
+    /// Gives the writer back with something gathered, for the log thread to write, or for the
+    /// caller that leads at this moment to see to.
+    pub(crate) fn hand_over(&self, writer: MutexGuard<'_, Writer>) {
+        if !writer.led {
+            self.work.ring(writer);
+        }
     }
 
     /// Waits until everything up to `sequence` is durable and visible.

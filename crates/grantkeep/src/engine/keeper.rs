@@ -49,7 +49,8 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// Runs until told to stop, or an error poisons the store.
     pub(crate) fn run(mut self, work: &Receiver<Work>) {
-        let guard = PoisonGuard::new(&self.core, "keeper");
+        let core = Arc::clone(&self.core);
+        let guard = PoisonGuard::new(&core, "keeper");
         let mut last_tick = Instant::now();
         loop {
             let enough = self.to_be_freed();
@@ -332,7 +333,7 @@ impl Core {
         let sequence = writer.append(settled, false, [].iter(), |_| {});
         writer.noted = sequence;
         writer.noted_at = settled;
-        self.work.ring(writer);
+        self.hand_over(writer);
     }
 
     /// Makes sure that the time `until` has passed for good: neither a restart nor a step back
@@ -355,7 +356,7 @@ impl Core {
             writer.append(settled, false, [].iter(), |_| {});
         }
         let last = writer.next_sequence - 1;
-        self.work.ring(writer);
+        self.hand_over(writer);
         self.wait_durable(last).wait()
     }
 }

@@ -1,29 +1,32 @@
-//! The log thread: it writes what was gathered, syncs it, lets everybody see it, and wakes whom it
-//! concerns. While one sync runs the next group gathers, so many callers share one.
+//! Bringing out what was gathered: it is written and synced, everybody sees it, and whom it
+//! concerns is woken. The log thread does it; while one sync runs the next group gathers, so many
+//! callers share one. A caller that waits, and finds nobody else there, does it itself: a change of
+//! threads and back costs it about as much again as it computes.
 
 use super::core::{Core, count};
 use super::index::Shard;
 use super::place::{Place, Where};
-use super::writer::{Group, Item, Mode};
+use super::writer::{Group, Item, Mode, Writer};
 use crate::backend::Row;
 use crate::error::Result;
 use crate::sabotage::{self, Flaw};
-use crate::sync::{Arc, RwLockWriteGuard};
+use crate::sync::RwLockWriteGuard;
+use crate::wait;
 use std::io;
 
 /// What publishing an item took away: the place of the row before.
 type Replaced = Option<Place>;
 
 /// Poisons the store unless it was disarmed: a thread that dies must not die silently.
-pub(crate) struct PoisonGuard {
-    core: Arc<Core>,
+pub(crate) struct PoisonGuard<'c> {
+    core: &'c Core,
     name: &'static str,
     armed: bool,
 }
 
-impl PoisonGuard {
-    pub(crate) fn new(core: &Arc<Core>, name: &'static str) -> Self {
-        Self { core: Arc::clone(core), name, armed: true }
+impl<'c> PoisonGuard<'c> {
+    pub(crate) fn new(core: &'c Core, name: &'static str) -> Self {
+        Self { core, name, armed: true }
     }
 
     pub(crate) fn disarm(mut self) {
@@ -31,7 +34,7 @@ impl PoisonGuard {
     }
 }
 
-impl Drop for PoisonGuard {
+impl Drop for PoisonGuard<'_> {
     fn drop(&mut self) {
         if self.armed {
             self.core.poison(&format!("the {} thread died", self.name));
@@ -40,25 +43,9 @@ impl Drop for PoisonGuard {
 }
 
 /// Runs the log thread until the store is closed or poisoned.
-pub(crate) fn run(core: &Arc<Core>) {
+pub(crate) fn run(core: &Core) {
     let guard = PoisonGuard::new(core, "log");
-    while let Some(group) = next_group(core) {
-        let early = sabotage::is(Flaw::AcknowledgedBeforeSync);
-        if early {
-            let _ = publish(core, &group);
-        }
-        if let Err(cause) = write(core, &group) {
-            core.poison(&format!("writing the log failed: {cause}"));
-            break;
-        }
-        if early {
-            continue;
-        }
-        if let Err(cause) = publish(core, &group) {
-            core.poison(&format!("publishing a commit failed: {cause}"));
-            break;
-        }
-    }
+    while next_group(core).is_some_and(|group| bring_out(core, &group)) {}
     guard.disarm();
 }
 
@@ -69,16 +56,57 @@ fn next_group(core: &Core) -> Option<Group> {
         if matches!(writer.mode, Mode::Poisoned(_)) {
             return None;
         }
-        if !writer.group.chunks.is_empty() {
-            // Everything gathered from now on is written after this group is durable.
-            writer.base = writer.group.last;
-            return Some(std::mem::take(&mut writer.group));
-        }
-        if matches!(writer.mode, Mode::Closed) {
-            return None;
+        if !writer.led {
+            if !writer.group.chunks.is_empty() {
+                return Some(writer.take_group());
+            }
+            if matches!(writer.mode, Mode::Closed) {
+                return None;
+            }
         }
         core.work.sleep(&mut writer);
     }
+}
+
+/// Lets a caller that waits for what it has gathered take the lead, if the log thread sleeps and
+/// nobody else leads.
+pub(crate) fn take_lead(writer: &mut Writer) -> Option<Group> {
+    let alone = writer.log_idle && !writer.led;
+    (alone && wait::is_waiting()).then(|| {
+        writer.led = true;
+        writer.take_group()
+    })
+}
+
+/// Brings out a group in the place of the log thread, which goes on with what was gathered
+/// meanwhile.
+pub(crate) fn lead(core: &Core, group: &Group) {
+    let guard = PoisonGuard::new(core, "leading");
+    if bring_out(core, group) {
+        let mut writer = core.writer.lock();
+        writer.led = false;
+        if !writer.group.chunks.is_empty() || !matches!(writer.mode, Mode::Open) {
+            core.work.ring(writer);
+        }
+    }
+    guard.disarm();
+}
+
+/// Brings out a group; false once the store is poisoned.
+fn bring_out(core: &Core, group: &Group) -> bool {
+    let early = sabotage::is(Flaw::AcknowledgedBeforeSync);
+    if early {
+        let _ = publish(core, group);
+    }
+    if let Err(cause) = write(core, group) {
+        core.poison(&format!("writing the log failed: {cause}"));
+        return false;
+    }
+    if !early && let Err(cause) = publish(core, group) {
+        core.poison(&format!("publishing a commit failed: {cause}"));
+        return false;
+    }
+    true
 }
 
 /// Writes and syncs a group; after an error nothing is known of its bytes.

@@ -1,6 +1,7 @@
 //! The embedded engine: a log with group commit, an index and a live set in memory, and a table
 //! for what outlives the log.
 
+mod aliases;
 mod backup;
 mod checkpoint;
 mod commit;
@@ -216,7 +217,7 @@ impl Embedded {
             core.segments.push(segment);
         }
         let last = writer.append(core.time.settled(), true, [].iter(), |_| {});
-        core.work.ring(writer);
+        core.hand_over(writer);
         core.wait_durable(last).wait().map(|()| true)
     }
 }

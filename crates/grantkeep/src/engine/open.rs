@@ -83,12 +83,7 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     let log_dir = dir.join(LOG_DIR);
     let planner = Planner { disk: &*disk, dir: &log_dir, store: &meta.store, options: &options };
     let goes_on = lock.was_clean && exists;
-    let mut plan = space
-        .write(|| planner.plan(&segments, &loading.needed, &end, goes_on))
-        .map_err(|cause| Error::file("prepare the log in", log_dir.display(), cause))?;
-    if !goes_on {
-        planner.forget(&mut plan, &end)?;
-    }
+    let plan = planner.plan(&space, &segments, &loading.needed, &end, goes_on)?;
     if plan.next_number - 1 > newest {
         let (newest, written) = (plan.next_number - 1, plan.active.number);
         lock.note(Reached { newest, written, commit: end.sequence }).map_err(marked)?;
@@ -110,6 +105,7 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
         noted_at: time.settled(),
         framed_at: loading.high_water,
         log_idle: false,
+        led: false,
     };
     let held = Segments::default();
     plan.held.into_iter().for_each(|segment| held.push(segment));

@@ -85,6 +85,8 @@ pub(crate) struct Writer {
     pub(crate) framed_at: Timestamp,
     /// True while the log thread waits for work.
     pub(crate) log_idle: bool,
+    /// True while a caller writes what it has found gathered: the log thread keeps off.
+    pub(crate) led: bool,
 }
 
 impl Beside for Writer {
@@ -147,6 +149,13 @@ impl Writer {
         self.segment = Arc::clone(&spare);
         self.tail = SEGMENT_DATA;
         Some(spare)
+    }
+
+    /// Takes what was gathered, to be written next: whatever is gathered from now on is written
+    /// after it is durable.
+    pub(crate) fn take_group(&mut self) -> Group {
+        self.base = self.group.last;
+        std::mem::take(&mut self.group)
     }
 
     /// Appends a frame to what is gathered; `placed` gets each record's offset in the segment.

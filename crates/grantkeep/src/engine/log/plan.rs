@@ -4,6 +4,7 @@ use super::replay::{FrameReader, LogEnd};
 use super::segment::{SEGMENT_DATA, Segment};
 use crate::disk::Disk;
 use crate::engine::options::Options;
+use crate::engine::space::Space;
 use crate::error::{Error, Result};
 use crate::sync::Arc;
 use std::collections::{BTreeSet, VecDeque};
@@ -37,11 +38,28 @@ pub(crate) struct Planner<'a> {
 impl Planner<'_> {
     /// After an orderly close the log goes on where it ended. Otherwise behind its end may lie
     /// pieces of a group that was never acknowledged: it goes on in a segment of its own, whose
-    /// nonce makes those pieces worthless, and the torn one is cut.
+    /// nonce makes those pieces worthless, the torn one is cut, and segments of pieces alone go.
     ///
     /// # Durability
-    /// On success the active segment is durable.
+    /// On success the active segment is durable, and what is forgotten is gone for good.
     pub(crate) fn plan(
+        &self,
+        space: &Space,
+        segments: &[Arc<Segment>],
+        needed: &BTreeSet<u64>,
+        end: &LogEnd,
+        goes_on: bool,
+    ) -> Result<Plan> {
+        let planned = space.write(|| self.lay_out(segments, needed, end, goes_on));
+        let failed = |cause| Error::file("prepare the log in", self.dir.display(), cause);
+        let mut plan = planned.map_err(failed)?;
+        if !goes_on {
+            self.forget(&mut plan, end)?;
+        }
+        Ok(plan)
+    }
+
+    fn lay_out(
         &self,
         segments: &[Arc<Segment>],
         needed: &BTreeSet<u64>,
@@ -83,10 +101,9 @@ impl Planner<'_> {
     /// groups that were never acknowledged, whose beginning is lost. Left as they are, an open some
     /// time later, when the log has come as far, would take them for what was committed then.
     ///
-    /// # Durability
-    /// On success they are gone for good. To be called before the first commit, and once a segment
-    /// with a larger number is durable: from then on none of these is missed.
-    pub(crate) fn forget(&self, plan: &mut Plan, end: &LogEnd) -> Result<()> {
+    /// To be called before the first commit, and once a segment with a larger number is durable:
+    /// from then on none of these is missed.
+    fn forget(&self, plan: &mut Plan, end: &LogEnd) -> Result<()> {
         let failed = |cause| Error::file("forget a segment of", self.dir.display(), cause);
         let mut forgotten = Vec::new();
         for segment in &plan.retired {
@@ -171,8 +188,8 @@ mod tests {
         assert_eq!((end.sequence, end.segment.as_ref().map(|(last, _)| last.number)), (3, Some(2)));
         let options = Options::default();
         let planner = Planner { disk: &OsDisk, dir: path, store: &STORE, options: &options };
-        let mut plan = planner.plan(&segments, &BTreeSet::from([2]), &end, false).unwrap();
-        planner.forget(&mut plan, &end).unwrap();
+        let space = Space::new(Arc::new(OsDisk), path, 0);
+        let plan = planner.plan(&space, &segments, &BTreeSet::from([2]), &end, false).unwrap();
         let retired: Vec<u64> = plan.retired.iter().map(|segment| segment.number).collect();
         assert_eq!(retired, [1, 4]);
         let left: Vec<bool> = segments.iter().map(|segment| segment.path.exists()).collect();

@@ -140,3 +140,36 @@ fn refuse_damage(segment: &Segment, from: u32, missing: u64) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::{self, FrameHeader};
+    use super::*;
+    use crate::backend::Row;
+    use crate::clock::Timestamp;
+    use crate::disk::OsDisk;
+    use crate::error::ErrorKind;
+
+    // Goal: P1, damage is refused wherever behind it the frame lies that proves it. Method: one
+    // such frame in a segment as long as several reads, before, across, and behind their ends.
+    #[test]
+    fn proof_is_found_wherever_it_lies() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = u32::try_from(READ_BYTES).unwrap();
+        let bytes = SEGMENT_DATA + 2 * read + 4_096;
+        let segment = Segment::create(&OsDisk, dir.path(), &[1; 16], 1, bytes).unwrap();
+        let settled = Timestamp::from_millis(1);
+        let header = FrameHeader { sequence: 9, base: 8, settled, closed: false };
+        let mut frame = Vec::new();
+        frame::append(&mut frame, segment.nonce, &header, std::iter::empty::<&Row>(), |_| {});
+        let from = |at: u32| SEGMENT_DATA + at;
+        for at in [0, read / 4, read / 4 * 3, read - 8, read, 2 * read - 16, 2 * read + 4_000] {
+            segment.file.write_at(&frame, from(at).into()).unwrap();
+            let refused = refuse_damage(&segment, SEGMENT_DATA, 8).map_err(|error| error.kind());
+            assert_eq!(refused, Err(ErrorKind::Corrupt), "a proof at {at}");
+            assert!(refuse_damage(&segment, SEGMENT_DATA, 9).is_ok(), "{at}");
+            segment.file.write_at(&vec![0; frame.len()], from(at).into()).unwrap();
+        }
+        assert!(refuse_damage(&segment, SEGMENT_DATA, 8).is_ok());
+    }
+}

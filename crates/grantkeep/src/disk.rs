@@ -111,6 +111,9 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
     /// Whatever the operating system answers.
     fn drop_cache(&self) -> io::Result<()>;
 
+    /// Says that the whole file is about to be read, so that it may be fetched beforehand.
+    fn read_ahead(&self) {}
+
     /// Takes the file's exclusive lock, which ends with the file or the process: true if taken,
     /// false if another process has it.
     ///
@@ -195,6 +198,11 @@ impl DiskFile for OsFile {
 
     fn drop_cache(&self) -> io::Result<()> {
         Ok(rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed)?)
+    }
+
+    fn read_ahead(&self) {
+        // Without it the same is read, a little later.
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::WillNeed);
     }
 
     fn try_lock(&self) -> io::Result<bool> {

@@ -17,6 +17,10 @@ use crate::sync::Arc;
 use redb::ReadableTableMetadata as _;
 use std::collections::{BTreeSet, HashSet};
 
+/// Rows that are put into the index together: while one of their places there is fetched from
+/// memory, so are the next ones (`Index::fetch`).
+const AT_ONCE: usize = 256;
+
 /// What an open fills before anybody else sees it.
 pub(crate) struct Loading {
     pub(crate) index: Index,
@@ -36,6 +40,12 @@ pub(crate) struct Loading {
     in_table: BTreeSet<Window>,
     /// Rows in blocks that were found to be replaced.
     pub(crate) struck: Vec<Struck>,
+    /// Rows of the table that are still to be put into the index.
+    found: Vec<(u64, Place, Kind)>,
+    /// Frames of the log that are, with the numbers of their segments and where they lie there.
+    frames: Vec<(u64, u32, Frame)>,
+    /// The rows in them.
+    rows_waiting: usize,
 }
 
 impl Loading {
@@ -59,6 +69,9 @@ impl Loading {
             needed: BTreeSet::new(),
             in_table: BTreeSet::new(),
             struck: Vec::new(),
+            found: Vec::new(),
+            frames: Vec::new(),
+            rows_waiting: 0,
         }
     }
 
@@ -87,6 +100,7 @@ impl Loading {
                     self.slot_in_table(table::window_of(&death).ok_or_else(tags::damaged)?)?;
                 self.add(self.index.tag(&key), Place::new(slot, Where::ById), key.kind);
             }
+            self.add_found();
             // A damaged inner page loses all entries below it.
             if left == 0 { Ok(()) } else { Err(tags::damaged()) }
         })?;
@@ -120,19 +134,29 @@ impl Loading {
     }
 
     fn add(&mut self, tag: u64, place: Place, kind: Kind) {
-        let met = self.index.change(tag, |shard| {
-            let met = shard.places(tag).next().is_some();
-            shard.insert(tag, place);
-            met
-        });
-        if met == Some(true) {
-            self.shared.insert(tag);
+        self.found.push((tag, place, kind));
+        if self.found.len() >= AT_ONCE {
+            self.add_found();
         }
-        self.windows.add(place.slot(), kind);
     }
 
-    /// Puts a frame of the log into the index. Rows that have died are put there as well: they
-    /// stand before older versions in the table until both are swept.
+    fn add_found(&mut self) {
+        let mut found = std::mem::take(&mut self.found);
+        self.index.fetch(found.iter().map(|(tag, ..)| *tag));
+        for (tag, place, kind) in found.drain(..) {
+            if let Some(shard) = self.index.own(tag) {
+                let met = shard.places(tag).next().is_some();
+                shard.insert(tag, place);
+                if met {
+                    self.shared.insert(tag);
+                }
+            }
+            self.windows.add(place.slot(), kind);
+        }
+        self.found = found;
+    }
+
+    /// Puts a frame of the log into the index, soon: [`Loading::finish`] does it for the last ones.
     pub(crate) fn replay(
         &mut self,
         table: &Table,
@@ -140,13 +164,44 @@ impl Loading {
         offset: u32,
         frame: Frame,
     ) -> Result<()> {
+        self.frames.push((segment.number, offset, frame));
+        let rows: usize = self.frames.last().map_or(0, |(.., frame)| frame.records.len());
+        self.rows_waiting += rows;
+        if self.rows_waiting < AT_ONCE {
+            return Ok(());
+        }
+        self.finish(table)
+    }
+
+    /// Puts the frames that wait into the index. Rows that have died are put there as well: they
+    /// stand before older versions in the table until both are swept.
+    pub(crate) fn finish(&mut self, table: &Table) -> Result<()> {
+        self.rows_waiting = 0;
+        let frames = std::mem::take(&mut self.frames);
+        let rows = frames.iter().flat_map(|(.., frame)| &frame.records);
+        let tags: Vec<u64> = rows.map(|(_, row)| self.index.tag(&row.key())).collect();
+        self.index.fetch(tags.iter().copied());
+        let mut tags = tags.into_iter();
+        for (segment, offset, frame) in frames {
+            self.apply(table, segment, offset, frame, &mut tags)?;
+        }
+        Ok(())
+    }
+
+    fn apply(
+        &mut self,
+        table: &Table,
+        segment: u64,
+        offset: u32,
+        frame: Frame,
+        tags: &mut impl Iterator<Item = u64>,
+    ) -> Result<()> {
         self.high_water = self.high_water.max(frame.header.settled);
-        self.needed.insert(segment.number);
-        for (at, row) in frame.records {
+        self.needed.insert(segment);
+        for ((at, row), tag) in frame.records.into_iter().zip(tags) {
             let key = row.key();
-            let tag = self.index.tag(&key);
             let before: Vec<Place> =
-                self.index.read(tag, |shard| shard.places(tag).collect()).unwrap_or_default();
+                self.index.own(tag).map_or_else(Vec::new, |shard| shard.places(tag).collect());
             // As in a commit: never under a window swept earlier than that of the version before.
             let windows = before.iter().filter_map(|place| self.slots.window(place.slot()));
             let own = Window::of(row.expires_at(), frame.header.settled);
@@ -157,8 +212,10 @@ impl Loading {
             let slot = self.windows.slot(window)?;
             let at = offset.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
             self.supersede(table, tag, &key, before)?;
-            let place = Place::in_log(slot, segment.number, at);
-            self.index.change(tag, |shard| shard.insert(tag, place));
+            let place = Place::in_log(slot, segment, at);
+            if let Some(shard) = self.index.own(tag) {
+                shard.insert(tag, place);
+            }
             if !row.is_tombstone() {
                 self.windows.add(slot, key.kind);
                 self.young_terms.extend(row.terms().iter().map(|term| (term, key)));

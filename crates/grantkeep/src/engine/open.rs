@@ -68,6 +68,7 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     let end = replay::replay(&segments, meta.carried, |segment, offset, frame| {
         loading.replay(&table, segment, offset, frame)
     })?;
+    loading.finish(&table)?;
     check_end(&lock, exists, &end)?;
     // Not before the log is found whole: what was refused once must be refused again.
     let marked = |cause| Error::file("mark", dir.join(LOCK_FILE).display(), cause);

@@ -6,7 +6,7 @@ use super::courtesy;
 use super::index::Shard;
 use super::place::{Place, SLOTS, Where};
 use super::table::filing::Filing;
-use super::table::{self, BLOCKS, DEATHS, Filed, ROWS, TAGS, TERMS, failed};
+use super::table::{self, BLOCKS, BlockKey, DEATHS, Filed, ROWS, TAGS, TERMS, TermKey, failed};
 use super::window::Window;
 use crate::backend::{Budget, Key, Swept, Term};
 use crate::clock::Timestamp;
@@ -14,13 +14,17 @@ use crate::error::{Error, Result};
 use crate::sabotage::{self, Flaw};
 use crate::sync::Ordering;
 use crate::wait::Wait as _;
-use redb::ReadableTable as _;
+use redb::{ReadableTable as _, WriteTransaction};
+use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
-/// Revised rows, or blocks, that one table commit handles at most.
+/// Revised rows that one table commit handles at most.
 const SLICE_ROWS: usize = 2_000;
+/// Blocks that one table commit cuts, and terms for each of them. While others commit their tail is
+/// as long as such a slice takes; in a store at rest the commits are most of what a sweep costs.
 const SLICE_BLOCKS: usize = 100;
-const SLICE_TERMS: usize = 5_000;
+const SLICE_BLOCKS_AT_REST: usize = 2_000;
+const TERMS_A_BLOCK: usize = 50;
 
 /// The batch of terms that belong to rows which were filed anew.
 const REFILED: u64 = 0;
@@ -42,6 +46,7 @@ impl Core {
     pub(crate) fn sweep(&self, budget: Budget) -> Result<Swept> {
         let mut swept = Swept::default();
         let settled = self.time.settled();
+        let mut dead = VecDeque::new();
         loop {
             // An idle sweep is this one comparison.
             let Some((window, _)) = self.writer.lock().windows.ended(settled) else { break };
@@ -68,8 +73,9 @@ impl Core {
             count(&self.counters.dead_entries, rows);
             swept.rows += rows;
             swept.windows += 1;
-            self.cut_blocks(window, settled)?;
+            dead.push_back(window);
         }
+        self.cut(dead, settled)?;
         count(&self.counters.swept_rows, swept.rows);
         self.forget_dead();
         if swept.windows > 0 || swept.rows > 0 {
@@ -228,41 +234,50 @@ impl Core {
         place.at() == Where::ById && self.slots.window(place.slot()) == Some(window)
     }
 
-    /// Cuts the blocks of a window, and the terms of its rows, unread, as ranges of keys.
-    fn cut_blocks(&self, window: Window, settled: Timestamp) -> Result<()> {
-        let (blocks_from, blocks_to) =
-            (table::block_key(window, 0), table::block_key(window, u64::MAX));
-        let terms_from = table::term_key(window, 0, Term::MIN, &Key::MIN);
-        let terms_to = table::term_key(window, u64::MAX, Term::MAX, &Key::MAX);
-        let holds_any = self.table.read(|transaction| {
-            let tags = transaction.open_table(TAGS).map_err(failed)?;
-            let terms = transaction.open_table(TERMS).map_err(failed)?;
-            let blocks = tags.range(blocks_from..=blocks_to).map_err(failed)?.next().is_some();
-            Ok(blocks || terms.range(terms_from..=terms_to).map_err(failed)?.next().is_some())
-        })?;
-        let mut more = holds_any;
-        while more {
-            more = self.table.write(|transaction| {
-                let mut tags = transaction.open_table(TAGS).map_err(failed)?;
-                let mut blocks = transaction.open_table(BLOCKS).map_err(failed)?;
-                let mut terms = transaction.open_table(TERMS).map_err(failed)?;
-                let more_blocks = slice_end(&tags, blocks_from..=blocks_to, SLICE_BLOCKS)?;
-                let slice = blocks_from..=more_blocks.unwrap_or(blocks_to);
-                if sabotage::is(Flaw::SweptRowsKept) {
-                    return Ok(more_blocks.is_some());
+    /// Cuts the blocks of dead windows, and the terms of their rows, unread, as ranges of keys.
+    fn cut(&self, mut dead: VecDeque<Window>, settled: Timestamp) -> Result<()> {
+        let mut commits = self.counters.commits.load(Ordering::Relaxed);
+        self.pass_empty(&mut dead)?;
+        while !dead.is_empty() {
+            let before = commits;
+            commits = self.counters.commits.load(Ordering::Relaxed);
+            let blocks = if before == commits { SLICE_BLOCKS_AT_REST } else { SLICE_BLOCKS };
+            self.table.write(|transaction| {
+                let mut room = Room { blocks, terms: blocks * TERMS_A_BLOCK };
+                while let Some(window) = dead.front() {
+                    if sabotage::is(Flaw::SweptRowsKept)
+                        || cut_window(transaction, *window, &mut room)?
+                    {
+                        dead.pop_front();
+                    } else {
+                        break;
+                    }
                 }
-                tags.retain_in(slice.clone(), |_, _| cut()).map_err(failed)?;
-                blocks.retain_in(slice, |_, _| cut()).map_err(failed)?;
-                let more_terms = slice_end(&terms, terms_from..=terms_to, SLICE_TERMS)?;
-                let slice = terms_from..=more_terms.unwrap_or(terms_to);
-                terms.retain_in(slice, |_, ()| cut()).map_err(failed)?;
                 if !sabotage::is(Flaw::SweepWithoutHighWater) {
                     table::set_high_water(transaction, settled)?;
                 }
-                Ok(more_blocks.is_some() || more_terms.is_some())
+                Ok(())
             })?;
+            self.pass_empty(&mut dead)?;
         }
         Ok(())
+    }
+
+    /// Passes over windows that the table holds nothing of.
+    fn pass_empty(&self, dead: &mut VecDeque<Window>) -> Result<()> {
+        self.table.read(|transaction| {
+            let tags = transaction.open_table(TAGS).map_err(failed)?;
+            let terms = transaction.open_table(TERMS).map_err(failed)?;
+            while let Some(window) = dead.front() {
+                if tags.range(blocks_of(*window)).map_err(failed)?.next().is_some()
+                    || terms.range(terms_of(*window)).map_err(failed)?.next().is_some()
+                {
+                    break;
+                }
+                dead.pop_front();
+            }
+            Ok(())
+        })
     }
 
     /// Searches the index for entries of dead windows, once there are enough of them.
@@ -297,8 +312,52 @@ fn refile(filing: &mut Filing<'_>, extended: &[Ended], settled: Timestamp) -> Re
     Ok(refiled)
 }
 
+/// What a table commit may still cut.
+struct Room {
+    blocks: usize,
+    terms: usize,
+}
+
+/// Cuts what there is room for of a window; true once nothing of it is left.
+fn cut_window(transaction: &WriteTransaction, window: Window, room: &mut Room) -> Result<bool> {
+    if room.blocks == 0 || room.terms == 0 {
+        return Ok(false);
+    }
+    let mut tags = transaction.open_table(TAGS).map_err(failed)?;
+    let mut blocks = transaction.open_table(BLOCKS).map_err(failed)?;
+    let mut terms = transaction.open_table(TERMS).map_err(failed)?;
+    let of_window = blocks_of(window);
+    let more_blocks = slice_end(&tags, of_window.clone(), room.blocks)?;
+    let slice = *of_window.start()..=more_blocks.unwrap_or(*of_window.end());
+    tags.retain_in(slice.clone(), |_, _| {
+        room.blocks = room.blocks.saturating_sub(1);
+        keep_none()
+    })
+    .map_err(failed)?;
+    blocks.retain_in(slice, |_, _| keep_none()).map_err(failed)?;
+    let of_window = terms_of(window);
+    let more_terms = slice_end(&terms, of_window.clone(), room.terms)?;
+    let slice = *of_window.start()..=more_terms.unwrap_or(*of_window.end());
+    terms
+        .retain_in(slice, |_, ()| {
+            room.terms = room.terms.saturating_sub(1);
+            keep_none()
+        })
+        .map_err(failed)?;
+    Ok(more_blocks.is_none() && more_terms.is_none())
+}
+
+fn blocks_of(window: Window) -> RangeInclusive<BlockKey> {
+    table::block_key(window, 0)..=table::block_key(window, u64::MAX)
+}
+
+fn terms_of(window: Window) -> RangeInclusive<TermKey> {
+    let last = table::term_key(window, u64::MAX, Term::MAX, &Key::MAX);
+    table::term_key(window, 0, Term::MIN, &Key::MIN)..=last
+}
+
 /// Keeps nothing of a range.
-fn cut() -> bool {
+fn keep_none() -> bool {
     courtesy::step();
     false
 }

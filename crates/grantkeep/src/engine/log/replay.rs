@@ -76,6 +76,8 @@ pub(crate) fn replay(
     let mut end = LogEnd { segment: None, sequence: carried, closed: false };
     let mut expected = None;
     for (at, segment) in segments.iter().enumerate() {
+        // The next segment comes from the disk while this one is gone through.
+        segments.get(at + 1).into_iter().for_each(|next| next.file.read_ahead());
         let mut reader = FrameReader::new(segment, SEGMENT_DATA);
         while let Some((offset, frame)) = reader.next()? {
             let sequence = frame.header.sequence;

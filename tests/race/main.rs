@@ -1,5 +1,6 @@
 //! Many callers at one row: one of them wins, whatever the engine does meanwhile.
 
+mod leading;
 mod readers;
 mod winners;
 
@@ -11,6 +12,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Enough for a thread without work to fall asleep.
+const REST: Duration = Duration::from_millis(50);
 
 /// A store with the smallest log there is, which carries and sweeps all the time.
 fn embedded() -> (Store<Embedded>, TempDir) {

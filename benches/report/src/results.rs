@@ -72,7 +72,7 @@ pub struct Measure {
 /// A ratio, or a figure, and how far it spread over the rounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spread {
-    /// The median.
+    /// The median; of an even number of figures the mean of the two in the middle.
     pub median: f64,
     /// The least.
     pub least: f64,
@@ -87,7 +87,8 @@ impl Spread {
         sorted.sort_unstable_by(f64::total_cmp);
         let at = |index: usize| sorted.get(index).copied().unwrap_or_default();
         let last = sorted.len().saturating_sub(1);
-        Self { median: at(sorted.len() / 2), least: at(0), most: at(last) }
+        let median = f64::midpoint(at(last / 2), at(sorted.len() / 2));
+        Self { median, least: at(0), most: at(last) }
     }
 }
 
@@ -240,5 +241,23 @@ impl Plot {
             Some(held) => held.points.push(point),
             None => self.lines.push(Line { name: line.to_owned(), points: vec![point] }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: an even number of rounds favors nobody. Method: the spread of two, three, and no
+    // figures.
+    #[test]
+    fn median_of_two_lies_between_them() {
+        let spread = |figures: &[f64]| {
+            let Spread { median, least, most } = Spread::of(figures);
+            (median, least, most)
+        };
+        assert_eq!(spread(&[3.0, 1.0]), (2.0, 1.0, 3.0));
+        assert_eq!(spread(&[5.0, 1.0, 3.0]), (3.0, 1.0, 5.0));
+        assert_eq!(spread(&[]), (0.0, 0.0, 0.0));
     }
 }

@@ -20,6 +20,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 /// A disk in memory. Clones are handles of the same disk.
@@ -33,6 +34,8 @@ pub struct Recorded {
     pub disk: SimDisk,
     /// The mark that was set then.
     pub mark: u64,
+    /// The thread that did the operation; `None` for the present state.
+    pub thread: Option<ThreadId>,
 }
 
 #[derive(Debug, Default)]
@@ -163,7 +166,7 @@ impl SimDisk {
     /// The disks that were recorded, and the present one; nothing is recorded any more.
     pub fn recorded(&self) -> Vec<Recorded> {
         let mut state = self.lock();
-        let last = state.snapshot();
+        let last = state.snapshot(None);
         let mut recorded = state.recorded.take().unwrap_or_default();
         recorded.push(last);
         recorded
@@ -382,14 +385,14 @@ impl State {
         self.held.folders.get_mut(path).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn snapshot(&self) -> Recorded {
-        Recorded { disk: SimDisk::of(self.held.clone()), mark: self.mark }
+    fn snapshot(&self, thread: Option<ThreadId>) -> Recorded {
+        Recorded { disk: SimDisk::of(self.held.clone()), mark: self.mark, thread }
     }
 
     /// Counts a change or a sync, and fails if it is its turn.
     fn count(&mut self) -> io::Result<()> {
         if let Some(mut recorded) = self.recorded.take() {
-            recorded.push(self.snapshot());
+            recorded.push(self.snapshot(Some(thread::current().id())));
             self.recorded = Some(recorded);
         }
         let number = self.operations;

@@ -11,6 +11,7 @@ use super::table::filing::Filing;
 use super::table::{self, BLOCKS, BlockKey, TAGS, failed, tags};
 use super::window::Window;
 use crate::backend::{Key, Row};
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::sabotage::{self, Flaw};
 use redb::{ReadableTable as _, WriteTransaction};
@@ -37,12 +38,14 @@ pub(crate) struct Slice {
     bytes_max: u64,
     /// The last commit that was looked at.
     through: Option<u64>,
+    /// By when rows count as dead.
+    settled: Timestamp,
 }
 
 impl Slice {
     /// An empty slice that is full after about `bytes_max` bytes of frames.
-    pub(crate) fn new(bytes_max: u64) -> Self {
-        Self { bytes_max, ..Self::default() }
+    pub(crate) fn new(bytes_max: u64, settled: Timestamp) -> Self {
+        Self { bytes_max, settled, ..Self::default() }
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -154,8 +157,7 @@ impl Core {
         let window = live.and_then(|from| self.slots.window(from.slot()));
         match (live, window) {
             (Some(from), Some(window)) => {
-                let (ended, revised) =
-                    (window.end() <= self.time.settled(), row.key().kind.is_revised());
+                let (ended, revised) = (window.end() <= slice.settled, row.key().kind.is_revised());
                 if ended && !revised {
                     // An older version in the table lies in a window that ends no later.
                     slice.dead.push(Dead { tag, row, from: Some(from) });
@@ -222,8 +224,10 @@ impl Core {
                 };
                 match (moved, deleted) {
                     (true, true) => shard.live.remove(row.tag, &key),
-                    (true, false) => shard.live.move_to(row.tag, &key, to.slot()),
-                    (false, _) => {}
+                    (true, false) if to.slot() != row.from.slot() => {
+                        shard.live.move_to(row.tag, &key, to.slot());
+                    }
+                    (_, false) | (false, _) => {}
                 }
                 if moved || !deleted {
                     self.drop_young_terms(&row.row);

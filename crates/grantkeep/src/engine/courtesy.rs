@@ -2,7 +2,8 @@
 //!
 //! A scheduler lets a thread that computes run for some milliseconds before others get their turn.
 //! A commit takes a tenth of that, so a checkpoint that held a processor for as long as it may
-//! would be seen in the latency of every commit beside it.
+//! would be seen in the latency of every commit beside it. But where commits wait for the
+//! checkpoint, since the log has no room for them, courtesy would only make them wait longer.
 
 use crate::sync::thread;
 use std::cell::Cell;
@@ -13,6 +14,12 @@ const STEPS: u32 = 4;
 
 thread_local! {
     static TAKEN: Cell<u32> = const { Cell::new(0) };
+    static AWAITED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says whether others wait for what the calling thread does from here on.
+pub(crate) fn set_awaited(awaited: bool) {
+    AWAITED.set(awaited);
 }
 
 /// Counts a step, and lets others run if it was the last of a few.
@@ -26,5 +33,7 @@ pub(crate) fn step() {
 
 /// Lets others run, after a piece of work that is as long as several steps.
 pub(crate) fn offer() {
-    thread::yield_now();
+    if !AWAITED.get() {
+        thread::yield_now();
+    }
 }

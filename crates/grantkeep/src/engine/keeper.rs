@@ -3,6 +3,7 @@
 
 use super::checkpoint::{Progress, Slice};
 use super::core::Core;
+use super::courtesy;
 use super::lock::{Lock, Reached};
 use super::log::LOG_DIR;
 use super::log::frame::FRAME_HEADER_BYTES;
@@ -183,13 +184,14 @@ impl Keeper {
     fn carry_step(&mut self, enough: u64) -> Result<()> {
         let (active, last) = {
             let writer = self.core.writer.lock();
+            courtesy::set_awaited(writer.spares.is_empty());
             (writer.segment.number, writer.next_sequence - 1)
         };
         // The last frames of a segment may still be on their way.
         if !sabotage::is(Flaw::CarriedEarly) {
             self.core.wait_durable(last).wait()?;
         }
-        let mut slice = Slice::new(self.slice_bytes());
+        let mut slice = Slice::new(self.slice_bytes(), self.core.time.settled());
         let mut done: Vec<Arc<Segment>> = Vec::new();
         let mut freed = 0;
         while freed < enough && !slice.is_full() {
@@ -209,6 +211,7 @@ impl Keeper {
             }
         }
         self.core.carry(slice)?;
+        courtesy::set_awaited(false);
         for segment in done {
             self.retired.extend(self.core.segments.retire(segment.number));
         }

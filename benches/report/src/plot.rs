@@ -9,7 +9,9 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use std::ops::Range;
 
-const SIZE: (u32, u32) = (900, 520);
+const SIZE: (u32, u32) = (1_000, 520);
+/// The width of the column of names beside the chart.
+const NAMES: u32 = 130;
 const FONT: &str = "sans-serif";
 /// Colors that are told apart, also by those who do not see red and green (Okabe and Ito); the
 /// store's first.
@@ -76,7 +78,9 @@ where
     X: Ranged<ValueType = f64> + ValueFormatter<f64>,
     Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
-    let mut chart = ChartBuilder::on(area)
+    let (area, beside) = area.split_horizontally(SIZE.0 - NAMES);
+    let mut legend: Vec<(&str, ShapeStyle)> = Vec::new();
+    let mut chart = ChartBuilder::on(&area)
         .caption(&plot.title, (FONT, 22))
         .margin(14)
         .x_label_area_size(48)
@@ -102,30 +106,32 @@ where
         let marks = plot.marks.iter().filter(|mark| mark.name == name);
         let shades = marks
             .map(|mark| Rectangle::new([(mark.from, low), (mark.to, high * 1.08)], color.filled()));
-        chart
-            .draw_series(shades)?
-            .label(name)
-            .legend(move |(x, y)| Rectangle::new([(x, y - 6), (x + 18, y + 6)], color.filled()));
+        chart.draw_series(shades)?;
+        legend.push((name, color.filled()));
     }
     for (at, Line { name, points }) in plot.lines.iter().enumerate() {
         let color = COLORS[at % COLORS.len()];
         let style = color.stroke_width(if at == 0 { 3 } else { 2 });
-        chart
-            .draw_series(LineSeries::new(points.iter().copied(), style))?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+        chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
+        legend.push((name, style));
         if points.len() <= 20 {
             let dots = points.iter().map(|point| Circle::new(*point, 3, color.filled()));
             chart.draw_series(dots)?;
         }
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.8))
-        .border_style(RGBColor(200, 200, 200))
-        .label_font((FONT, 14))
-        .draw()?;
+    name_all(&beside, &legend)
+}
+
+/// Names the lines and the shades, from the top to the bottom.
+fn name_all(area: &Area<'_>, legend: &[(&str, ShapeStyle)]) -> Drawn {
+    for ((name, style), y) in legend.iter().zip((60..).step_by(24)) {
+        if style.filled {
+            area.draw(&Rectangle::new([(0, y - 7), (20, y + 7)], *style))?;
+        } else {
+            area.draw(&PathElement::new([(0, y), (20, y)], *style))?;
+        }
+        area.draw(&Text::new((*name).to_owned(), (28, y - 7), (FONT, 15)))?;
+    }
     Ok(())
 }
 

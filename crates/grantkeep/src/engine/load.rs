@@ -164,9 +164,9 @@ impl Loading {
         offset: u32,
         frame: Frame,
     ) -> Result<()> {
+        // Frames that only note the time count as well: there may be many.
+        self.rows_waiting += frame.records.len().max(1);
         self.frames.push((segment.number, offset, frame));
-        let rows: usize = self.frames.last().map_or(0, |(.., frame)| frame.records.len());
-        self.rows_waiting += rows;
         if self.rows_waiting < AT_ONCE {
             return Ok(());
         }

@@ -16,7 +16,7 @@ use crate::backend::Budget;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::sabotage::{self, Flaw};
-use crate::sync::{Arc, Instant, Receiver, RecvTimeoutError};
+use crate::sync::{Arc, Instant, Ordering, Receiver, RecvTimeoutError};
 use crate::wait::Wait as _;
 use futures_channel::oneshot;
 use std::time::Duration;
@@ -307,6 +307,8 @@ impl Keeper {
             })?;
             removed = true;
         }
+        let free = kept.iter().map(|segment| u64::from(segment.bytes)).sum();
+        self.core.counters.free_log_bytes.store(free, Ordering::Relaxed);
         self.retired = kept;
         if removed {
             let dir = self.core.dir.join(LOG_DIR);

@@ -272,7 +272,7 @@ impl Backend for Embedded {
             windows,
             sweep_lag,
             swept_rows: get(&counters.swept_rows),
-            log_bytes: log_bytes + spares,
+            log_bytes: log_bytes + spares + get(&counters.free_log_bytes),
             log_backlog_bytes: log_bytes.saturating_sub(unwritten),
             table_bytes: core.table.bytes(),
             index_bytes,

@@ -2,6 +2,7 @@
 //! them, since it does not read the table's rows; they go when their row is carried.
 
 use super::core::Core;
+use super::index::Shard;
 use super::place::{Place, Where};
 use super::window::Window;
 use crate::backend::{Key, Row};
@@ -23,12 +24,13 @@ impl Core {
             if !self.aliases.lock().contains(&self.index.hash(&key)) {
                 continue;
             }
-            let block = |place: &Place| matches!(place.at(), Where::Block { .. });
-            let blocks = self.index.read(tag, |shard| shard.places(tag).filter(block).collect());
-            for alias in self.places_of(&key, blocks.unwrap_or_default())? {
-                if self.index.change(tag, |shard| shard.remove(tag, alias)) == Some(true) {
+            let in_blocks = |shard: &Shard| {
+                shard.places(tag).filter(|place| place.is_in_block()).collect::<Vec<_>>()
+            };
+            let blocks = self.index.read(tag, in_blocks).unwrap_or_default();
+            for alias in self.places_of(&key, blocks)? {
+                if self.take_away(tag, &key, alias) {
                     self.strike_later(alias);
-                    self.writer.lock().windows.remove(alias.slot(), key.kind);
                 }
             }
         }
@@ -60,15 +62,20 @@ impl Core {
             };
             others.iter().filter(|_| filed.is_some()).find(under).copied().into_iter().collect()
         } else {
-            let block = |place: &Place| matches!(place.at(), Where::Block { .. });
-            self.places_of(key, others.into_iter().filter(block).collect())?
+            self.places_of(key, others.into_iter().filter(|place| place.is_in_block()).collect())?
         };
         for alias in aliases {
-            let removed = self.index.change(tag, |shard| shard.remove(tag, alias));
-            if removed == Some(true) {
-                self.writer.lock().windows.remove(alias.slot(), key.kind);
-            }
+            self.take_away(tag, key, alias);
         }
         Ok(())
+    }
+
+    /// Takes an entry out of the index and off the count of its window; false if it is gone.
+    fn take_away(&self, tag: u64, key: &Key, alias: Place) -> bool {
+        let removed = self.index.change(tag, |shard| shard.remove(tag, alias)) == Some(true);
+        if removed {
+            self.writer.lock().windows.remove(alias.slot(), key.kind);
+        }
+        removed
     }
 }

@@ -212,7 +212,7 @@ impl Core {
         for Move { row, to, filed } in moves {
             courtesy::step();
             let key = row.row.key();
-            let deleted = row.gone;
+            let (deleted, refiled) = (row.gone, to.slot() != row.from.slot());
             self.drop_aliases(row.tag, &key, row.from, filed)?;
             let moved = self.index.change(row.tag, |shard| {
                 let blind = sabotage::is(Flaw::MovedBlindly).then(|| shard.places(row.tag).next());
@@ -222,12 +222,10 @@ impl Core {
                 } else {
                     shard.replace(row.tag, from, to)
                 };
-                match (moved, deleted) {
-                    (true, true) => shard.live.remove(row.tag, &key),
-                    (true, false) if to.slot() != row.from.slot() => {
-                        shard.live.move_to(row.tag, &key, to.slot());
-                    }
-                    (_, false) | (false, _) => {}
+                if moved && deleted {
+                    shard.live.remove(row.tag, &key);
+                } else if moved && refiled {
+                    shard.live.move_to(row.tag, &key, to.slot());
                 }
                 if moved || !deleted {
                     self.drop_young_terms(&row.row);
@@ -238,7 +236,7 @@ impl Core {
                 // Replaced while it was carried: nobody else knows of the copy in the block.
                 self.strike_later(to);
             }
-            let recounted = !row.row.is_tombstone() && (deleted || to.slot() != row.from.slot());
+            let recounted = !row.row.is_tombstone() && (deleted || refiled);
             if moved == Some(true) && recounted {
                 counts.push((row.from, Some(to).filter(|_| !deleted), key));
             }

@@ -5,7 +5,7 @@
 
 use super::core::{Core, count};
 use super::index::Shard;
-use super::place::{Place, Where};
+use super::place::Place;
 use super::writer::{Group, Item, Mode, Writer};
 use crate::backend::Row;
 use crate::error::Result;
@@ -181,9 +181,8 @@ fn publish_batch(core: &Core, items: &[Item], replaced: &mut Vec<Replaced>) -> R
         replaced.push(before);
         // Terms are noted under the shard's lock, where whoever drops them looks first.
         // What was carried in a block has its terms under that block's window only.
-        let in_block = |place: Place| matches!(place.at(), Where::Block { .. });
-        let fresh =
-            before.is_none_or(in_block) || item.prior.as_ref().is_none_or(Row::is_tombstone);
+        let fresh = before.is_none_or(Place::is_in_block)
+            || item.prior.as_ref().is_none_or(Row::is_tombstone);
         let terms = item.row.terms();
         if fresh && !item.row.is_tombstone() && !terms.is_empty() {
             let key = item.row.key();

@@ -76,6 +76,11 @@ impl Place {
             _ => Where::ById,
         }
     }
+
+    /// True for a row in a block of the table.
+    pub(crate) fn is_in_block(self) -> bool {
+        matches!(self.at(), Where::Block { .. })
+    }
 }
 
 /// The part of a segment's number that a place keeps.

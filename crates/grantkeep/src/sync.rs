@@ -22,6 +22,11 @@ pub(crate) use {
 #[cfg(model_checked)]
 pub(crate) use checked::*;
 
+/// Threads on which no order of events depends, since they only fetch what others will read.
+pub(crate) mod fetching {
+    pub(crate) use std::thread::{Builder, scope};
+}
+
 /// `full`, or `few` where each of them is a step of the model.
 pub(crate) const fn scaled(full: usize, few: usize) -> usize {
     if cfg!(model_checked) { few } else { full }

@@ -78,6 +78,8 @@ impl Loading {
     /// Reads the tags of the blocks, the deaths of the revised rows, and which windows have terms:
     /// not the rows.
     pub(crate) fn read_table(&mut self, table: &Table) -> Result<()> {
+        table.read_ahead(TAGS)?;
+        table.read_ahead(DEATHS)?;
         table.read(|transaction| {
             let blocks = transaction.open_table(TAGS).map_err(failed)?;
             let deaths = transaction.open_table(DEATHS).map_err(failed)?;

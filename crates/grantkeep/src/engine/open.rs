@@ -63,6 +63,7 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     check_newest(&lock, &segments)?;
     space.take().map_err(|cause| Error::file("take the reserve in", dir.display(), cause))?;
 
+    replay::read_ahead(&segments);
     let mut loading = Loading::new(&options, &meta, &segments);
     loading.read_table(&table)?;
     let end = replay::replay(&segments, meta.carried, |segment, offset, frame| {

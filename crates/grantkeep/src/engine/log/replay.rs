@@ -9,6 +9,14 @@ use crate::sync::Arc;
 
 const READ_BYTES: usize = 4 << 20;
 
+/// Segments that come from the disk while one is gone through, or the table before them.
+const SEGMENTS_AHEAD: usize = 4;
+
+/// Has the first segments fetched, which [`replay`] goes on with.
+pub(crate) fn read_ahead(segments: &[Arc<Segment>]) {
+    segments.iter().take(SEGMENTS_AHEAD).for_each(|segment| segment.file.read_ahead());
+}
+
 /// Where the log ends.
 #[derive(Debug)]
 pub(crate) struct LogEnd {
@@ -76,8 +84,7 @@ pub(crate) fn replay(
     let mut end = LogEnd { segment: None, sequence: carried, closed: false };
     let mut expected = None;
     for (at, segment) in segments.iter().enumerate() {
-        // The next segment comes from the disk while this one is gone through.
-        segments.get(at + 1).into_iter().for_each(|next| next.file.read_ahead());
+        segments.get(at + SEGMENTS_AHEAD).into_iter().for_each(|next| next.file.read_ahead());
         let mut reader = FrameReader::new(segment, SEGMENT_DATA);
         while let Some((offset, frame)) = reader.next()? {
             let sequence = frame.header.sequence;

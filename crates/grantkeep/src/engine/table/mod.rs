@@ -1,5 +1,6 @@
 //! The table: what outlives the log, in redb.
 
+mod ahead;
 pub(crate) mod block;
 pub(crate) mod file;
 pub(crate) mod filing;

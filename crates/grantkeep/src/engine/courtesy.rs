@@ -3,7 +3,8 @@
 //! A scheduler lets a thread that computes run for some milliseconds before others get their turn.
 //! A commit takes a tenth of that, so a checkpoint that held a processor for as long as it may
 //! would be seen in the latency of every commit beside it. But where commits wait for the
-//! checkpoint, since the log has no room for them, courtesy would only make them wait longer.
+//! checkpoint, since the log has no room for them, courtesy would only make them wait longer: then
+//! the keeper neither yields nor paces what it writes.
 
 use crate::sync::thread;
 use std::cell::Cell;
@@ -20,6 +21,11 @@ thread_local! {
 /// Says whether others wait for what the calling thread does from here on.
 pub(crate) fn set_awaited(awaited: bool) {
     AWAITED.set(awaited);
+}
+
+/// True if others wait for what the calling thread does.
+pub(crate) fn is_awaited() -> bool {
+    AWAITED.get()
 }
 
 /// Counts a step, and lets others run if it was the last of a few.

@@ -8,7 +8,8 @@ use redb::StorageBackend;
 use std::io;
 
 /// Bytes that the table writes before it lets the device come to rest: a commit of the log that
-/// arrives in between waits behind at most this much.
+/// arrives in between waits behind at most this much. Where commits wait for the table none arrives,
+/// and it does not rest.
 const PACE_BYTES: u64 = 128 * 1024;
 
 /// The table's file.
@@ -47,7 +48,7 @@ impl StorageBackend for TableFile {
         courtesy::step();
         self.space.write(|| self.file.write_at(data, offset))?;
         let unsynced = self.unsynced_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
-        if unsynced >= PACE_BYTES {
+        if unsynced >= PACE_BYTES && !courtesy::is_awaited() {
             // Early, not instead: the commit's own sync still follows.
             self.sync_data()?;
         }

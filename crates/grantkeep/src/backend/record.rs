@@ -40,7 +40,7 @@ pub struct NewRow {
     pub terms: Terms,
 }
 
-/// A stored row. Cloning one shares its bytes.
+/// A stored row. Cloning one shares its bytes, and rows of one frame share the frame's.
 ///
 /// ```text
 /// offset  bytes  field (little-endian)
@@ -58,7 +58,12 @@ pub struct NewRow {
 ///            ..  value
 /// ```
 #[derive(Clone)]
-pub struct Row(Arc<[u8]>);
+pub struct Row {
+    bytes: Arc<[u8]>,
+    /// Where the record is in them.
+    start: u32,
+    end: u32,
+}
 
 impl Row {
     /// The row that `batch op` put under `key`, as `version`.
@@ -101,13 +106,18 @@ impl Row {
             record.extend_from_slice(&term.0);
         }
         record.extend_from_slice(value);
-        Ok(Self(record.into()))
+        Ok(Self::whole(&record))
+    }
+
+    fn whole(record: &[u8]) -> Self {
+        let end = u32::try_from(record.len()).unwrap_or(u32::MAX);
+        Self { bytes: record.into(), start: 0, end }
     }
 
     /// Gives a record that is not shared yet its version, and with it its check, and notes
     /// whether it is the first under its key.
     pub(crate) fn set_version(&mut self, version: Version, first: bool) {
-        let Some(bytes) = Arc::get_mut(&mut self.0) else { return };
+        let Some(bytes) = Arc::get_mut(&mut self.bytes) else { return };
         if let Some(flags) = bytes.get_mut(41).filter(|_| first) {
             *flags |= FIRST;
         }
@@ -121,20 +131,24 @@ impl Row {
 
     /// True if nothing was stored under the key when the row was put: the table has no version.
     pub(crate) fn is_first(&self) -> bool {
-        self.0.get(41).is_some_and(|flags| flags & FIRST != 0)
+        self.as_record().get(41).is_some_and(|flags| flags & FIRST != 0)
     }
 
     /// Reads the record that `bytes` start with; `None` unless it is whole and its check holds.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
-        let record = bytes.get(..record_bytes(bytes)?)?;
-        let version = Version(u64_at(record, 8)?);
-        let whole = u64_at(record, 0)? == check(record, version);
-        (whole || sabotage::is(Flaw::RowChecksumIgnored)).then(|| Self(record.into()))
+        checked(bytes).map(Self::whole)
+    }
+
+    /// Reads the record at `at` in `bytes`, which the row shares: they stay for as long as it does.
+    pub(crate) fn read_in(bytes: &Arc<[u8]>, at: usize) -> Option<Self> {
+        let end = at + checked(bytes.get(at..)?)?.len();
+        let (start, end) = (u32::try_from(at).ok()?, u32::try_from(end).ok()?);
+        Some(Self { bytes: Arc::clone(bytes), start, end })
     }
 
     /// The record.
     pub(crate) fn as_record(&self) -> &[u8] {
-        &self.0
+        self.bytes.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
     /// The record's check, which stands for all its bytes.
@@ -144,19 +158,19 @@ impl Row {
 
     /// True for a mark of deletion.
     pub(crate) fn is_tombstone(&self) -> bool {
-        self.0.get(41).is_some_and(|flags| flags & TOMBSTONE != 0)
+        self.as_record().get(41).is_some_and(|flags| flags & TOMBSTONE != 0)
     }
 
     /// The key the row is filed under.
     pub fn key(&self) -> Key {
-        let kind = self.0.get(40).copied().unwrap_or(0);
-        let id = self.0.get(48..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
+        let kind = self.as_record().get(40).copied().unwrap_or(0);
+        let id = self.as_record().get(48..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
         Key::new(Kind::from_byte(kind), Digest::from_bytes(id))
     }
 
     /// The value.
     pub fn value(&self) -> &[u8] {
-        self.0.get(RECORD_HEADER_BYTES + 16 * self.terms_count()..).unwrap_or_default()
+        self.as_record().get(RECORD_HEADER_BYTES + 16 * self.terms_count()..).unwrap_or_default()
     }
 
     /// When the row stops being valid.
@@ -167,7 +181,7 @@ impl Row {
     /// The index terms.
     pub fn terms(&self) -> Terms {
         let term = |n: usize| {
-            self.0.get(RECORD_HEADER_BYTES + 16 * n..).and_then(<[u8]>::first_chunk).copied()
+            self.as_record().get(RECORD_HEADER_BYTES + 16 * n..).and_then(<[u8]>::first_chunk).copied()
         };
         match (self.terms_count(), term(0), term(1)) {
             (1, Some(first), _) => Terms::one(Term(first)),
@@ -195,16 +209,16 @@ impl Row {
 
     /// The batch that wrote the row.
     pub fn op(&self) -> Op {
-        let bytes = self.0.get(24..).and_then(<[u8]>::first_chunk).copied();
+        let bytes = self.as_record().get(24..).and_then(<[u8]>::first_chunk).copied();
         Op(u128::from_le_bytes(bytes.unwrap_or_default()))
     }
 
     fn terms_count(&self) -> usize {
-        usize::from(self.0.get(42).copied().unwrap_or(0))
+        usize::from(self.as_record().get(42).copied().unwrap_or(0))
     }
 
     fn u64_at(&self, at: usize) -> u64 {
-        u64_at(&self.0, at).unwrap_or(0)
+        u64_at(self.as_record(), at).unwrap_or(0)
     }
 }
 
@@ -217,6 +231,14 @@ impl fmt::Debug for Row {
             .field("value_bytes", &self.value().len())
             .finish_non_exhaustive()
     }
+}
+
+/// The record that `bytes` start with, if it is whole and its check holds.
+fn checked(bytes: &[u8]) -> Option<&[u8]> {
+    let record = bytes.get(..record_bytes(bytes)?)?;
+    let version = Version(u64_at(record, 8)?);
+    let whole = u64_at(record, 0)? == check(record, version);
+    (whole || sabotage::is(Flaw::RowChecksumIgnored)).then_some(record)
 }
 
 /// The length of the record that `bytes` start with, if its header is within the limits.

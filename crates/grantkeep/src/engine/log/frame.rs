@@ -18,6 +18,7 @@ use crate::backend::{BATCH_BYTES_MAX, BATCH_STEPS_MAX, Row, record};
 use crate::clock::Timestamp;
 use crate::engine::place::RECORD_ALIGN;
 use crate::sabotage::{self, Flaw};
+use crate::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 pub(crate) const FRAME_HEADER_BYTES: usize = 40;
@@ -89,8 +90,10 @@ pub(crate) fn append<'a>(
     }
 }
 
-/// Reads the frame that `bytes` start with; `None` unless every byte of it is as it was written.
-pub(crate) fn read(bytes: &[u8], nonce: u64) -> Option<Frame> {
+/// Reads the frame at `start` in `shared`, which its rows go on sharing; `None` unless every byte
+/// of it is as it was written.
+pub(crate) fn read(shared: &Arc<[u8]>, start: usize, nonce: u64) -> Option<Frame> {
+    let bytes = shared.get(start..)?;
     let header = bytes.get(..FRAME_HEADER_BYTES)?;
     let payload_bytes = usize::try_from(record::u32_at(header, 8)?).ok()?;
     let count = usize::from(u16::from_le_bytes(*header.get(12..)?.first_chunk()?));
@@ -105,7 +108,7 @@ pub(crate) fn read(bytes: &[u8], nonce: u64) -> Option<Frame> {
     let mut records = Vec::with_capacity(count);
     let mut at = 0;
     for _ in 0..count {
-        let row = Row::read(payload.get(at..)?)?;
+        let row = Row::read_in(shared, start + FRAME_HEADER_BYTES + at)?;
         covered.extend_from_slice(&row.check().to_le_bytes());
         let end = at + row.as_record().len();
         let next = padded(end);
@@ -159,6 +162,10 @@ mod tests {
         let mut bytes = Vec::new();
         append(&mut bytes, nonce, &header, rows.iter(), |_| {});
         bytes
+    }
+
+    fn read(bytes: &[u8], nonce: u64) -> Option<Frame> {
+        super::read(&bytes.into(), 0, nonce)
     }
 
     fn frame(nonce: u64) -> Vec<u8> {

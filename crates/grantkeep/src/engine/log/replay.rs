@@ -31,14 +31,14 @@ pub(crate) struct LogEnd {
 /// Reads frames one after the other.
 pub(crate) struct FrameReader<'a> {
     segment: &'a Segment,
-    buffer: Vec<u8>,
+    buffer: Arc<[u8]>,
     buffer_at: u32,
     offset: u32,
 }
 
 impl<'a> FrameReader<'a> {
     pub(crate) fn new(segment: &'a Segment, offset: u32) -> Self {
-        Self { segment, buffer: Vec::new(), buffer_at: 0, offset: offset.max(SEGMENT_DATA) }
+        Self { segment, buffer: Arc::default(), buffer_at: 0, offset: offset.max(SEGMENT_DATA) }
     }
 
     /// The offset of the next frame.
@@ -49,23 +49,22 @@ impl<'a> FrameReader<'a> {
     /// The next frame and its offset; `None` where there is no whole one.
     pub(crate) fn next(&mut self) -> Result<Option<(u32, Frame)>> {
         let (at, nonce) = (self.offset, self.segment.nonce);
-        let Some(frame) = frame::read(self.bytes_at(at, FRAME_BYTES_MAX)?, nonce) else {
-            return Ok(None);
-        };
+        let start = self.fetch(at, FRAME_BYTES_MAX)?;
+        let Some(frame) = frame::read(&self.buffer, start, nonce) else { return Ok(None) };
         self.offset = at.saturating_add(u32::try_from(frame.bytes).unwrap_or(u32::MAX));
         Ok(Some((at, frame)))
     }
 
-    /// What is read of `len` bytes at `at`; fewer at the segment's end.
-    fn bytes_at(&mut self, at: u32, len: usize) -> Result<&[u8]> {
+    /// Where the bytes at `at` are in the buffer, which holds `len` of them, or all there are.
+    fn fetch(&mut self, at: u32, len: usize) -> Result<usize> {
         let end = usize::try_from(self.segment.bytes.saturating_sub(at)).unwrap_or(0).min(len);
         let start = usize::try_from(at.saturating_sub(self.buffer_at)).unwrap_or(usize::MAX);
-        if at < self.buffer_at || self.buffer.get(start..start.saturating_add(end)).is_none() {
-            self.buffer = self.segment.read(at, READ_BYTES.max(len))?;
-            self.buffer_at = at;
+        if at >= self.buffer_at && self.buffer.get(start..start.saturating_add(end)).is_some() {
+            return Ok(start);
         }
-        let start = usize::try_from(at - self.buffer_at).unwrap_or(usize::MAX);
-        Ok(self.buffer.get(start..).unwrap_or_default())
+        self.buffer = self.segment.read(at, READ_BYTES.max(len))?;
+        self.buffer_at = at;
+        Ok(0)
     }
 }
 
@@ -135,7 +134,7 @@ fn refuse_damage(segment: &Segment, from: u32, missing: u64) -> Result<()> {
             // Cheap tests first: almost every offset holds zeros or an earlier use's bytes.
             let later = u64_at(candidate, 16).is_some_and(|sequence| sequence > missing)
                 && u64_at(candidate, 24).is_some_and(|base| base >= missing);
-            if later && let Some(frame) = frame::read(candidate, segment.nonce) {
+            if later && let Some(frame) = frame::read(&bytes, offset, segment.nonce) {
                 return Err(Error::corrupt(format!(
                     "the log segment {} is damaged: commit {missing} is missing before {}, which \
                      was written after it was durable; restore the store from a backup",

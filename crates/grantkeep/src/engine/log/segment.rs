@@ -180,12 +180,14 @@ impl Segment {
     }
 
     /// The bytes from `offset` on, at most `len` and not past the segment's end.
-    pub(crate) fn read(&self, offset: u32, len: usize) -> Result<Vec<u8>> {
+    pub(crate) fn read(&self, offset: u32, len: usize) -> Result<Arc<[u8]>> {
         let left = usize::try_from(self.bytes.saturating_sub(offset)).unwrap_or(0);
-        let mut bytes = vec![0; len.min(left)];
-        self.file
-            .read_at(&mut bytes, u64::from(offset))
-            .map_err(|cause| Error::file("read the log segment", self.path.display(), cause))?;
+        let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, len.min(left)).collect();
+        if let Some(bytes) = Arc::get_mut(&mut bytes) {
+            self.file
+                .read_at(bytes, u64::from(offset))
+                .map_err(|cause| Error::file("read the log segment", self.path.display(), cause))?;
+        }
         Ok(bytes)
     }
 }

@@ -164,7 +164,8 @@ impl Row {
     /// The key the row is filed under.
     pub fn key(&self) -> Key {
         let kind = self.as_record().get(40).copied().unwrap_or(0);
-        let id = self.as_record().get(48..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
+        let id =
+            self.as_record().get(48..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
         Key::new(Kind::from_byte(kind), Digest::from_bytes(id))
     }
 
@@ -181,7 +182,10 @@ impl Row {
     /// The index terms.
     pub fn terms(&self) -> Terms {
         let term = |n: usize| {
-            self.as_record().get(RECORD_HEADER_BYTES + 16 * n..).and_then(<[u8]>::first_chunk).copied()
+            self.as_record()
+                .get(RECORD_HEADER_BYTES + 16 * n..)
+                .and_then(<[u8]>::first_chunk)
+                .copied()
         };
         match (self.terms_count(), term(0), term(1)) {
             (1, Some(first), _) => Terms::one(Term(first)),

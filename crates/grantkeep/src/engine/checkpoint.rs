@@ -6,14 +6,14 @@ use super::courtesy;
 use super::log::replay::FrameReader;
 use super::log::segment::{SEGMENT_DATA, Segment};
 use super::place::{Place, Where};
+use super::settle::{Current, Dead, Move};
 use super::table::block::BlockBuilder;
 use super::table::filing::Filing;
 use super::table::{self, BLOCKS, BlockKey, TAGS, failed, tags};
 use super::window::Window;
-use crate::backend::{Key, Row};
+use crate::backend::Row;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::sabotage::{self, Flaw};
 use redb::{ReadableTable as _, WriteTransaction};
 use std::collections::BTreeMap;
 
@@ -53,30 +53,11 @@ impl Slice {
     }
 }
 
-/// A row that is not needed any more, and where it is if the index still has it.
-struct Dead {
+/// A row of the log, and where it lies in its segment.
+struct Found {
     tag: u64,
     row: Row,
-    from: Option<Place>,
-}
-
-/// A row that is still needed, and where it is.
-struct Current {
-    tag: u64,
-    row: Row,
-    from: Place,
-    window: Window,
-    /// True if it takes the row out of the table: a deletion, or a row that has died since. The
-    /// version there may be filed to die later.
-    gone: bool,
-}
-
-/// Where a row has gone in the table.
-struct Move {
-    row: Current,
-    to: Place,
-    /// The window that an older version of it was filed under.
-    filed: Option<Window>,
+    at: u32,
 }
 
 impl Core {
@@ -93,10 +74,8 @@ impl Core {
         slice: &mut Slice,
     ) -> Result<bool> {
         let mut reader = FrameReader::new(segment, progress.offset);
-        while !slice.is_full() {
-            if reader.offset() >= segment.end() {
-                return Ok(true);
-            }
+        let mut found = Vec::new();
+        while !slice.is_full() && reader.offset() < segment.end() {
             let Some((offset, frame)) = reader.next()? else {
                 return Err(Error::corrupt(format!(
                     "the log segment {} is damaged at offset {}: restore the store from a backup",
@@ -109,11 +88,12 @@ impl Core {
             for (at, row) in frame.records {
                 courtesy::step();
                 let at = offset.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
-                self.sort_out(segment, at, row, slice);
+                found.push(Found { tag: self.index.tag(&row.key()), row, at });
             }
             progress.offset = reader.offset();
         }
-        Ok(false)
+        self.sort_out(segment, found, slice);
+        Ok(progress.offset >= segment.end())
     }
 
     /// Carries what was gathered.
@@ -138,37 +118,43 @@ impl Core {
             table::set_high_water(transaction, settled)?;
             Ok(moves)
         })?;
-        self.settle_moves(moves, dead)?;
+        self.settle(moves, dead)?;
         count(&self.counters.checkpoints, 1);
         count(&self.counters.carried_rows, carried);
         Ok(())
     }
 
-    /// Files a record of the log with what is still needed, with what is dead, or with neither.
-    fn sort_out(&self, segment: &Segment, offset: u32, row: Row, slice: &mut Slice) {
-        let tag = self.index.tag(&row.key());
-        let same = Place::in_log(0, segment.number, offset).at();
-        let seen = self.index.read(tag, |shard| {
-            let mut places = shard.places(tag).filter(|place| !self.slots.is_dead(place.slot()));
-            (places.next().is_none(), shard.places(tag).find(|place| place.at() == same))
-        });
-        let (unknown, from) = seen.unwrap_or_default();
-        let live = from.filter(|from| !self.slots.is_dead(from.slot()));
-        let window = live.and_then(|from| self.slots.window(from.slot()));
-        match (live, window) {
-            (Some(from), Some(window)) => {
-                let (ended, revised) = (window.end() <= slice.settled, row.key().kind.is_revised());
-                if ended && !revised {
-                    // An older version in the table lies in a window that ends no later.
-                    slice.dead.push(Dead { tag, row, from: Some(from) });
-                } else {
-                    let gone = revised && (ended || row.is_tombstone());
-                    slice.current.push(Current { tag, row, from, window, gone });
+    /// Files records of the log with what is still needed, with what is dead, or with neither.
+    fn sort_out(&self, segment: &Segment, found: Vec<Found>, slice: &mut Slice) {
+        let is_dead = |place: &Place| self.slots.is_dead(place.slot());
+        let seen = self.index.read_each(
+            found,
+            |found| found.tag,
+            |shard, found| {
+                let same = Place::in_log(0, segment.number, found.at).at();
+                let unknown = shard.places(found.tag).all(|place| is_dead(&place));
+                (unknown, shard.places(found.tag).find(|place| place.at() == same))
+            },
+        );
+        for (Found { tag, row, .. }, (unknown, from)) in seen {
+            let live = from.filter(|from| !is_dead(from));
+            let window = live.and_then(|from| self.slots.window(from.slot()));
+            match (live, window) {
+                (Some(from), Some(window)) => {
+                    let (ended, revised) =
+                        (window.end() <= slice.settled, row.key().kind.is_revised());
+                    if ended && !revised {
+                        // An older version in the table lies in a window that ends no later.
+                        slice.dead.push(Dead { tag, row, from: Some(from) });
+                    } else {
+                        let gone = revised && (ended || row.is_tombstone());
+                        slice.current.push(Current { tag, row, from, window, gone });
+                    }
                 }
+                (Some(from), None) => slice.dead.push(Dead { tag, row, from: Some(from) }),
+                (None, _) if unknown => slice.dead.push(Dead { tag, row, from: None }),
+                (None, _) => {}
             }
-            (Some(from), None) => slice.dead.push(Dead { tag, row, from: Some(from) }),
-            (None, _) if unknown => slice.dead.push(Dead { tag, row, from: None }),
-            (None, _) => {}
         }
     }
 
@@ -204,81 +190,6 @@ impl Core {
 
     fn slot_of(&self, window: Window) -> Result<u16> {
         self.writer.lock().windows.slot(window)
-    }
-
-    /// Points the index at the table, for rows that nobody has changed meanwhile.
-    fn settle_moves(&self, moves: Vec<Move>, dead: Vec<Dead>) -> Result<()> {
-        let mut counts: Vec<(Place, Option<Place>, Key)> = Vec::new();
-        for Move { row, to, filed } in moves {
-            courtesy::step();
-            let key = row.row.key();
-            let (deleted, refiled) = (row.gone, to.slot() != row.from.slot());
-            self.drop_aliases(row.tag, &key, row.from, filed)?;
-            let moved = self.index.change(row.tag, |shard| {
-                let blind = sabotage::is(Flaw::MovedBlindly).then(|| shard.places(row.tag).next());
-                let from = blind.flatten().unwrap_or(row.from);
-                let moved = if deleted {
-                    shard.remove(row.tag, from)
-                } else {
-                    shard.replace(row.tag, from, to)
-                };
-                if moved && deleted {
-                    shard.live.remove(row.tag, &key);
-                } else if moved && refiled {
-                    shard.live.move_to(row.tag, &key, to.slot());
-                }
-                if moved || !deleted {
-                    self.drop_young_terms(&row.row);
-                }
-                moved
-            });
-            if moved == Some(false) {
-                // Replaced while it was carried: nobody else knows of the copy in the block.
-                self.strike_later(to);
-            }
-            let recounted = !row.row.is_tombstone() && (deleted || refiled);
-            if moved == Some(true) && recounted {
-                counts.push((row.from, Some(to).filter(|_| !deleted), key));
-            }
-        }
-        for Dead { tag, row, from } in dead {
-            let key = row.key();
-            if let Some(from) = from {
-                self.drop_aliases(tag, &key, from, None)?;
-            }
-            let removed = self.index.change(tag, |shard| {
-                let removed = from.is_some_and(|from| shard.remove(tag, from));
-                if removed {
-                    shard.live.remove(tag, &key);
-                }
-                // Under the shard's lock: a row just published has its terms noted under it.
-                if shard.places(tag).all(|place| self.slots.is_dead(place.slot())) {
-                    self.drop_young_terms(&row);
-                }
-                removed
-            });
-            if let (Some(true), Some(from), false) = (removed, from, row.is_tombstone()) {
-                counts.push((from, None, key));
-            }
-        }
-        let mut writer = self.writer.lock();
-        for (from, to, key) in counts {
-            writer.windows.remove(from.slot(), key.kind);
-            if let Some(to) = to {
-                writer.windows.add(to.slot(), key.kind);
-            }
-        }
-        Ok(())
-    }
-
-    fn drop_young_terms(&self, row: &Row) {
-        let terms = row.terms();
-        if !terms.is_empty() {
-            let mut young = self.young_terms.lock();
-            for term in terms.iter() {
-                young.remove(&(term, row.key()));
-            }
-        }
     }
 }
 

@@ -16,6 +16,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 const SHARDS: usize = scaled(256, 4);
 /// Tags are dealt to shards by 12 of their bits.
 const DEALT: usize = 4_096;
+/// Things of one shard that are done under one lock: enough to fetch their memory together, and few
+/// enough that who waits for the lock does not notice.
+const TOGETHER: usize = 16;
 
 /// One row: a tag and where it is.
 #[derive(Debug, Clone, Copy)]
@@ -85,6 +88,62 @@ impl Index {
         self.shards.get(self.shard_of(tag)).map(|shard| look(&shard.read()))
     }
 
+    /// Looks at the shards of many things, some of one shard at a time; answers them with what was
+    /// seen, in no order.
+    pub(crate) fn read_each<T, S>(
+        &self,
+        things: Vec<T>,
+        tag: impl Fn(&T) -> u64,
+        look: impl Fn(&Shard, &T) -> S,
+    ) -> Vec<(T, S)> {
+        self.with_each(things, &tag, |shard, some| {
+            let shard = shard.read();
+            shard.fetch(some.iter().map(&tag));
+            some.iter().map(|thing| look(&shard, thing)).collect()
+        })
+    }
+
+    /// Changes the shards of many things, some of one shard at a time; answers them with what came
+    /// of it, in no order.
+    pub(crate) fn change_each<T, S>(
+        &self,
+        things: Vec<T>,
+        tag: impl Fn(&T) -> u64,
+        change: impl Fn(&mut Shard, &T) -> S,
+    ) -> Vec<(T, S)> {
+        self.with_each(things, &tag, |shard, some| {
+            let mut shard = shard.write();
+            shard.fetch(some.iter().map(&tag));
+            some.iter().map(|thing| change(&mut shard, thing)).collect()
+        })
+    }
+
+    fn with_each<T, S>(
+        &self,
+        things: Vec<T>,
+        tag: impl Fn(&T) -> u64,
+        work: impl Fn(&RwLock<Shard>, &[T]) -> Vec<S>,
+    ) -> Vec<(T, S)> {
+        let mut done = Vec::with_capacity(things.len());
+        let mut work = |shard: &RwLock<Shard>, some: &mut Vec<T>| {
+            courtesy::offer();
+            let seen = work(shard, some);
+            done.extend(some.drain(..).zip(seen));
+        };
+        let mut waiting: Vec<Vec<T>> = self.shards.iter().map(|_| Vec::new()).collect();
+        for thing in things {
+            let number = self.shard_of(tag(&thing));
+            if let (Some(shard), Some(some)) = (self.shards.get(number), waiting.get_mut(number)) {
+                some.push(thing);
+                if some.len() == TOGETHER {
+                    work(shard, some);
+                }
+            }
+        }
+        self.shards.iter().zip(&mut waiting).for_each(|(shard, some)| work(shard, some));
+        done
+    }
+
     /// The shard of this number, to be changed.
     pub(crate) fn write(&self, shard: usize) -> Option<RwLockWriteGuard<'_, Shard>> {
         self.shards.get(shard).map(RwLock::write)
@@ -102,14 +161,9 @@ impl Index {
         self.shards.get_mut(number).map(RwLock::get_mut)
     }
 
-    /// Looks at where the entries of these tags are, or would be, so that they are in the
-    /// processor's cache: it waits for many of them at a time, since no look depends on another.
+    /// As [`Shard::fetch`], for whoever has the index alone.
     pub(crate) fn fetch(&mut self, tags: impl Iterator<Item = u64>) {
-        let mut found = 0;
-        for tag in tags {
-            found += self.own(tag).map_or(0, |shard| shard.places(tag).count());
-        }
-        std::hint::black_box(found);
+        tags.for_each(|tag| self.own(tag).into_iter().for_each(|shard| shard.fetch([tag])));
     }
 
     /// Forgets every entry and kept row of which `gone` says so; answers how many entries.
@@ -154,6 +208,14 @@ impl Index {
 }
 
 impl Shard {
+    /// Looks at where the entries of these tags are, or would be, so that they are in the
+    /// processor's cache: it waits for many of them at a time, since no look depends on another.
+    fn fetch(&self, tags: impl IntoIterator<Item = u64>) {
+        for tag in tags {
+            std::hint::black_box(self.places(tag).count());
+        }
+    }
+
     /// The places filed under `tag`: none or one, but for tags that meet and versions of one row
     /// that an open has found twice.
     pub(crate) fn places(&self, tag: u64) -> impl Iterator<Item = Place> + '_ {

@@ -20,6 +20,7 @@ mod lookup;
 mod open;
 mod options;
 mod place;
+mod settle;
 mod signal;
 mod space;
 mod sweep;

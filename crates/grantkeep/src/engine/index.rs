@@ -140,7 +140,8 @@ impl Index {
                 }
             }
         }
-        self.shards.iter().zip(&mut waiting).for_each(|(shard, some)| work(shard, some));
+        let rest = self.shards.iter().zip(&mut waiting).filter(|(_, some)| !some.is_empty());
+        rest.for_each(|(shard, some)| work(shard, some));
         done
     }
 

@@ -40,7 +40,8 @@ pub struct NewRow {
     pub terms: Terms,
 }
 
-/// A stored row. Cloning one shares its bytes, and rows of one frame share the frame's.
+/// A stored row. Cloning one shares its bytes; one that comes from a frame of the log shares all
+/// that was read together with it, megabytes, and is not to be kept for long.
 ///
 /// ```text
 /// offset  bytes  field (little-endian)
@@ -106,12 +107,22 @@ impl Row {
             record.extend_from_slice(&term.0);
         }
         record.extend_from_slice(value);
-        Ok(Self::whole(&record))
+        Ok(Self::of(record.into()))
     }
 
-    fn whole(record: &[u8]) -> Self {
+    /// The row of a record that was checked.
+    pub(crate) fn of(record: Arc<[u8]>) -> Self {
         let end = u32::try_from(record.len()).unwrap_or(u32::MAX);
-        Self { bytes: record.into(), start: 0, end }
+        Self { bytes: record, start: 0, end }
+    }
+
+    /// The record alone, without the rest of a frame that the row shares it with.
+    pub(crate) fn into_record(self) -> Arc<[u8]> {
+        if self.as_record().len() == self.bytes.len() {
+            self.bytes
+        } else {
+            self.as_record().into()
+        }
     }
 
     /// Gives a record that is not shared yet its version, and with it its check, and notes
@@ -136,7 +147,7 @@ impl Row {
 
     /// Reads the record that `bytes` start with; `None` unless it is whole and its check holds.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
-        checked(bytes).map(Self::whole)
+        checked(bytes).map(|record| Self::of(record.into()))
     }
 
     /// Reads the record at `at` in `bytes`, which the row shares: they stay for as long as it does.
@@ -163,10 +174,7 @@ impl Row {
 
     /// The key the row is filed under.
     pub fn key(&self) -> Key {
-        let kind = self.as_record().get(40).copied().unwrap_or(0);
-        let id =
-            self.as_record().get(48..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
-        Key::new(Kind::from_byte(kind), Digest::from_bytes(id))
+        key_of(self.as_record())
     }
 
     /// The value.
@@ -235,6 +243,13 @@ impl fmt::Debug for Row {
             .field("value_bytes", &self.value().len())
             .finish_non_exhaustive()
     }
+}
+
+/// The key of a record.
+pub(crate) fn key_of(record: &[u8]) -> Key {
+    let kind = record.get(40).copied().unwrap_or(0);
+    let id = record.get(48..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
+    Key::new(Kind::from_byte(kind), Digest::from_bytes(id))
 }
 
 /// The record that `bytes` start with, if it is whole and its check holds.

@@ -177,7 +177,7 @@ impl Core {
         let seen = self.index.read(tag, |shard| {
             let live = |slot: &Slot| !self.slots.is_dead(*slot);
             if let Some((row, slot)) = shard.live.get(tag, key).filter(|(_, slot)| live(slot)) {
-                return Some(Stored { row: Some(row.clone()), slot: Some(slot) });
+                return Some(Stored { row: Some(row), slot: Some(slot) });
             }
             if !shard.places(tag).any(|place| live(&place.slot())) {
                 return Some(Stored { row: None, slot: None });

@@ -118,6 +118,7 @@ impl Index {
         })
     }
 
+    /// Gathers things by their shards, and does what is to be done with some of one at a time.
     fn with_each<T, S>(
         &self,
         things: Vec<T>,
@@ -125,7 +126,7 @@ impl Index {
         work: impl Fn(&RwLock<Shard>, &[T]) -> Vec<S>,
     ) -> Vec<(T, S)> {
         let mut done = Vec::with_capacity(things.len());
-        let mut work = |shard: &RwLock<Shard>, some: &mut Vec<T>| {
+        let mut finish = |shard: &RwLock<Shard>, some: &mut Vec<T>| {
             courtesy::offer();
             let seen = work(shard, some);
             done.extend(some.drain(..).zip(seen));
@@ -136,12 +137,12 @@ impl Index {
             if let (Some(shard), Some(some)) = (self.shards.get(number), waiting.get_mut(number)) {
                 some.push(thing);
                 if some.len() == TOGETHER {
-                    work(shard, some);
+                    finish(shard, some);
                 }
             }
         }
         let rest = self.shards.iter().zip(&mut waiting).filter(|(_, some)| !some.is_empty());
-        rest.for_each(|(shard, some)| work(shard, some));
+        rest.for_each(|(shard, some)| finish(shard, some));
         done
     }
 

@@ -1,8 +1,9 @@
 //! The live set: rows kept in memory for reading, up to a budget.
 
 use super::place::Slot;
+use crate::backend::record::key_of;
 use crate::backend::{Key, Row};
-use crate::sync::{AtomicBool, Ordering};
+use crate::sync::{Arc, AtomicBool, Ordering};
 use hashbrown::HashTable;
 
 /// What a kept row costs beside its record: the entry at half load, the counts of the `Arc`, and
@@ -24,9 +25,17 @@ pub(crate) struct LiveSet {
 #[derive(Debug)]
 struct Kept {
     tag: u64,
-    row: Row,
+    /// A record alone: a row may share the bytes of its frame, which would stay with it. Half a
+    /// line of the processor's cache has room for all this.
+    record: Arc<[u8]>,
     slot: Slot,
     read: AtomicBool,
+}
+
+impl Kept {
+    fn is_of(&self, tag: u64, key: &Key) -> bool {
+        self.tag == tag && key_of(&self.record) == *key
+    }
 }
 
 impl LiveSet {
@@ -39,38 +48,36 @@ impl LiveSet {
     }
 
     /// The row under `key`, and the slot of its window.
-    pub(crate) fn get(&self, tag: u64, key: &Key) -> Option<(&Row, Slot)> {
-        let kept = self.rows.find(tag, |kept| kept.tag == tag && kept.row.key() == *key)?;
+    pub(crate) fn get(&self, tag: u64, key: &Key) -> Option<(Row, Slot)> {
+        let kept = self.rows.find(tag, |kept| kept.is_of(tag, key))?;
         if !kept.read.load(Ordering::Relaxed) {
             kept.read.store(true, Ordering::Relaxed);
         }
-        Some((&kept.row, kept.slot))
+        Some((Row::of(Arc::clone(&kept.record)), kept.slot))
     }
 
     /// Keeps a row, in place of an older version of it.
     pub(crate) fn put(&mut self, tag: u64, row: Row, slot: Slot) {
         self.remove(tag, &row.key());
-        self.bytes += cost(&row);
+        let record = row.into_record();
+        self.bytes += cost(&record);
         // New rows start unread: what is issued and never presented leaves at the first pass.
-        let kept = Kept { tag, row, slot, read: AtomicBool::new(false) };
+        let kept = Kept { tag, record, slot, read: AtomicBool::new(false) };
         self.rows.insert_unique(tag, kept, |kept| kept.tag);
         self.evict();
     }
 
     /// Keeps the row in the window of another slot.
     pub(crate) fn move_to(&mut self, tag: u64, key: &Key, slot: Slot) {
-        if let Some(kept) =
-            self.rows.find_mut(tag, |kept| kept.tag == tag && kept.row.key() == *key)
-        {
+        if let Some(kept) = self.rows.find_mut(tag, |kept| kept.is_of(tag, key)) {
             kept.slot = slot;
         }
     }
 
     pub(crate) fn remove(&mut self, tag: u64, key: &Key) {
-        let same = |kept: &Kept| kept.tag == tag && kept.row.key() == *key;
-        if let Ok(entry) = self.rows.find_entry(tag, same) {
+        if let Ok(entry) = self.rows.find_entry(tag, |kept| kept.is_of(tag, key)) {
             let (kept, _) = entry.remove();
-            self.bytes = self.bytes.saturating_sub(cost(&kept.row));
+            self.bytes = self.bytes.saturating_sub(cost(&kept.record));
         }
     }
 
@@ -79,7 +86,7 @@ impl LiveSet {
         let mut freed = 0;
         self.rows.retain(|kept| {
             let keep = !gone(kept.slot);
-            freed += if keep { 0 } else { cost(&kept.row) };
+            freed += if keep { 0 } else { cost(&kept.record) };
             keep
         });
         self.bytes = self.bytes.saturating_sub(freed);
@@ -100,14 +107,14 @@ impl LiveSet {
             }
             if let Ok(entry) = self.rows.get_bucket_entry(self.hand) {
                 let (kept, _) = entry.remove();
-                self.bytes = self.bytes.saturating_sub(cost(&kept.row));
+                self.bytes = self.bytes.saturating_sub(cost(&kept.record));
             }
         }
     }
 }
 
-fn cost(row: &Row) -> usize {
-    row.as_record().len() + OVERHEAD_BYTES
+fn cost(record: &[u8]) -> usize {
+    record.len() + OVERHEAD_BYTES
 }
 
 #[cfg(test)]
@@ -132,13 +139,13 @@ mod tests {
     #[test]
     fn budget_holds_and_rows_in_use_stay() {
         let favorite = row(0);
-        let mut live = LiveSet::new(10 * cost(&favorite));
+        let mut live = LiveSet::new(10 * cost(favorite.as_record()));
         live.put(0, favorite.clone(), 0);
         for number in 1..=200 {
             assert!(live.get(0, &favorite.key()).is_some(), "evicted before {number}");
             let tag = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             live.put(tag, row(number), 0);
-            assert!(live.bytes() <= 10 * cost(&favorite));
+            assert!(live.bytes() <= 10 * cost(favorite.as_record()));
         }
     }
 }

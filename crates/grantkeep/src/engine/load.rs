@@ -79,7 +79,6 @@ impl Loading {
     /// not the rows.
     pub(crate) fn read_table(&mut self, table: &Table) -> Result<()> {
         table.read_ahead(TAGS)?;
-        table.read_ahead(DEATHS)?;
         table.read(|transaction| {
             let blocks = transaction.open_table(TAGS).map_err(failed)?;
             let deaths = transaction.open_table(DEATHS).map_err(failed)?;
@@ -90,6 +89,7 @@ impl Loading {
                 self.read_block(&key.value(), value.value())?;
                 left = left.checked_sub(1).ok_or_else(tags::damaged)?;
             }
+            table.read_ahead(DEATHS)?;
             for entry in deaths.range::<table::DeathKey>(..).map_err(failed)? {
                 let (death, check) = entry.map_err(failed)?;
                 let death = death.value();

@@ -188,7 +188,7 @@ impl Core {
             if let Some((row, slot)) = shard.live.get(tag, key)
                 && !self.slots.is_dead(slot)
             {
-                return Seen::Row(row.clone());
+                return Seen::Row(row);
             }
             let live = |place: &Place| !self.slots.is_dead(place.slot());
             let mut places = shard.places(tag).filter(live).peekable();

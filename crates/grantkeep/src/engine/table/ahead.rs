@@ -3,25 +3,29 @@
 
 use super::{Table, failed, guarded, tags};
 use crate::engine::window::Window;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sync::fetching::{Builder, scope};
 use crate::sync::{Ordering, Tally};
 use redb::{ReadOnlyTable, ReadableTableMetadata as _, TableDefinition, Value};
 use std::ops::{Bound, RangeBounds};
+use std::sync::OnceLock;
 
 /// Reads under way at a time: of twice as many a virtual disk answers hardly more.
 const READERS: usize = 8;
 /// Entries that a reader takes at a time, about; an index of fewer is not read ahead.
 const STRETCH_ENTRIES: u64 = 1_024;
 /// The most stretches that one window is dealt in.
-const STRETCHES_A_WINDOW: u64 = 1_024;
+const STRETCHES_A_WINDOW: u64 = 64;
 
 /// A part of an index, from a key to before another; the last one is open.
 type Stretch<const N: usize> = (Bound<[u8; N]>, Bound<[u8; N]>);
 
 impl Table {
     /// Reads every page of an index by windows once, so that whoever goes through it next finds it
-    /// in memory. What cannot be read is left to them to find.
+    /// in memory.
+    ///
+    /// # Errors
+    /// What going through the index would have answered, where it cannot be read.
     pub(crate) fn read_ahead<const N: usize, V: Value + Sync + 'static>(
         &self,
         index: TableDefinition<'_, [u8; N], V>,
@@ -29,26 +33,36 @@ impl Table {
         self.read(|transaction| {
             let index = transaction.open_table(index).map_err(failed)?;
             let stretches = stretches(&index)?;
-            let next = Tally::new(0);
-            let take = || {
-                let at = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).ok()?;
-                stretches.get(at)
-            };
+            let (next, refused) = (Tally::new(0), OnceLock::new());
             let read = || {
-                while let Some(stretch) = take() {
-                    let _ = guarded(|| count(&index, *stretch));
+                let take = || next.fetch_add(1, Ordering::Relaxed);
+                while let Some(stretch) =
+                    stretches.get(usize::try_from(take()).unwrap_or(usize::MAX))
+                {
+                    let read = guarded(|| count(&index, *stretch));
+                    // After a failed read redb answers all others with a word of that alone.
+                    if let Err(error) = read
+                        && !is_of_an_earlier_one(&error)
+                    {
+                        let _ = refused.set(error);
+                    }
                 }
             };
             scope(|scope| {
-                for _ in 0..READERS.min(stretches.len().saturating_sub(1)) {
+                for _ in 0..READERS.min(stretches.len()) {
                     // Where there can be no more threads, fewer read ahead.
                     let named = Builder::new().name("grantkeep-ahead".to_owned());
                     let _ = named.spawn_scoped(scope, read);
                 }
             });
-            Ok(())
+            refused.into_inner().map_or(Ok(()), Err)
         })
     }
+}
+
+fn is_of_an_earlier_one(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    matches!(source, Some(redb::Error::PreviousIo))
 }
 
 /// Goes through what is in a range.
@@ -56,42 +70,40 @@ fn count<const N: usize, V: Value + Sync + 'static>(
     index: &ReadOnlyTable<[u8; N], V>,
     range: impl RangeBounds<[u8; N]>,
 ) -> Result<usize> {
+    // A damaged page may lead back to where it was come from.
+    let most = usize::try_from(index.len().map_err(failed)?).unwrap_or(usize::MAX);
     let mut count = 0;
-    for entry in index.range::<[u8; N]>(range).map_err(failed)? {
+    for entry in index.range::<[u8; N]>(range).map_err(failed)?.take(most) {
         entry.map_err(failed)?;
         count += 1;
     }
     Ok(count)
 }
 
-/// Deals an index in stretches: window by window, as many of each as an average window asks for,
-/// evenly over what its keys differ in, numbers of blocks or ids. A single one for a short index.
+/// Deals an index in stretches: window by window, and a long one evenly over what its keys differ
+/// in, numbers of blocks or ids. None for a short index.
 fn stretches<const N: usize, V: Value + Sync + 'static>(
     index: &ReadOnlyTable<[u8; N], V>,
 ) -> Result<Vec<Stretch<N>>> {
-    let entries = index.len().map_err(failed)?;
-    if entries <= STRETCH_ENTRIES {
-        return Ok(vec![(Bound::Unbounded, Bound::Unbounded)]);
+    let parts = index.len().map_err(failed)? / STRETCH_ENTRIES;
+    if parts == 0 {
+        return Ok(Vec::new());
     }
-    let mut windows = Vec::new();
-    let mut passed = Bound::Unbounded;
+    let mut starts: Vec<[u8; N]> = Vec::new();
+    let mut passed: Option<[u8; N]> = None;
+    let from = |passed: Option<_>| passed.map_or(Bound::Unbounded, Bound::Excluded);
     while let Some(entry) =
-        index.range::<[u8; N]>((passed, Bound::Unbounded)).map_err(failed)?.next()
+        index.range::<[u8; N]>((from(passed), Bound::Unbounded)).map_err(failed)?.next()
     {
         let first = entry.map_err(failed)?.0.value();
-        if windows.last().is_some_and(|(_, last)| *last >= first) {
+        if passed.is_some_and(|passed| passed >= first) {
             return Err(tags::damaged());
         }
         let end = end_of_window(&first);
         let last = index.range::<[u8; N]>(..=end).map_err(failed)?.next_back();
         let last = last.transpose().map_err(failed)?.ok_or_else(tags::damaged)?.0.value();
-        windows.push((first, last));
-        passed = Bound::Excluded(end);
-    }
-    let each = entries / STRETCH_ENTRIES / windows.len().max(1) as u64;
-    let mut starts: Vec<[u8; N]> = Vec::new();
-    for (first, last) in windows {
-        starts.extend(spread(&first, &last, each.clamp(1, STRETCHES_A_WINDOW)));
+        starts.extend(spread(&first, &last, parts.min(STRETCHES_A_WINDOW)));
+        passed = Some(end);
     }
     let ends = starts.iter().skip(1).map(|end| Bound::Excluded(*end)).chain([Bound::Unbounded]);
     Ok(starts.iter().map(|start| Bound::Included(*start)).zip(ends).collect())
@@ -143,41 +155,52 @@ mod tests {
     use crate::disk::{Disk as _, DiskFile, OpenMode, OsDisk};
     use crate::engine::space::Space;
     use crate::engine::table::{TAGS, block_key};
+    use crate::error::ErrorKind;
     use crate::sync::Arc;
     use std::io;
+    use std::path::Path;
 
-    /// A file that counts its reads.
+    /// A file that counts its reads, and refuses them once it is told how.
     #[derive(Debug)]
-    struct Counting(Arc<dyn DiskFile>, Tally);
+    struct Watched {
+        file: Arc<dyn DiskFile>,
+        reads: Tally,
+        refusal: OnceLock<io::ErrorKind>,
+    }
 
-    impl DiskFile for Counting {
+    impl DiskFile for Watched {
         fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-            self.1.fetch_add(1, Ordering::Relaxed);
-            self.0.read_at(bytes, offset)
+            // The first few find out how the index is dealt.
+            if self.reads.fetch_add(1, Ordering::Relaxed) >= 40
+                && let Some(kind) = self.refusal.get()
+            {
+                return Err((*kind).into());
+            }
+            self.file.read_at(bytes, offset)
         }
 
         fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-            self.0.write_at(bytes, offset)
+            self.file.write_at(bytes, offset)
         }
 
         fn sync_data(&self) -> io::Result<()> {
-            self.0.sync_data()
+            self.file.sync_data()
         }
 
         fn set_len(&self, bytes: u64) -> io::Result<()> {
-            self.0.set_len(bytes)
+            self.file.set_len(bytes)
         }
 
         fn len(&self) -> io::Result<u64> {
-            self.0.len()
+            self.file.len()
         }
 
         fn drop_cache(&self) -> io::Result<()> {
-            self.0.drop_cache()
+            self.file.drop_cache()
         }
 
         fn try_lock(&self) -> io::Result<bool> {
-            self.0.try_lock()
+            self.file.try_lock()
         }
     }
 
@@ -186,56 +209,73 @@ mod tests {
         Window::of(Timestamp::from_millis((now_s + lifetime_s) * 1_000), now)
     }
 
-    // Goal: every page of the index is read, each part of it by one reader, and none has much
-    // more to do than another. Method: a long window, a short one, and a single block; a file that
-    // counts its reads, and a cache that holds only a part of it.
-    #[test]
-    fn index_is_read_ahead_in_even_stretches() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("table");
-        let space = || Arc::new(Space::new(Arc::new(OsDisk), dir.path(), 0));
+    /// A table with tags of a long window, of a short one, and of a single block, and its file.
+    fn filled(dir: &Path) -> (Table, Arc<Watched>) {
+        let path = dir.join("table");
+        let space = || Arc::new(Space::new(Arc::new(OsDisk), dir, 0));
+        let file = OsDisk.open(&path, OpenMode::New).unwrap();
+        let (table, _) = Table::open(file, space(), 1 << 20, Some([1; 16])).unwrap();
         let blocks = [
             (window(60, 1_000_000), 20_000),
             (window(60, 2_000_000), 1),
             (window(86_400, 1_000_000), 300),
         ];
-        let file = OsDisk.open(&path, OpenMode::New).unwrap();
-        let (table, _) = Table::open(file, space(), 1 << 20, Some([1; 16])).unwrap();
-        table
-            .write(|transaction| {
-                let mut tags = transaction.open_table(TAGS).map_err(failed)?;
-                for (window, blocks) in blocks {
-                    for block in 0..blocks {
-                        tags.insert(block_key(window, block), [7; 100].as_slice())
-                            .map_err(failed)?;
-                    }
+        let filled = table.write(|transaction| {
+            let mut tags = transaction.open_table(TAGS).map_err(failed)?;
+            for (window, blocks) in blocks {
+                for block in 0..blocks {
+                    tags.insert(block_key(window, block), [7; 100].as_slice()).map_err(failed)?;
                 }
-                Ok(())
-            })
-            .unwrap();
-        table.close().unwrap();
+            }
+            Ok(())
+        });
+        filled.and_then(|()| table.close()).unwrap();
         let file = OsDisk.open(&path, OpenMode::Existing).unwrap();
-        let counting = Arc::new(Counting(file, Tally::new(0)));
-        let file = Arc::clone(&counting) as Arc<dyn DiskFile>;
+        let watched = Arc::new(Watched { file, reads: Tally::new(0), refusal: OnceLock::new() });
+        let file = Arc::clone(&watched) as Arc<dyn DiskFile>;
+        // Its cache holds only a part of it.
         let (table, _) = Table::open(file, space(), 1 << 20, None).unwrap();
-        let reads = || counting.1.swap(0, Ordering::Relaxed);
-        reads();
+        watched.reads.store(0, Ordering::Relaxed);
+        (table, watched)
+    }
+
+    // Goal: every page of the index is read, each part of it by one reader, and none has much
+    // more to do than another. Method: windows of very different lengths; count the reads of the
+    // file, and what is in each stretch.
+    #[test]
+    fn index_is_read_ahead_in_even_stretches() {
+        let dir = tempfile::tempdir().unwrap();
+        let (table, watched) = filled(dir.path());
         table.read_ahead(TAGS).unwrap();
-        let ahead = reads();
-        table
-            .read(|transaction| {
-                let tags = transaction.open_table(TAGS).map_err(failed)?;
-                let stretches = stretches(&tags)?;
-                let counts: Result<Vec<usize>> =
-                    stretches.iter().map(|stretch| count(&tags, *stretch)).collect();
-                let counts = counts?;
-                assert_eq!(counts.iter().sum::<usize>(), 20_301);
-                assert!(counts.iter().all(|count| (1..=4_000).contains(count)), "{counts:?}");
-                assert_eq!(count(&tags, ..)?, 20_301);
-                Ok(())
-            })
-            .unwrap();
-        // 36 entries of some 114 bytes fit in a page of 4 KiB.
-        assert!(ahead >= 20_301 / 36, "{ahead} reads ahead");
+        // 36 entries of some 114 bytes fit in a page of 4 KiB, half as many fill it by half.
+        let (reads, pages) = (watched.reads.swap(0, Ordering::Relaxed), 20_301 / 36);
+        assert!((pages..3 * pages).contains(&reads), "{reads} reads of some {pages} pages");
+        let counted = table.read(|transaction| {
+            let tags = transaction.open_table(TAGS).map_err(failed)?;
+            assert_eq!(count(&tags, ..)?, 20_301);
+            stretches(&tags)?.into_iter().map(|stretch| count(&tags, stretch)).collect()
+        });
+        let counts: Vec<usize> = counted.unwrap();
+        assert_eq!(counts.iter().sum::<usize>(), 20_301);
+        assert!(counts.iter().all(|count| (1..=1_100).contains(count)), "{counts:?}");
+    }
+
+    // Goal: P8, a read that fails ahead is told as it would be by whoever goes through the index:
+    // a file that ends too soon is damage, and what the disk refuses is not. Method: refuse reads
+    // in either way.
+    #[test]
+    fn failed_read_ahead_is_told_for_what_it_is() {
+        let refusals = [
+            (io::ErrorKind::UnexpectedEof, ErrorKind::Corrupt),
+            (io::ErrorKind::PermissionDenied, ErrorKind::Io),
+        ];
+        for (refusal, told) in refusals {
+            let dir = tempfile::tempdir().unwrap();
+            let (table, watched) = filled(dir.path());
+            watched.refusal.set(refusal).unwrap();
+            let error = table.read_ahead(TAGS).unwrap_err();
+            assert_eq!(error.kind(), told, "{error:?}");
+            assert!(!is_of_an_earlier_one(&error), "{error:?}");
+        }
     }
 }

@@ -8,8 +8,8 @@ use redb::StorageBackend;
 use std::io;
 
 /// Bytes that the table writes before it lets the device come to rest: a commit of the log that
-/// arrives in between waits behind at most this much. Where commits wait for the table none
-/// arrives, and it does not rest.
+/// arrives in between waits behind at most this much. Where commits wait for the table, or soon
+/// will, it does not rest.
 const PACE_BYTES: u64 = 128 * 1024;
 
 /// The table's file.

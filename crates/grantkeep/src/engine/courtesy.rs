@@ -2,8 +2,8 @@
 //!
 //! A scheduler lets a thread that computes run for some milliseconds before others get their turn.
 //! A commit takes a tenth of that, so a checkpoint that held a processor for as long as it may
-//! would be seen in the latency of every commit beside it. But once the log has no segment to
-//! spare, commits wait for the checkpoint, or soon will, and courtesy would only make them wait
+//! would be seen in the latency of every commit beside it. But once the log has hardly any room
+//! left, commits wait for the checkpoint, or soon will, and courtesy would only make them wait
 //! longer: then the keeper neither yields nor paces what it writes.
 
 use crate::sync::thread;

@@ -37,6 +37,10 @@ const SLICE_BYTES_MIN: u64 = 256 << 10;
 /// What a checkpoint frees beyond what is over the log's budget.
 const SURPLUS_BYTES: u64 = 8 << 20;
 
+/// With less room than this left in the log, commits wait for the table soon, if not already: a
+/// thousand callers write as much while a slice or two are carried.
+const SCARCE_BYTES: u64 = 2 * SLICE_BYTES;
+
 /// What the keeper holds.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -184,7 +188,7 @@ impl Keeper {
     fn carry_step(&mut self, enough: u64) -> Result<()> {
         let (active, last) = {
             let writer = self.core.writer.lock();
-            courtesy::set_awaited(writer.spares.is_empty());
+            courtesy::set_awaited(writer.room_bytes() <= SCARCE_BYTES);
             (writer.segment.number, writer.next_sequence - 1)
         };
         // The last frames of a segment may still be on their way.

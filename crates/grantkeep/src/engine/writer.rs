@@ -142,6 +142,12 @@ impl Writer {
         bytes <= usize::try_from(self.segment.bytes.saturating_sub(self.tail)).unwrap_or(0)
     }
 
+    /// How many bytes can be written before the log needs another segment.
+    pub(crate) fn room_bytes(&self) -> u64 {
+        let spares: u64 = self.spares.iter().map(|spare| u64::from(spare.bytes)).sum();
+        spares + u64::from(self.segment.bytes.saturating_sub(self.tail))
+    }
+
     /// Goes on in the next spare segment, if there is one.
     pub(crate) fn roll(&mut self) -> Option<Arc<Segment>> {
         let spare = self.spares.pop_front()?;

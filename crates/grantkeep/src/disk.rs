@@ -3,6 +3,9 @@
 //! [`OsDisk`] is the operating system's file system. A test may put a simulated disk in its
 //! place, which crashes, fails, or fills up when told.
 
+#[cfg(test)]
+pub(crate) mod hooked;
+
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;

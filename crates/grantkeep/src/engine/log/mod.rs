@@ -80,11 +80,10 @@ impl Segments {
 mod tests {
     use super::segment::SEGMENT_DATA;
     use super::*;
-    use crate::disk::{Disk as _, DiskFile, OpenMode, OsDisk};
+    use crate::disk::hooked::Hooked;
+    use crate::disk::{Disk as _, OpenMode, OsDisk};
     use crate::error::ErrorKind;
-    use std::io;
     use std::path::Path;
-    use std::sync::OnceLock;
 
     fn segment(dir: &Path, number: u64) -> Arc<Segment> {
         let bytes = SEGMENT_DATA + 4_096 * u32::try_from(number).unwrap();
@@ -108,47 +107,6 @@ mod tests {
         assert_eq!((next(0, 9), log.bytes()), (Some(2), u64::from(2 * SEGMENT_DATA + 5 * 4_096)));
     }
 
-    /// A file whose segment is taken into a new use while it is read.
-    #[derive(Debug)]
-    struct Reused {
-        log: Arc<OnceLock<Arc<Segments>>>,
-        retires: bool,
-        file: Arc<dyn DiskFile>,
-    }
-
-    impl DiskFile for Reused {
-        fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-            if let Some(log) = self.log.get().filter(|_| self.retires) {
-                log.retire(1);
-            }
-            self.file.read_at(bytes, offset)
-        }
-
-        fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-            self.file.write_at(bytes, offset)
-        }
-
-        fn sync_data(&self) -> io::Result<()> {
-            self.file.sync_data()
-        }
-
-        fn set_len(&self, bytes: u64) -> io::Result<()> {
-            self.file.set_len(bytes)
-        }
-
-        fn len(&self) -> io::Result<u64> {
-            self.file.len()
-        }
-
-        fn drop_cache(&self) -> io::Result<()> {
-            self.file.drop_cache()
-        }
-
-        fn try_lock(&self) -> io::Result<bool> {
-            self.file.try_lock()
-        }
-    }
-
     // Goal: P7, a row that is carried while it is read is looked up again, and is no damage.
     // Method: read where there is no record, from a segment that stays and from one that is
     // retired by the read.
@@ -158,9 +116,14 @@ mod tests {
         for retires in [false, true] {
             let made = segment(dir.path(), 1);
             let file = OsDisk.open(&made.path, OpenMode::Existing).unwrap();
-            let (log, own) = (Arc::new(Segments::default()), Arc::new(OnceLock::new()));
-            own.set(Arc::clone(&log)).unwrap();
-            let file: Arc<dyn DiskFile> = Arc::new(Reused { log: own, retires, file });
+            let log = Arc::new(Segments::default());
+            let own = Arc::clone(&log);
+            let file = Hooked::over(file, move || {
+                if retires {
+                    own.retire(1);
+                }
+                Ok(())
+            });
             let (path, bytes) = (made.path.clone(), made.bytes);
             log.push(Arc::new(Segment::new(file, path, (1, made.nonce), bytes, SEGMENT_DATA)));
             let found = log.row(1, SEGMENT_DATA).map_err(|error| error.kind());

@@ -152,7 +152,8 @@ fn spread<const N: usize>(
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
-    use crate::disk::{Disk as _, DiskFile, OpenMode, OsDisk};
+    use crate::disk::hooked::Hooked;
+    use crate::disk::{Disk as _, OpenMode, OsDisk};
     use crate::engine::space::Space;
     use crate::engine::table::{TAGS, block_key};
     use crate::error::ErrorKind;
@@ -160,47 +161,19 @@ mod tests {
     use std::io;
     use std::path::Path;
 
-    /// A file that counts its reads, and refuses them once it is told how.
-    #[derive(Debug)]
-    struct Watched {
-        file: Arc<dyn DiskFile>,
+    /// The reads of a file, and how they are refused once that is said.
+    #[derive(Debug, Default)]
+    struct Watch {
         reads: Tally,
         refusal: OnceLock<io::ErrorKind>,
     }
 
-    impl DiskFile for Watched {
-        fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    impl Watch {
+        fn read(&self) -> io::Result<()> {
             // The first few find out how the index is dealt.
-            if self.reads.fetch_add(1, Ordering::Relaxed) >= 40
-                && let Some(kind) = self.refusal.get()
-            {
-                return Err((*kind).into());
-            }
-            self.file.read_at(bytes, offset)
-        }
-
-        fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-            self.file.write_at(bytes, offset)
-        }
-
-        fn sync_data(&self) -> io::Result<()> {
-            self.file.sync_data()
-        }
-
-        fn set_len(&self, bytes: u64) -> io::Result<()> {
-            self.file.set_len(bytes)
-        }
-
-        fn len(&self) -> io::Result<u64> {
-            self.file.len()
-        }
-
-        fn drop_cache(&self) -> io::Result<()> {
-            self.file.drop_cache()
-        }
-
-        fn try_lock(&self) -> io::Result<bool> {
-            self.file.try_lock()
+            let first = self.reads.fetch_add(1, Ordering::Relaxed) < 40;
+            let refusal = self.refusal.get().filter(|_| !first);
+            refusal.map_or(Ok(()), |kind| Err((*kind).into()))
         }
     }
 
@@ -209,8 +182,9 @@ mod tests {
         Window::of(Timestamp::from_millis((now_s + lifetime_s) * 1_000), now)
     }
 
-    /// A table with tags of a long window, of a short one, and of a single block, and its file.
-    fn filled(dir: &Path) -> (Table, Arc<Watched>) {
+    /// A table with tags of a long window, of a short one, and of a single block; and the watch on
+    /// its file.
+    fn filled(dir: &Path) -> (Table, Arc<Watch>) {
         let path = dir.join("table");
         let space = || Arc::new(Space::new(Arc::new(OsDisk), dir, 0));
         let file = OsDisk.open(&path, OpenMode::New).unwrap();
@@ -231,12 +205,13 @@ mod tests {
         });
         filled.and_then(|()| table.close()).unwrap();
         let file = OsDisk.open(&path, OpenMode::Existing).unwrap();
-        let watched = Arc::new(Watched { file, reads: Tally::new(0), refusal: OnceLock::new() });
-        let file = Arc::clone(&watched) as Arc<dyn DiskFile>;
+        let watch = Arc::new(Watch::default());
+        let own = Arc::clone(&watch);
+        let file = Hooked::over(file, move || own.read());
         // Its cache holds only a part of it.
         let (table, _) = Table::open(file, space(), 1 << 20, None).unwrap();
-        watched.reads.store(0, Ordering::Relaxed);
-        (table, watched)
+        watch.reads.store(0, Ordering::Relaxed);
+        (table, watch)
     }
 
     // Goal: every page of the index is read, each part of it by one reader, and none has much
@@ -245,10 +220,10 @@ mod tests {
     #[test]
     fn index_is_read_ahead_in_even_stretches() {
         let dir = tempfile::tempdir().unwrap();
-        let (table, watched) = filled(dir.path());
+        let (table, watch) = filled(dir.path());
         table.read_ahead(TAGS).unwrap();
         // 36 entries of some 114 bytes fit in a page of 4 KiB, half as many fill it by half.
-        let (reads, pages) = (watched.reads.swap(0, Ordering::Relaxed), 20_301 / 36);
+        let (reads, pages) = (watch.reads.swap(0, Ordering::Relaxed), 20_301 / 36);
         assert!((pages..3 * pages).contains(&reads), "{reads} reads of some {pages} pages");
         let counted = table.read(|transaction| {
             let tags = transaction.open_table(TAGS).map_err(failed)?;
@@ -271,8 +246,8 @@ mod tests {
         ];
         for (refusal, told) in refusals {
             let dir = tempfile::tempdir().unwrap();
-            let (table, watched) = filled(dir.path());
-            watched.refusal.set(refusal).unwrap();
+            let (table, watch) = filled(dir.path());
+            watch.refusal.set(refusal).unwrap();
             let error = table.read_ahead(TAGS).unwrap_err();
             assert_eq!(error.kind(), told, "{error:?}");
             assert!(!is_of_an_earlier_one(&error), "{error:?}");

@@ -139,13 +139,18 @@ impl Writer {
 
     /// True if a frame of `bytes` fits in the segment.
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
-        bytes <= usize::try_from(self.segment.bytes.saturating_sub(self.tail)).unwrap_or(0)
+        bytes as u64 <= self.left_bytes()
     }
 
     /// How many bytes can be written before the log needs another segment.
     pub(crate) fn room_bytes(&self) -> u64 {
         let spares: u64 = self.spares.iter().map(|spare| u64::from(spare.bytes)).sum();
-        spares + u64::from(self.segment.bytes.saturating_sub(self.tail))
+        spares + self.left_bytes()
+    }
+
+    /// How many of them in the present segment.
+    fn left_bytes(&self) -> u64 {
+        u64::from(self.segment.bytes.saturating_sub(self.tail))
     }
 
     /// Goes on in the next spare segment, if there is one.

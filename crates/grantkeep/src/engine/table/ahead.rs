@@ -1,8 +1,7 @@
 //! Reading ahead of an open, which goes through an index of the table page by page: a device
 //! answers several reads at a time in not much more than the time of one.
 
-use super::{Table, failed, guarded, tags};
-use crate::engine::window::Window;
+use super::{Table, end_of_window, failed, firsts_of_windows, guarded, join, tags};
 use crate::error::{Error, Result};
 use crate::sync::fetching::{Builder, scope};
 use crate::sync::{Ordering, Tally};
@@ -90,32 +89,13 @@ fn stretches<const N: usize, V: Value + Sync + 'static>(
         return Ok(Vec::new());
     }
     let mut starts: Vec<[u8; N]> = Vec::new();
-    let mut passed: Option<[u8; N]> = None;
-    let from = |passed: Option<_>| passed.map_or(Bound::Unbounded, Bound::Excluded);
-    while let Some(entry) =
-        index.range::<[u8; N]>((from(passed), Bound::Unbounded)).map_err(failed)?.next()
-    {
-        let first = entry.map_err(failed)?.0.value();
-        if passed.is_some_and(|passed| passed >= first) {
-            return Err(tags::damaged());
-        }
-        let end = end_of_window(&first);
-        let last = index.range::<[u8; N]>(..=end).map_err(failed)?.next_back();
+    for first in firsts_of_windows(index)? {
+        let last = index.range::<[u8; N]>(..=end_of_window(&first)).map_err(failed)?.next_back();
         let last = last.transpose().map_err(failed)?.ok_or_else(tags::damaged)?.0.value();
         starts.extend(spread(&first, &last, parts.min(STRETCHES_A_WINDOW)));
-        passed = Some(end);
     }
     let ends = starts.iter().skip(1).map(|end| Bound::Excluded(*end)).chain([Bound::Unbounded]);
     Ok(starts.iter().map(|start| Bound::Included(*start)).zip(ends).collect())
-}
-
-/// The last key that a window can have.
-fn end_of_window<const N: usize>(key: &[u8; N]) -> [u8; N] {
-    let mut end = [u8::MAX; N];
-    for (to, from) in end.iter_mut().zip(key).take(Window::BYTES) {
-        *to = *from;
-    }
-    end
 }
 
 /// Up to `parts` keys from `first` on, evenly spread before `last`.
@@ -125,26 +105,12 @@ fn spread<const N: usize>(
     parts: u64,
 ) -> impl Iterator<Item = [u8; N]> {
     let same = first.iter().zip(last).take_while(|(a, b)| a == b).count();
-    let number = |key: &[u8; N]| {
-        let mut bytes = [0; 8];
-        for (to, from) in bytes.iter_mut().zip(key.iter().skip(same)) {
-            *to = *from;
-        }
-        u64::from_be_bytes(bytes)
-    };
+    let number = |key: &[u8; N]| u64::from_be_bytes(join(key.get(same..).unwrap_or_default(), &[]));
     let (from, step) = (number(first), number(last).saturating_sub(number(first)) / parts);
     let (first, parts) = (*first, if step == 0 { 1 } else { parts });
-    (0..parts).map(move |part| {
-        if part == 0 {
-            return first;
-        }
-        let mut key = [0; N];
-        let differs = (from + step * part).to_be_bytes();
-        let bytes = first.iter().take(same).chain(&differs);
-        for (to, from) in key.iter_mut().zip(bytes) {
-            *to = *from;
-        }
-        key
+    (0..parts).map(move |part| match part {
+        0 => first,
+        _ => join(first.get(..same).unwrap_or_default(), &(from + step * part).to_be_bytes()),
     })
 }
 
@@ -156,6 +122,7 @@ mod tests {
     use crate::disk::{Disk as _, OpenMode, OsDisk};
     use crate::engine::space::Space;
     use crate::engine::table::{TAGS, block_key};
+    use crate::engine::window::Window;
     use crate::error::ErrorKind;
     use crate::sync::Arc;
     use std::io;

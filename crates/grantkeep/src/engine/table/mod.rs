@@ -16,7 +16,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, RwLock};
 use file::TableFile;
 pub(crate) use meta::{Meta, set_carried, set_high_water};
-use redb::{Database, ReadOnlyTable, ReadableDatabase as _, TableDefinition, WriteTransaction};
+use redb::{
+    Database, ReadOnlyTable, ReadableDatabase as _, TableDefinition, Value, WriteTransaction,
+};
 use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -216,17 +218,10 @@ impl View {
     /// The windows that the terms of rows lie under.
     pub(crate) fn windows_with_terms(&self) -> Result<Vec<Window>> {
         guarded(|| {
-            let mut windows = Vec::new();
-            let mut passed = Bound::Unbounded;
-            while let Some(entry) =
-                self.terms.range::<TermKey>((passed, Bound::Unbounded)).map_err(failed)?.next()
-            {
-                let found = entry.map_err(failed)?.0.value();
-                let (window, _) = front_of(&found).ok_or_else(tags::damaged)?;
-                windows.push(window);
-                passed = Bound::Excluded(term_key(window, u64::MAX, Term::MAX, &Key::MAX));
-            }
-            Ok(windows)
+            let windows = firsts_of_windows(&self.terms)?
+                .into_iter()
+                .map(|first| front_of(&first).map(|(window, _)| window).ok_or_else(tags::damaged));
+            windows.collect()
         })
     }
 
@@ -334,6 +329,32 @@ pub(crate) fn window_of(key: &DeathKey) -> Option<Window> {
     key.first_chunk().and_then(|window| Window::from_bytes(*window))
 }
 
+/// The first key that an index by windows has of each, window by window.
+fn firsts_of_windows<const N: usize, V: Value + 'static>(
+    index: &ReadOnlyTable<[u8; N], V>,
+) -> Result<Vec<[u8; N]>> {
+    let mut firsts = Vec::new();
+    let mut passed: Option<[u8; N]> = None;
+    let from = |passed: Option<_>| passed.map_or(Bound::Unbounded, Bound::Excluded);
+    while let Some(entry) =
+        index.range::<[u8; N]>((from(passed), Bound::Unbounded)).map_err(failed)?.next()
+    {
+        let first = entry.map_err(failed)?.0.value();
+        // A damaged page may lead back to where it was come from.
+        if passed.is_some_and(|passed| passed >= first) {
+            return Err(tags::damaged());
+        }
+        firsts.push(first);
+        passed = Some(end_of_window(&first));
+    }
+    Ok(firsts)
+}
+
+/// The last key that the window of `key` can have.
+fn end_of_window<const N: usize>(key: &[u8; N]) -> [u8; N] {
+    join(key.get(..Window::BYTES).unwrap_or_default(), &[u8::MAX; N])
+}
+
 /// Runs `work` on the table. redb panics on pages that are not as it wrote them: that is damage,
 /// and nobody who asks for a row shall pay for it with a thread.
 fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -373,6 +394,7 @@ pub(crate) fn failed(cause: impl Into<redb::Error>) -> Error {
     Error::new(kind, format!("{TABLE_FILE} {message}")).with_source(cause)
 }
 
+/// The bytes of both, cut or filled with zeros.
 fn join<const N: usize>(first: &[u8], second: &[u8]) -> [u8; N] {
     let mut bytes = [0; N];
     for (to, from) in bytes.iter_mut().zip(first.iter().chain(second)) {

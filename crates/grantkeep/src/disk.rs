@@ -3,15 +3,17 @@
 //! [`OsDisk`] is the operating system's file system. A test may put a simulated disk in its
 //! place, which crashes, fails, or fills up when told.
 
+mod held;
 #[cfg(test)]
 pub(crate) mod hooked;
+mod os;
+
+pub use os::OsDisk;
 
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +26,27 @@ pub enum OpenMode {
     Any,
 }
 
+/// Which file a file is, whatever its names: two open files with one id are the same file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    /// The id of a file that its device knows by this number.
+    pub fn new(device: u64, inode: u64) -> Self {
+        Self { device, inode }
+    }
+}
+
 /// A directory tree that the store lives in.
 ///
 /// A name created, renamed, or removed is durable once [`Disk::sync_dir`] on its directory has
 /// answered; bytes written are durable once [`DiskFile::sync_data`] has.
+///
+/// The methods with a body have one for disks that know nothing better: such a disk reaches
+/// everything by its path, has no limits, and locks the file `LOCK` alone.
 pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// Opens a file for reading and writing.
     ///
@@ -65,6 +84,71 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// A failed sync is never retried.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Makes the name of a directory itself durable, in the directory that it is in.
+    ///
+    /// # Errors
+    /// As [`Disk::sync_dir`].
+    fn sync_parent(&self, dir: &Path) -> io::Result<()> {
+        match dir.components().next_back() {
+            Some(Component::Normal(_)) => match dir.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => self.sync_dir(parent),
+                _ => self.sync_dir(Path::new(".")),
+            },
+            // What has no name of its own: the root is in no directory.
+            Some(Component::CurDir | Component::ParentDir) => self.sync_dir(&dir.join("..")),
+            Some(Component::RootDir | Component::Prefix(_)) | None => Ok(()),
+        }
+    }
+
+    /// Opens a file that is only read: neither a file of mode 0400 nor a disk that is mounted for
+    /// reading stops it.
+    ///
+    /// # Errors
+    /// As [`Disk::open`] with [`OpenMode::Existing`].
+    fn open_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(path, OpenMode::Existing)
+    }
+
+    /// Opens a directory, to be locked and told by its id; `None` where a disk has no such thing.
+    ///
+    /// # Errors
+    /// Whatever the operating system answers.
+    fn open_dir(&self, _dir: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
+        Ok(None)
+    }
+
+    /// A disk on which every path in `dir` leads through that directory as it is now, wherever it
+    /// is moved and whatever the process makes its working directory; all other paths lead where
+    /// they do here. `None` where this disk does so itself, or cannot.
+    ///
+    /// # Errors
+    /// Whatever the operating system answers.
+    fn hold(&self, _dir: &Path) -> io::Result<Option<Arc<dyn Disk>>> {
+        Ok(None)
+    }
+
+    /// Which file or directory a path leads to; `None` where a disk does not tell.
+    ///
+    /// # Errors
+    /// `NotFound` where it leads to nothing.
+    fn id_at(&self, _path: &Path) -> io::Result<Option<FileId>> {
+        Ok(None)
+    }
+
+    /// How many bytes an ordinary user may still write to the file system of a directory; `None`
+    /// where a disk does not tell.
+    ///
+    /// # Errors
+    /// Whatever the operating system answers.
+    fn room_bytes(&self, _dir: &Path) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+
+    /// How long a file may be that this process writes to, in bytes; `None` without a limit.
+    fn file_bytes_max(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// An open file of a [`Disk`].
@@ -78,7 +162,7 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
     /// Writes all of `bytes` at `offset`, growing the file where needed.
     ///
     /// # Errors
-    /// `StorageFull` on a full disk.
+    /// `StorageFull` on a full disk, `FileTooLarge` beyond [`Disk::file_bytes_max`].
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
     /// Makes the bytes written so far, and the length, durable.
@@ -123,111 +207,13 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// Whatever the operating system answers.
     fn try_lock(&self) -> io::Result<bool>;
-}
 
-/// The operating system's file system.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct OsDisk;
-
-impl Disk for OsDisk {
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).mode(0o600);
-        match mode {
-            OpenMode::Existing => {}
-            OpenMode::New => {
-                options.create_new(true);
-            }
-            OpenMode::Any => {
-                options.create(true).truncate(false);
-            }
-        }
-        Ok(Arc::new(OsFile { file: options.open(path)?, locked_by: OnceLock::new() }))
-    }
-
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        match std::fs::create_dir(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-            other => other,
-        }
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        std::fs::read_dir(dir)?
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-            .collect()
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        std::fs::rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        std::fs::remove_file(path)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        File::open(dir)?.sync_all()
-    }
-}
-
-/// A file of the operating system, and the process that has locked it.
-#[derive(Debug)]
-struct OsFile {
-    file: File,
-    locked_by: OnceLock<u32>,
-}
-
-impl DiskFile for OsFile {
-    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_exact_at(bytes, offset)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-
-    fn set_len(&self, bytes: u64) -> io::Result<()> {
-        self.file.set_len(bytes)
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
-    }
-
-    fn drop_cache(&self) -> io::Result<()> {
-        Ok(rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed)?)
-    }
-
-    fn read_ahead(&self) {
-        // Without it the same is read, a little later.
-        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::WillNeed);
-    }
-
-    fn try_lock(&self) -> io::Result<bool> {
-        match self.file.try_lock() {
-            Ok(()) => {
-                self.locked_by.get_or_init(std::process::id);
-                Ok(true)
-            }
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
-    }
-}
-
-impl Drop for OsFile {
-    /// Gives the lock back by word: a program that is being started at this moment has the file for
-    /// an instant as well, and would keep the lock for it. A fork keeps its hands off.
-    fn drop(&mut self) {
-        if self.locked_by.get() == Some(&std::process::id()) {
-            // What cannot be unlocked is unlocked when the last of its copies is closed.
-            let _ = self.file.unlock();
-        }
+    /// Which file this is; `None` where a disk does not tell.
+    ///
+    /// # Errors
+    /// Whatever the operating system answers.
+    fn id(&self) -> io::Result<Option<FileId>> {
+        Ok(None)
     }
 }
 

@@ -17,7 +17,7 @@ mod wait;
 
 pub use clock::{Clock, LIFETIME_DEFAULT_MAX, LIFETIME_MAX, ManualClock, SystemClock, Timestamp};
 pub use digest::Digest;
-pub use disk::{Disk, DiskFile, OpenMode, OsDisk};
+pub use disk::{Disk, DiskFile, FileId, OpenMode, OsDisk};
 pub use engine::{
     DAMAGES_NAMED_MAX, Embedded, KeySource, LIVE_SET_BYTES, LOG_BUDGET_BYTES, LOG_BUDGET_BYTES_MIN,
     Options, RESERVE_BYTES, TABLE_CACHE_BYTES, Verified, Verifying,

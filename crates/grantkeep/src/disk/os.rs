@@ -1,0 +1,176 @@
+//! The operating system's file system, by paths.
+
+use super::held::HeldDir;
+use super::{Disk, DiskFile, FileId, OpenMode};
+use rustix::io::Errno;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+/// The operating system's file system.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct OsDisk;
+
+impl Disk for OsDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).mode(0o600);
+        match mode {
+            OpenMode::Existing => {}
+            OpenMode::New => {
+                options.create_new(true);
+            }
+            OpenMode::Any => {
+                options.create(true).truncate(false);
+            }
+        }
+        Ok(OsFile::shared(options.open(path)?))
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        match std::fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            other => other,
+        }
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        std::fs::read_dir(dir)?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn sync_parent(&self, dir: &Path) -> io::Result<()> {
+        HeldDir::open(dir)?.sync_parent(dir)
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(OsFile::shared(File::open(path)?))
+    }
+
+    fn open_dir(&self, dir: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
+        HeldDir::open(dir)?.open_dir(dir)
+    }
+
+    fn hold(&self, dir: &Path) -> io::Result<Option<Arc<dyn Disk>>> {
+        Ok(Some(Arc::new(HeldDir::open(dir)?)))
+    }
+
+    fn id_at(&self, path: &Path) -> io::Result<Option<FileId>> {
+        let found = std::fs::metadata(path)?;
+        Ok(Some(FileId::new(found.dev(), found.ino())))
+    }
+
+    fn room_bytes(&self, dir: &Path) -> io::Result<Option<u64>> {
+        room_bytes(File::open(dir)?).map(Some)
+    }
+
+    fn file_bytes_max(&self) -> Option<u64> {
+        rustix::process::getrlimit(rustix::process::Resource::Fsize).current
+    }
+}
+
+/// How many bytes an ordinary user may still write to the file system of a directory.
+pub(super) fn room_bytes(dir: impl std::os::fd::AsFd) -> io::Result<u64> {
+    let found = rustix::fs::fstatvfs(dir)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// A file of the operating system, and the process that has locked it.
+#[derive(Debug)]
+pub(super) struct OsFile {
+    file: File,
+    locked_by: OnceLock<u32>,
+}
+
+impl OsFile {
+    pub(super) fn shared(file: File) -> Arc<dyn DiskFile> {
+        Arc::new(Self { file, locked_by: OnceLock::new() })
+    }
+}
+
+/// Refuses what would end at `end`, beyond the limit of this process: the operating system answers
+/// it with a signal that ends the process, and what becomes of signals is for the host to say.
+fn check_file_bytes(end: u64) -> io::Result<()> {
+    match OsDisk.file_bytes_max() {
+        Some(max) if end > max => Err(Errno::FBIG.into()),
+        _ => Ok(()),
+    }
+}
+
+impl DiskFile for OsFile {
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(bytes, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        check_file_bytes(offset.saturating_add(bytes.len() as u64))?;
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        // A file that is too long already may be cut.
+        if bytes > self.len()? {
+            check_file_bytes(bytes)?;
+        }
+        self.file.set_len(bytes)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn drop_cache(&self) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed)?)
+    }
+
+    fn read_ahead(&self) {
+        // Without it the same is read, a little later.
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::WillNeed);
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        match self.file.try_lock() {
+            Ok(()) => {
+                self.locked_by.get_or_init(std::process::id);
+                Ok(true)
+            }
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn id(&self) -> io::Result<Option<FileId>> {
+        let found = self.file.metadata()?;
+        Ok(Some(FileId::new(found.dev(), found.ino())))
+    }
+}
+
+impl Drop for OsFile {
+    /// Gives the lock back by word: a program that is being started at this moment has the file for
+    /// an instant as well, and would keep the lock for it. A fork keeps its hands off.
+    fn drop(&mut self) {
+        if self.locked_by.get() == Some(&std::process::id()) {
+            // What cannot be unlocked is unlocked when the last of its copies is closed.
+            let _ = self.file.unlock();
+        }
+    }
+}

@@ -6,6 +6,7 @@ mod digest;
 mod disk;
 mod engine;
 mod error;
+mod foreign;
 mod keyring;
 mod memory;
 #[doc(hidden)]
@@ -15,6 +16,7 @@ mod sync;
 mod timekeeper;
 mod wait;
 
+pub use backend::Health;
 pub use clock::{Clock, LIFETIME_DEFAULT_MAX, LIFETIME_MAX, ManualClock, SystemClock, Timestamp};
 pub use digest::Digest;
 pub use disk::{Disk, DiskFile, FileId, OpenMode, OsDisk};

@@ -11,9 +11,12 @@ pub(crate) use std::sync::atomic::Ordering;
 /// A count on which no order of events depends: looking at it is no step of the model.
 pub(crate) use std::sync::atomic::AtomicU64 as Tally;
 
+/// A lock that is held only around operations of the disk, within locks that redb has of its own:
+/// taking it is no step of the model, which could not see those.
+pub(crate) use std::sync::RwLock as DiskLock;
+
 #[cfg(not(model_checked))]
 pub(crate) use {
-    crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded},
     parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockWriteGuard},
     std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64},
     std::{thread, thread_local, time::Instant},

@@ -53,7 +53,18 @@ pub struct Step {
 pub struct Batch {
     op: Op,
     steps: Vec<Step>,
-    revoking: bool,
+    urgency: Urgency,
+}
+
+/// What a batch is for, which decides whether it is applied where room is scarce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Urgency {
+    /// Anything that takes nothing away.
+    Usual,
+    /// It takes something away.
+    Revoking,
+    /// It takes away everything that an owner has.
+    RevokingOwner,
 }
 
 impl Batch {
@@ -62,7 +73,7 @@ impl Batch {
     /// # Errors
     /// [`ErrorKind::Io`] where the system's random generator fails.
     pub fn new() -> Result<Self> {
-        Ok(Self { op: fresh_op()?, steps: Vec::new(), revoking: false })
+        Ok(Self { op: fresh_op()?, steps: Vec::new(), urgency: Urgency::Usual })
     }
 
     /// Puts a row where there is none.
@@ -88,8 +99,21 @@ impl Batch {
     /// Says that the batch takes something away: it is applied even where issuing is refused,
     /// because the disk is full or the clock is not believed.
     pub fn revoking(&mut self) -> &mut Self {
-        self.revoking = true;
+        self.urgency = self.urgency.max(Urgency::Revoking);
         self
+    }
+
+    /// Says that the batch takes away everything that an owner has, and writes a few short rows for
+    /// it: it may use the room that a full log keeps back for a thousand of its kind. Otherwise as
+    /// [`Batch::revoking`].
+    pub fn revoking_owner(&mut self) -> &mut Self {
+        self.urgency = Urgency::RevokingOwner;
+        self
+    }
+
+    /// True if the batch is [`revoking_owner`](Self::revoking_owner).
+    pub fn revokes_owner(&self) -> bool {
+        self.urgency == Urgency::RevokingOwner
     }
 
     /// True if the batch puts rows where there are none, and is not [`revoking`](Self::revoking):
@@ -97,7 +121,7 @@ impl Batch {
     pub fn issues(&self) -> bool {
         let issues =
             |step: &Step| step.expect == Expect::Absent && matches!(step.write, Write::Put(_));
-        !self.revoking && self.steps.iter().any(issues)
+        self.urgency == Urgency::Usual && self.steps.iter().any(issues)
     }
 
     /// The name of this batch, stored in each row that it puts.

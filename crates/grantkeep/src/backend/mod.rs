@@ -3,11 +3,13 @@
 
 mod batch;
 pub mod conformance;
+mod health;
 mod key;
 pub(crate) mod record;
 mod stats;
 
 pub use batch::{BATCH_BYTES_MAX, BATCH_STEPS_MAX, Batch, Expect, Step, Write};
+pub use health::Health;
 pub use key::{Key, Kind, Term, Terms};
 pub use record::{NewRow, Op, Row, VALUE_BYTES_MAX, Version};
 pub use stats::{KindRows, Stats};

@@ -1,8 +1,9 @@
 //! What an engine says of itself.
 
+use super::health::Health;
 use super::key::Kind;
 use serde::Serialize;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How many rows of one kind there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -43,7 +44,7 @@ pub struct Stats {
     pub checkpoints: u64,
     /// Rows carried into the table since the store was opened.
     pub carried_rows: u64,
-    /// Times that issuing waited for the checkpoint to make room in the log.
+    /// Commits that waited for room in the log.
     pub log_stalls: u64,
     /// Median of the latest commits' latencies.
     pub commit_p50: Duration,
@@ -53,6 +54,14 @@ pub struct Stats {
     pub open_took: Duration,
     /// True while the disk is full and issuing is refused.
     pub full: bool,
+    /// Since when the disk is full, if it is.
+    pub full_since: Option<SystemTime>,
+    /// Requests that were refused because the disk is full, since the store was opened.
+    pub refused_full: u64,
+    /// The longest that one piece of background work (carrying, sweeping) has taken.
+    pub hold_longest: Duration,
+    /// How the engine is; see [`Store::health`](crate::Store::health).
+    pub health: Health,
 }
 
 impl Stats {

@@ -1,16 +1,27 @@
-//! Backups: a copy of the table of a running store, after everything in the log was carried into
-//! it.
+//! Backups: a copy of the table of a running store, after everything that was committed before was
+//! carried into it.
+//!
+//! 1. The keeper carries all that is committed ([`Request::Checkpoint`]), or says why it cannot.
+//! 2. The table is read as it was at one moment after that, which redb keeps, and copied by key into
+//!    a new file, piece by piece. Carrying and sweeping go on meanwhile.
+//! 3. The numbers of the store are in the last commit of the copy: before it the copy is no store.
 //!
 //! A copy is as old as it is: it knows nothing of what was revoked or spent since. So it carries a
 //! mark, and opens only when it is said to be restored; the layer above then refuses everything
 //! that was issued before.
 
-use super::keeper::Keeper;
+use super::core::Core;
+use super::courtesy;
 use super::log::LOG_DIR;
-use super::table::TABLE_FILE;
+use super::requests::{self, Request};
+use super::table::file::{Fence, TableFile};
+use super::table::{self, BLOCKS, DEATHS, ROWS, TABLE_FILE, TAGS, TERMS, failed};
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Arc;
+use crate::wait::Wait as _;
+use futures_channel::oneshot;
+use redb::{Database, Durability, ReadTransaction, TableDefinition};
 use std::io;
 use std::path::Path;
 
@@ -19,49 +30,81 @@ pub(crate) const BACKUP_FILE: &str = "BACKUP";
 
 const MARK: &[u8] = b"A backup of a Grantkeep store. It opens once it is said to be restored.\n";
 
-/// What is copied at one go; in between the log is supplied with segments.
-const COPY_BYTES: usize = 1 << 20;
+/// What one commit of the copy holds at most, in bytes of keys and values, about.
+const PIECE_BYTES: usize = 1 << 20;
+/// The page cache of the copy.
+const CACHE_BYTES: usize = 8 << 20;
 
-impl Keeper {
-    /// Copies the store into `to`. The outer error is the store's, the inner one the copy's.
-    pub(crate) fn backup(&mut self, to: &Path) -> Result<Result<()>> {
-        if let Err(refused) = check_target(&self.core.dir, to) {
-            return Ok(Err(refused));
-        }
-        if let Err(full) = self.checkpoint()? {
-            return Ok(Err(full));
-        }
-        let disk = Arc::clone(&self.core.disk);
-        let copy = match begin(&*disk, to) {
-            Ok(copy) => copy,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        let path = self.core.dir.join(TABLE_FILE);
-        let failed = |cause| Error::file("read the table", path.display(), cause);
-        let opened = disk.open(&path, OpenMode::Existing).and_then(|table| {
-            let bytes = table.len()?;
-            Ok((table, bytes))
-        });
-        let (table, bytes) = match opened {
-            Ok(opened) => opened,
-            Err(cause) => return Ok(Err(failed(cause))),
-        };
-        let mut buffer = vec![0; COPY_BYTES];
-        let mut at = 0;
-        // Nobody but this thread writes to the table.
-        while at < bytes {
-            let left = usize::try_from(bytes - at).unwrap_or(usize::MAX);
-            let piece = buffer.get_mut(..left.min(COPY_BYTES)).unwrap_or_default();
-            if let Err(cause) = table.read_at(piece, at) {
-                return Ok(Err(failed(cause)));
+/// Copies everything that was committed before into the new directory `to`.
+///
+/// # Errors
+/// Why the copy is not whole; the store is none the worse.
+pub(crate) fn backup(core: &Core, to: &Path) -> Result<()> {
+    check_target(&core.dir, to)?;
+    let (reply, carried) = oneshot::channel();
+    core.requests.push(Request::Checkpoint(reply))?;
+    let through = carried.wait().map_err(|_| requests::ended())??;
+    let disk = &*core.disk;
+    let file = begin(disk, to)?;
+    let refused = |cause| refused(to, cause);
+    let mut builder = Database::builder();
+    let backend = TableFile::new(Arc::clone(&file), None, Arc::new(Fence::default()));
+    let copy = builder.set_cache_size(CACHE_BYTES).create_with_backend(backend);
+    let copy = copy.map_err(failed)?;
+    core.table.read(|transaction| {
+        let copying = Copying { core, from: transaction, to: &copy };
+        copying.table(BLOCKS)?;
+        copying.table(TAGS)?;
+        copying.table(ROWS)?;
+        copying.table(DEATHS)?;
+        copying.table(TERMS)?;
+        let numbers = table::copy_meta(transaction, &copy)?;
+        debug_assert!(numbers.carried >= through, "carried before the table was read");
+        Ok(())
+    })?;
+    copy.close().map_err(failed)?;
+    end(disk, to, &*file).map_err(refused)
+}
+
+/// A copy under way.
+struct Copying<'a> {
+    core: &'a Core,
+    from: &'a ReadTransaction,
+    to: &'a Database,
+}
+
+impl Copying<'_> {
+    /// Copies one table, in pieces; the last commit of the copy makes all of them durable.
+    fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
+        &self,
+        table: TableDefinition<'_, K, V>,
+    ) -> Result<()> {
+        let from = self.from.open_table(table).map_err(failed)?;
+        let mut entries = redb::ReadableTable::iter(&from).map_err(failed)?;
+        let mut more = true;
+        while more {
+            self.core.jobs.check()?;
+            let mut transaction = self.to.begin_write().map_err(failed)?;
+            transaction.set_durability(Durability::None).map_err(failed)?;
+            {
+                let mut to = transaction.open_table(table).map_err(failed)?;
+                let mut bytes = 0;
+                more = false;
+                for entry in entries.by_ref() {
+                    courtesy::step();
+                    let (key, value) = entry.map_err(failed)?;
+                    let (key, value) = (key.value(), value.value());
+                    bytes += K::as_bytes(&key).as_ref().len() + V::as_bytes(&value).as_ref().len();
+                    to.insert(key, value).map_err(failed)?;
+                    more = bytes >= PIECE_BYTES;
+                    if more {
+                        break;
+                    }
+                }
             }
-            if let Err(cause) = copy.write_at(piece, at) {
-                return Ok(Err(refused(to, cause)));
-            }
-            at += piece.len() as u64;
-            self.supply()?;
+            transaction.commit().map_err(failed)?;
         }
-        Ok(end(&*disk, to, &*copy).map_err(|cause| refused(to, cause)))
+        Ok(())
     }
 }
 

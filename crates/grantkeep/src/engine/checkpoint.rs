@@ -18,7 +18,7 @@ use redb::{ReadableTable as _, WriteTransaction};
 use std::collections::BTreeMap;
 
 /// How far a segment was looked through.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Progress {
     offset: u32,
 }
@@ -26,6 +26,13 @@ pub(crate) struct Progress {
 impl Default for Progress {
     fn default() -> Self {
         Self { offset: SEGMENT_DATA }
+    }
+}
+
+impl Progress {
+    /// Where the next frame begins.
+    pub(crate) fn offset(self) -> u32 {
+        self.offset
     }
 }
 
@@ -51,6 +58,17 @@ impl Slice {
     pub(crate) fn is_full(&self) -> bool {
         self.bytes >= self.bytes_max
     }
+
+    /// The last commit in it.
+    pub(crate) fn through(&self) -> Option<u64> {
+        self.through
+    }
+
+    /// Says that everything up to a commit was carried before: frames of a segment that was carried
+    /// in part come once more after an open, and take nothing back.
+    pub(crate) fn is_behind(&mut self, carried: u64) {
+        self.through = self.through.map(|through| through.max(carried));
+    }
 }
 
 /// A row of the log, and where it lies in its segment.
@@ -61,8 +79,8 @@ struct Found {
 }
 
 impl Core {
-    /// Adds frames of a segment that is not written to any more to `slice`, until that is full;
-    /// true once the segment has no more.
+    /// Adds frames of a segment up to the offset `until`, where one ends, to `slice`, until that is
+    /// full; true once there are no more.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if its frames end before they should: what
@@ -71,11 +89,12 @@ impl Core {
         &self,
         segment: &Segment,
         progress: &mut Progress,
+        until: u32,
         slice: &mut Slice,
     ) -> Result<bool> {
         let mut reader = FrameReader::new(segment, progress.offset);
         let mut found = Vec::new();
-        while !slice.is_full() && reader.offset() < segment.end() {
+        while !slice.is_full() && reader.offset() < until {
             let Some((offset, frame)) = reader.next()? else {
                 return Err(Error::corrupt(format!(
                     "the log segment {} is damaged at offset {}: restore the store from a backup",
@@ -93,7 +112,7 @@ impl Core {
             progress.offset = reader.offset();
         }
         self.sort_out(segment, found, slice);
-        Ok(progress.offset >= segment.end())
+        Ok(progress.offset >= until)
     }
 
     /// Carries what was gathered.
@@ -106,18 +125,19 @@ impl Core {
         let settled = self.time.settled();
         self.note_aliases(current.iter().map(|current| (current.tag, &current.row)))?;
         let struck = std::mem::take(&mut *self.struck.lock());
-        let moves = self.table.write(|transaction| {
+        let written = self.write_table(|transaction| {
             let mut filing = Filing::new(transaction, through.unwrap_or(0))?;
             let mut moves = write_blocks(transaction, &mut filing, &mut current)?;
             moves.extend(self.write_filed(&mut filing, current)?);
             filing.finish()?;
-            strike(transaction, struck)?;
+            strike(transaction, &struck)?;
             if let Some(through) = through {
                 table::set_carried(transaction, through)?;
             }
             table::set_high_water(transaction, settled)?;
             Ok(moves)
-        })?;
+        });
+        let moves = written.inspect_err(|_| self.struck.lock().extend(&struck))?;
         self.settle(moves, dead)?;
         count(&self.counters.checkpoints, 1);
         count(&self.counters.carried_rows, carried);
@@ -250,10 +270,10 @@ fn next_block(tags: &redb::Table<'_, BlockKey, &[u8]>, window: Window) -> Result
 }
 
 /// Strikes replaced rows out of the tags of their blocks, so that no open finds them.
-fn strike(transaction: &WriteTransaction, struck: Vec<Struck>) -> Result<()> {
+fn strike(transaction: &WriteTransaction, struck: &[Struck]) -> Result<()> {
     let mut by_block: BTreeMap<BlockKey, Vec<u16>> = BTreeMap::new();
     for Struck { window, block, row } in struck {
-        by_block.entry(table::block_key(window, block)).or_default().push(row);
+        by_block.entry(table::block_key(*window, *block)).or_default().push(*row);
     }
     let mut tags = transaction.open_table(TAGS).map_err(failed)?;
     for (key, rows) in by_block {

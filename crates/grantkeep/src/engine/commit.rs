@@ -2,12 +2,13 @@
 //! short lock; then it waits to be durable.
 
 use super::core::{Core, count};
+use super::line::{Class, Number};
 use super::log::frame::{FRAME_HEADER_BYTES, padded};
 use super::logger;
 use super::lookup::Fetched;
 use super::place::{Place, Slot};
+use super::signal;
 use super::window::Window;
-use super::work::Work;
 use super::writer::{Item, Pending, Writer};
 use crate::backend::record::TOMBSTONE_BYTES_MAX;
 use crate::backend::{Batch, Expect, Key, Outcome, Row, Step, Version, Write};
@@ -15,6 +16,8 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::sabotage::{self, Flaw};
 use crate::sync::Instant;
+use std::future::poll_fn;
+use std::task::Poll;
 
 /// A step made ready outside the lock.
 struct Ready<'a> {
@@ -54,7 +57,63 @@ enum Attempt {
     Appended(u64),
     Failed(Key, u64),
     Fetch(u64, Key),
+    /// There is no room for a frame of so many bytes.
     NoRoom(u64),
+}
+
+/// A commit's turn to write to the log; it leaves the line when this is dropped.
+struct Turn<'c> {
+    core: &'c Core,
+    class: Class,
+    number: Option<Number>,
+}
+
+impl Turn<'_> {
+    /// Waits in line until the commit is called: there may be room for `bytes`, or the state of the
+    /// store has changed.
+    ///
+    /// # Errors
+    /// Why there is no room, and will be none before that changes.
+    async fn wait(&mut self, bytes: u64) -> Result<()> {
+        let (core, class) = (self.core, self.class);
+        if self.number.is_none() {
+            count(&core.counters.log_stalls, 1);
+        }
+        if let Some(error) = core.no_supply() {
+            return Err(error);
+        }
+        core.supply.ring();
+        let mut entered = false;
+        poll_fn(|context| {
+            let mut writer = core.writer.lock();
+            let called = entered && self.number.is_none_or(|own| writer.line.is_called(class, own));
+            if called || writer.check_open().is_err() {
+                return Poll::Ready(());
+            }
+            writer.line.enter(class, &mut self.number, bytes, context.waker());
+            entered = true;
+            // Room that appeared before it had entered was offered to nobody.
+            let wakers = writer.call_line();
+            drop(writer);
+            signal::wake_all(wakers);
+            Poll::Pending
+        })
+        .await;
+        Ok(())
+    }
+}
+
+impl Drop for Turn<'_> {
+    /// What was promised to it goes to the next.
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            let mut writer = self.core.writer.lock();
+            writer.line.leave(self.class, number);
+            let wakers = writer.call_line();
+            drop(writer);
+            signal::wake_all(wakers);
+        }
+    }
 }
 
 impl Core {
@@ -67,12 +126,15 @@ impl Core {
         if batch.issues() {
             self.time.check_believed()?;
             self.space.check()?;
+            self.check_whole()?;
         }
         let mut ready = self.make_ready(&batch)?;
         let mut fetched: Vec<Fetched> = Vec::new();
+        let mut turn = Turn { core: self, class: class_of(&batch), number: None };
         loop {
-            match self.attempt(&batch, &mut ready, &fetched, times, asked_at)? {
+            match self.attempt(&batch, &mut ready, &fetched, &turn, (times, asked_at))? {
                 Attempt::Appended(sequence) => {
+                    drop(turn);
                     self.wait_durable(sequence).await?;
                     return Ok(Outcome::Applied);
                 }
@@ -84,10 +146,7 @@ impl Core {
                     fetched.retain(|held| held.key != key);
                     fetched.push(self.fetch(tag, &key)?);
                 }
-                Attempt::NoRoom(supplied) => {
-                    count(&self.counters.log_stalls, 1);
-                    self.wait_supplied(supplied).await?;
-                }
+                Attempt::NoRoom(bytes) => turn.wait(bytes).await?,
             }
         }
     }
@@ -109,8 +168,8 @@ impl Core {
         batch: &Batch,
         ready: &mut [Ready<'_>],
         fetched: &[Fetched],
-        times: (Timestamp, Timestamp),
-        asked_at: Instant,
+        turn: &Turn<'_>,
+        (times, asked_at): ((Timestamp, Timestamp), Instant),
     ) -> Result<Attempt> {
         let mut writer = self.writer.lock();
         writer.check_open()?;
@@ -119,13 +178,12 @@ impl Core {
             Verdict::Fetch(tag, key) => return Ok(Attempt::Fetch(tag, key)),
             Verdict::Holds(stored) => stored,
         };
-        if !writer.has_room(frame_bytes_at_most(ready)) {
-            match writer.roll() {
-                Some(segment) => self.segments.push(segment),
-                None => return Ok(Attempt::NoRoom(self.supplied.value())),
-            }
-            // A keeper that has ended leaves the store closed or poisoned; that is told elsewhere.
-            let _ = self.keeper.send(Work::Supply);
+        let bytes = frame_bytes_at_most(ready);
+        let room_bytes = writer.room_bytes_for(turn.class);
+        if !writer.line.may_take(turn.class, turn.number, bytes as u64, room_bytes)
+            || !self.make_room(&mut writer, bytes)
+        {
+            return Ok(Attempt::NoRoom(bytes as u64));
         }
         let rows = rows_to_write(batch, ready, stored)?;
         let sequence = self.append(&mut writer, rows, times, asked_at)?;
@@ -235,19 +293,25 @@ impl Core {
         Ok(sequence)
     }
 
-    /// Goes on in a fresh segment, so that the present one can be carried; false without a spare.
-    pub(crate) fn roll_log(&self) -> Result<bool> {
-        let mut writer = self.writer.lock();
-        writer.check_open()?;
-        if writer.tail <= super::log::segment::SEGMENT_DATA {
-            return Ok(true);
+    /// Makes room for a frame of `bytes`, in another segment if need be; false without one.
+    pub(crate) fn make_room(&self, writer: &mut Writer, bytes: usize) -> bool {
+        let Some(begun) = writer.make_room(bytes) else { return false };
+        if !begun.is_empty() {
+            for segment in begun {
+                self.segments.push(segment);
+            }
+            self.supply.ring();
         }
-        let spare = writer.roll();
-        let rolled = spare.is_some();
-        if let Some(segment) = spare {
-            self.segments.push(segment);
-        }
-        Ok(rolled)
+        true
+    }
+}
+
+/// How much of the log a batch may use.
+fn class_of(batch: &Batch) -> Class {
+    match (batch.issues(), batch.revokes_owner()) {
+        (true, _) => Class::Issue,
+        (false, false) => Class::Revoke,
+        (false, true) => Class::Owner,
     }
 }
 

@@ -1,32 +1,38 @@
 //! What the parts of the engine share.
 
 use super::doorbell::Doorbell;
+use super::health::Watch;
 use super::index::Index;
+use super::jobs::Jobs;
 use super::latency::Latencies;
 use super::log::Segments;
 use super::options::Options;
 use super::place::{Place, Where};
-use super::signal::Signal;
+use super::requests::{Next, Requests};
+use super::signal::{Signal, wake_all};
 use super::space::Space;
-use super::table::Table;
+use super::supply::{Supply, TICK};
+use super::table::{Table, Written};
+use super::trouble::{Part, Troubles};
 use super::window::Window;
 use super::windows::Slots;
-use super::work::Work;
 use super::writer::{Mode, Writer};
 use crate::backend::{Key, Term};
 use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sabotage::{self, Flaw};
-use crate::sync::{Arc, Mutex, MutexGuard, Ordering, Sender, Tally};
+use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, Tally};
 use crate::timekeeper::Timekeeper;
+use redb::WriteTransaction;
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// The state of one open store, shared by its handles and its threads.
 ///
-/// Locks are taken in this order, and none is held across I/O but the table's own: `writer`, then
-/// a shard of `index`, then `young_terms` or `segments`.
+/// Locks are taken in this order, and none is held across I/O but the first and the table's own:
+/// `table_still`, then `writer`, then a shard of `index`, then `young_terms` or `segments`. Those of
+/// `requests`, `supply`, and `troubles` are taken last and alone.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) dir: PathBuf,
@@ -42,8 +48,8 @@ pub(crate) struct Core {
     pub(crate) work: Doorbell,
     /// The last durable and visible sequence number.
     pub(crate) durable: Signal,
-    /// How many spare segments were supplied so far.
-    pub(crate) supplied: Signal,
+    /// Segments that may be used again, and how the supplier is told.
+    pub(crate) supply: Supply,
     pub(crate) slots: Arc<Slots>,
     pub(crate) index: Index,
     pub(crate) segments: Segments,
@@ -55,8 +61,18 @@ pub(crate) struct Core {
     /// Rows in blocks that were replaced since the last table commit, to be struck out by the next.
     pub(crate) struck: Mutex<Vec<Struck>>,
     pub(crate) table: Table,
-    /// Wakes the keeper.
-    pub(crate) keeper: Sender<Work>,
+    /// Held by the keeper while it changes the table and what leads there: whoever holds it finds
+    /// the two in agreement.
+    pub(crate) table_still: Mutex<()>,
+    /// What the keeper is asked for.
+    pub(crate) requests: Requests,
+    pub(crate) jobs: Jobs,
+    pub(crate) troubles: Troubles,
+    pub(crate) health: Watch,
+    /// True while the log or the table is known to be damaged: an open would refuse it.
+    pub(crate) damaged: AtomicBool,
+    /// True once the store is closed: another process may have it.
+    pub(crate) closed: AtomicBool,
     pub(crate) commit_latencies: Latencies,
     pub(crate) counters: Counters,
     pub(crate) open_took: Duration,
@@ -91,6 +107,8 @@ pub(crate) struct Counters {
     pub(crate) free_log_bytes: Tally,
     /// Index entries whose window is dead.
     pub(crate) dead_entries: Tally,
+    /// The longest that one piece of background work held the keeper, in microseconds.
+    pub(crate) hold_longest_us: Tally,
 }
 
 impl Core {
@@ -100,12 +118,61 @@ impl Core {
         if matches!(writer.mode, Mode::Open | Mode::Closing) {
             writer.mode = Mode::Poisoned(why.to_owned());
         }
+        let waiting = writer.line.call_all();
         drop(writer);
         if !sabotage::is(Flaw::WaitersForgotten) {
             self.durable.end();
-            self.supplied.end();
+            wake_all(waiting);
+            self.requests.close();
+            self.supply.close();
         }
         self.work.ring_all();
+        self.tell_health();
+    }
+
+    /// Refuses a look-up once the store is closed: another process may change it.
+    pub(crate) fn check_readable(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Unavailable, "the store is closed: open it again"));
+        }
+        Ok(())
+    }
+
+    /// Refuses with [`ErrorKind::Corrupt`] while what is stored is known to be damaged: an open would
+    /// refuse the store, and with it whatever was issued since.
+    pub(crate) fn check_whole(&self) -> Result<()> {
+        if !self.damaged.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.troubles.of(Part::Table).map_or(Ok(()), |trouble| Err(trouble.error()))
+    }
+
+    /// Changes the table. Where it is not known whether the change has happened, and the table
+    /// cannot be opened to look, tries that again until it can: meanwhile requests are refused.
+    ///
+    /// # Errors
+    /// Why the change has not happened; or that it is in doubt, once the store is being closed.
+    pub(crate) fn write_table<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<T>,
+    ) -> Result<T> {
+        let (commit, done, why) = match self.table.write(change)? {
+            Written::Done(done) => return Ok(done),
+            Written::InDoubt { commit, done, why } => (commit, done, why),
+        };
+        self.note_trouble(Part::Table, Err(&why));
+        self.requests.refuse(self.troubles.of(Part::Table).as_ref());
+        let last = loop {
+            if let Next::Stop = self.requests.next(TICK) {
+                return Err(why);
+            }
+            if let Ok(last) = self.table.reopen() {
+                break last;
+            }
+        };
+        self.requests.refuse(None);
+        self.note_trouble(Part::Table, Ok(()));
+        if last >= commit { Ok(done) } else { Err(why) }
     }
 
     /// The error for a caller whose change may or may not be durable.
@@ -152,14 +219,6 @@ impl Core {
     /// Waits until everything up to `sequence` is durable and visible.
     pub(crate) async fn wait_durable(&self, sequence: u64) -> Result<()> {
         self.durable.reach(sequence).await.map_err(|_| self.unknown())
-    }
-
-    /// Waits until another spare segment than the first `seen` was supplied.
-    pub(crate) async fn wait_supplied(&self, seen: u64) -> Result<()> {
-        let reached = self.supplied.reach(seen + 1).await;
-        reached.map_err(|_| {
-            Error::new(ErrorKind::Unavailable, "the store was closed or poisoned: open it again")
-        })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::backend::Key;
 use crate::sync::{RwLock, RwLockWriteGuard, scaled};
 use hashbrown::HashTable;
 use hashbrown::hash_table::OccupiedEntry;
+use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 const SHARDS: usize = scaled(256, 4);
@@ -168,30 +169,26 @@ impl Index {
         tags.for_each(|tag| self.own(tag).into_iter().for_each(|shard| shard.fetch([tag])));
     }
 
-    /// Forgets every entry and kept row of which `gone` says so; answers how many entries.
-    pub(crate) fn forget(&self, gone: impl Fn(Slot) -> bool) -> u64 {
-        let mut forgotten = 0;
-        for shard in &self.shards {
+    /// Forgets every entry and kept row of some shards of which `gone` says so; true if there are
+    /// shards behind these.
+    pub(crate) fn forget(&self, shards: Range<usize>, gone: impl Fn(Slot) -> bool) -> bool {
+        let more = shards.end < self.shards.len();
+        for shard in self.shards.iter().take(shards.end).skip(shards.start) {
             courtesy::offer();
             let mut shard = shard.write();
             shard.changes += 1;
-            let before = shard.entries.len();
             shard.entries.retain(|entry| !gone(entry.place.slot()));
-            forgotten += (before - shard.entries.len()) as u64;
             shard.live.forget(&gone);
         }
-        forgotten
+        more
     }
 
-    /// Looks at each entry, a shard at a time; nobody waits longer than for one shard.
-    pub(crate) fn each(&self, mut look: impl FnMut(u64, Place)) {
-        for shard in &self.shards {
+    /// The entries as they are when each shard's turn comes; nobody waits longer than for one shard.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Vec<Entry>> + '_ {
+        self.shards.iter().map(|shard| {
             courtesy::offer();
-            let entries: Vec<Entry> = shard.read().entries.iter().copied().collect();
-            for entry in entries {
-                look(entry.tag, entry.place);
-            }
-        }
+            shard.read().entries.iter().copied().collect()
+        })
     }
 
     /// The number of entries.

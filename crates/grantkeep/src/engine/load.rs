@@ -7,7 +7,7 @@ use super::log::frame::Frame;
 use super::log::segment::Segment;
 use super::options::Options;
 use super::place::{Place, Slot, Where};
-use super::table::{self, DEATHS, Meta, TAGS, Table, failed, tags};
+use super::table::{self, DEATHS, Meta, TAGS, Table, View, failed, tags};
 use super::window::Window;
 use super::windows::{Slots, Windows};
 use crate::backend::{Key, Kind, Term, record};
@@ -107,7 +107,7 @@ impl Loading {
             if left == 0 { Ok(()) } else { Err(tags::damaged()) }
         })?;
         // A sweep that was interrupted may have left terms alone of a window.
-        for window in table.view()?.windows_with_terms()? {
+        for window in table.look(View::windows_with_terms)? {
             self.slot_in_table(window)?;
         }
         Ok(())
@@ -239,7 +239,7 @@ impl Loading {
             self.windows.kill(window);
         }
         let dead = self.windows.dead();
-        self.index.forget(|slot| dead.binary_search(&slot).is_ok());
+        self.index.forget(0..usize::MAX, |slot| dead.binary_search(&slot).is_ok());
         self.windows.forget(&dead);
     }
 
@@ -279,9 +279,11 @@ impl Loading {
     fn is_own(&self, table: &Table, key: &Key, place: Place) -> Result<bool> {
         let Some(window) = self.slots.window(place.slot()) else { return Ok(false) };
         if place.at() == Where::ById {
-            return Ok(table.view()?.filed(key)?.is_some_and(|filed| filed.window == window));
+            return Ok(table
+                .look(|view| view.filed(key))?
+                .is_some_and(|filed| filed.window == window));
         }
-        let row = table.view()?.row(key, window, place.at())?;
+        let row = table.look(|view| view.row(key, window, place.at()))?;
         match row {
             Some(row) if self.index.tag(&row.key()) != self.index.tag(key) => Err(tags::damaged()),
             row => Ok(row.is_some_and(|row| row.key() == *key)),

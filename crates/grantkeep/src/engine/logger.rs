@@ -9,6 +9,7 @@ use super::place::Place;
 use super::writer::{Group, Item, Mode, Writer};
 use crate::backend::Row;
 use crate::error::Result;
+use crate::foreign::AtWork;
 use crate::sabotage::{self, Flaw};
 use crate::sync::RwLockWriteGuard;
 use crate::wait;
@@ -44,6 +45,7 @@ impl Drop for PoisonGuard<'_> {
 
 /// Runs the log thread until the store is closed or poisoned.
 pub(crate) fn run(core: &Core) {
+    let _at_work = AtWork::begin();
     let guard = PoisonGuard::new(core, "log");
     while next_group(core).is_some_and(|group| bring_out(core, &group)) {}
     guard.disarm();
@@ -83,6 +85,7 @@ pub(crate) fn take_lead(writer: &mut Writer) -> Option<Group> {
 /// Brings out a group in the place of the log thread, which goes on with what was gathered
 /// meanwhile.
 pub(crate) fn lead(core: &Core, group: &Group) {
+    let _at_work = AtWork::begin();
     let guard = PoisonGuard::new(core, "leading");
     if bring_out(core, group) {
         let mut writer = core.writer.lock();

@@ -35,6 +35,7 @@ pub(crate) struct Fetched {
 impl Core {
     /// The durable row under `key`.
     pub(crate) fn find(&self, key: &Key) -> Result<Option<Row>> {
+        self.check_readable()?;
         let tag = self.index.tag(key);
         let row = match self.look(tag, key) {
             Seen::Row(row) => Some(row),
@@ -113,7 +114,8 @@ impl Core {
         if places.is_empty() {
             return Ok(None);
         }
-        let Some(Filed { window: filed, row, .. }) = self.table.view()?.filed(key)? else {
+        let Some(Filed { window: filed, row, .. }) = self.table.look(|view| view.filed(key))?
+        else {
             return Ok(None);
         };
         let window = |place: &Place| self.slots.window(place.slot());
@@ -143,7 +145,7 @@ impl Core {
         let row = match place.at() {
             Where::Log { segment, offset } => self.segments.row(segment, offset)?,
             at => match self.slots.window(place.slot()) {
-                Some(window) => self.table.view()?.row(key, window, at)?,
+                Some(window) => self.table.look(|view| view.row(key, window, at))?,
                 None => None,
             },
         };
@@ -176,7 +178,7 @@ impl Core {
         if !ours.is_empty() && !self.aliases.lock().contains(&self.index.hash(key)) {
             return Ok(ours);
         }
-        if let Some(filed) = self.table.view()?.filed(key)? {
+        if let Some(filed) = self.table.look(|view| view.filed(key))? {
             let own = |place: &&Place| self.slots.window(place.slot()) == Some(filed.window);
             ours.extend(by_id.iter().find(own));
         }
@@ -202,6 +204,7 @@ impl Core {
 
     /// One page of the rows that carry `term`, from log and table together.
     pub(crate) fn list(&self, term: Term, after: Option<Key>, limit: usize) -> Result<Page> {
+        self.check_readable()?;
         let limit = limit.clamp(1, PAGE_ROWS_MAX);
         let mut page = Page::default();
         let mut after = after;
@@ -234,7 +237,7 @@ impl Core {
             let range = young.range(first..=(term, Key::MAX)).map(|(_, key)| *key);
             range.filter(|key| Some(*key) != after).take(limit).collect()
         };
-        keys.extend(self.table.view()?.keys(term, after, limit)?);
+        keys.extend(self.table.look(|view| view.keys(term, after, limit))?);
         keys.sort_unstable();
         keys.dedup();
         keys.truncate(limit);

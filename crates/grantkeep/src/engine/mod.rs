@@ -3,32 +3,40 @@
 
 mod aliases;
 mod backup;
+mod carry;
 mod checkpoint;
+mod close;
 mod commit;
 mod core;
 mod courtesy;
 mod doorbell;
+mod health;
 mod index;
+mod jobs;
 mod keeper;
 mod latency;
+mod line;
 mod live;
 mod load;
 mod lock;
 mod log;
 mod logger;
 mod lookup;
+mod notes;
 mod open;
 mod options;
 mod place;
+mod requests;
 mod settle;
 mod signal;
 mod space;
+mod supply;
 mod sweep;
 mod table;
+mod trouble;
 mod verify;
 mod window;
 mod windows;
-mod work;
 mod writer;
 
 pub use options::{
@@ -37,58 +45,50 @@ pub use options::{
 };
 pub use verify::{DAMAGES_NAMED_MAX, Verified, Verifying};
 
-use crate::backend::{Backend, Batch, Budget, Key, Outcome, Page, Row, Stats, Swept, Term};
+use crate::backend::{Backend, Batch, Budget, Health, Key, Outcome, Page, Row, Stats, Swept, Term};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
+use crate::foreign;
 use crate::keyring::Keyring;
-use crate::sync::{Arc, Mutex, Ordering, thread};
-use crate::wait::Wait as _;
+use crate::sync::{Arc, Ordering};
+use close::{Closing, Threads};
 use core::Core;
-use futures_channel::oneshot;
+use futures_channel::{mpsc, oneshot};
+use futures_util::StreamExt as _;
 use lock::Lock;
-use log::frame::FRAME_HEADER_BYTES;
+use requests::{Reply, Request};
 use std::path::Path;
-use work::Work;
-use writer::Mode;
+use std::time::Duration;
 
-/// The embedded engine over one store directory. It has two threads of its own: one writes the
-/// log, one carries and sweeps.
+/// The embedded engine over one store directory. It has three threads of its own: one writes the
+/// log, one supplies it with segments, one carries and sweeps. Each verification and each backup has
+/// one more.
 ///
 /// # Durability
 /// A batch is acknowledged when its frame in the log is synced; many callers share one sync.
 #[derive(Debug)]
 pub struct Embedded {
     core: Arc<Core>,
-    running: Mutex<Option<Running>>,
-}
-
-/// What an orderly close ends.
-#[derive(Debug)]
-struct Running {
-    threads: Threads,
-    lock: Arc<Lock>,
-}
-
-#[derive(Debug)]
-struct Threads {
-    log: thread::JoinHandle<()>,
-    keeper: thread::JoinHandle<()>,
+    closing: Arc<Closing>,
 }
 
 impl Embedded {
     fn new(core: Arc<Core>, threads: Threads, lock: Arc<Lock>) -> Self {
-        Self { core, running: Mutex::new(Some(Running { threads, lock })) }
+        let closing = Arc::new(Closing::new(Arc::clone(&core), threads, lock));
+        Self { core, closing }
     }
 
-    /// Carries every row in the log that is still needed into the table, now.
+    /// Carries every row in the log that was committed before the call and is still needed into the
+    /// table.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] if the store takes no work.
+    /// [`ErrorKind::Unavailable`] if the store takes no work, [`ErrorKind::Full`] on a full disk;
+    /// otherwise why the table could not be written, which is tried again by itself.
     ///
     /// # Durability
     /// Changes nothing of it: what is acknowledged is durable with or without.
     pub async fn checkpoint(&self) -> Result<()> {
-        self.ask(Work::Checkpoint).await
+        self.ask(Request::Checkpoint).await.map(|_| ())
     }
 
     /// Copies everything that was committed before the call into a new directory, while the store
@@ -101,22 +101,44 @@ impl Embedded {
     /// [`ErrorKind::Unavailable`] if the store takes no work.
     ///
     /// # Durability
-    /// The copy is durable when this returns.
+    /// The copy is whole and durable when this returns.
     pub async fn backup(&self, to: &Path) -> Result<()> {
-        self.ask(|reply| Work::Backup(to.to_path_buf(), reply)).await
+        self.check_takes_work()?;
+        let to = to.to_path_buf();
+        let (reply, answer) = oneshot::channel();
+        jobs::start(&self.core, "grantkeep-backup", move |core| {
+            // A caller that has gone away does not want to know.
+            let _ = reply.send(backup::backup(core, &to));
+        })?;
+        answer.await.map_err(|_| requests::ended())?
     }
 
     /// Reads everything that is stored, and holds it against everything that leads to it, while the
-    /// store goes on. `progress` is told now and then how far it has come.
+    /// store goes on. `progress` is told now and then how far it has come, where this future is
+    /// polled; dropping the future ends the verification.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] where redb gives its file up; damage that it reads past is in the
     /// answer. [`ErrorKind::Unavailable`] if the store takes no work.
     pub async fn verify(
         &self,
-        progress: impl FnMut(Verifying) + Send + 'static,
+        mut progress: impl FnMut(Verifying) + Send + 'static,
     ) -> Result<Verified> {
-        self.ask(|reply| Work::Verify(Box::new(progress), reply)).await
+        self.check_takes_work()?;
+        let (tell, mut told) = mpsc::unbounded();
+        let (reply, answer) = oneshot::channel();
+        jobs::start(&self.core, "grantkeep-verify", move |core| {
+            let _ = reply.send(verify::verify(core, tell));
+        })?;
+        while let Some(at) = told.next().await {
+            progress(at);
+        }
+        answer.await.map_err(|_| requests::ended())?
+    }
+
+    /// How the store is, in one word; cheap enough for a readiness probe.
+    pub fn health(&self) -> Health {
+        self.core.health()
     }
 
     /// Says that what was issued before a backup was restored is refused from now on.
@@ -125,29 +147,19 @@ impl Embedded {
     }
 
     /// Closes the store in order. What was acknowledged is durable anyway; the next open is
-    /// faster. Blocks the calling thread until the store's threads have ended.
+    /// faster. Blocks the calling thread until the store's threads have ended; a second call waits
+    /// for the first. On a thread that works for a store, as in a waker, it only begins the close.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] if the store was poisoned, or in a fork of the process that
     /// opened it, which leaves it open there. Otherwise as the operating system answers the last
     /// writes: the next open goes on as after a crash.
     pub fn close(&self) -> Result<()> {
-        if let Err(error) = self.core.check_process() {
-            // The threads are the other process's, and so is the lock: neither may be touched.
-            std::mem::forget(self.running.lock().take());
-            return Err(error);
-        }
-        let Some(Running { threads, lock }) = self.running.lock().take() else { return Ok(()) };
-        let said = self.end(threads);
-        let closed = self.core.table.close();
-        if !said? || closed.as_ref().is_err_and(|cause| cause.kind() == ErrorKind::Full) {
-            // Without room for the last writes the next open goes on as after a crash.
+        if foreign::is_at_work() {
+            Closing::begin(&self.closing);
             return Ok(());
         }
-        // What failed to be written must not be believed because it is cached: no mark.
-        closed?;
-        lock.mark_closed(self.core.durable.value())
-            .map_err(|cause| Error::file("mark as closed", self.core.dir.display(), cause))
+        self.closing.close()
     }
 
     /// Writes the keyring file. If it is not known afterwards which keyring a crash leaves, the
@@ -175,51 +187,16 @@ impl Embedded {
         }
     }
 
-    async fn ask<T>(&self, work: impl FnOnce(oneshot::Sender<Result<T>>) -> Work) -> Result<T> {
-        let ended = || Error::new(ErrorKind::Unavailable, "the store is closed or poisoned");
-        self.core.check_process()?;
-        self.core.writer.lock().check_open()?;
+    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T> {
+        self.check_takes_work()?;
         let (reply, answer) = oneshot::channel();
-        self.core.keeper.send(work(reply)).map_err(|_| ended())?;
-        answer.await.map_err(|_| ended())?
+        self.core.requests.push(request(reply))?;
+        answer.await.map_err(|_| requests::ended())?
     }
 
-    /// Ends the threads, the keeper first: it may still need the log thread. Answers whether the
-    /// log says that it was closed.
-    fn end(&self, threads: Threads) -> Result<bool> {
-        let core = &self.core;
-        let _ = core.keeper.send(Work::Stop);
-        let keeper = threads.keeper.join();
-        let said = self.say_closed();
-        {
-            let mut writer = core.writer.lock();
-            if matches!(writer.mode, Mode::Open | Mode::Closing) {
-                writer.mode = Mode::Closed;
-            }
-        }
-        core.work.ring_all();
-        let log = threads.log.join();
-        core.durable.end();
-        core.supplied.end();
-        let died = |_| Error::new(ErrorKind::Unavailable, "a thread of the store died");
-        keeper.map_err(died)?;
-        log.map_err(died)?;
-        said
-    }
-
-    /// Appends the frame of an orderly close and waits for it; false if there is no room for it.
-    fn say_closed(&self) -> Result<bool> {
-        let core = &self.core;
-        let mut writer = core.writer.lock();
-        writer.check_open()?;
-        writer.mode = Mode::Closing;
-        if !writer.has_room(FRAME_HEADER_BYTES) {
-            let Some(segment) = writer.roll() else { return Ok(false) };
-            core.segments.push(segment);
-        }
-        let last = writer.append(core.time.settled(), true, [].iter(), |_| {});
-        core.hand_over(writer);
-        core.wait_durable(last).wait().map(|()| true)
+    fn check_takes_work(&self) -> Result<()> {
+        self.core.check_process()?;
+        self.core.writer.lock().check_open()
     }
 }
 
@@ -248,7 +225,7 @@ impl Backend for Embedded {
     }
 
     async fn sweep(&self, budget: Budget) -> Result<Swept> {
-        self.ask(|reply| Work::Sweep(budget, reply)).await
+        self.ask(|reply| Request::Sweep(budget, reply)).await
     }
 
     fn accept_clock(&self) {
@@ -287,6 +264,10 @@ impl Backend for Embedded {
             commit_p99: core.commit_latencies.quantile(0.99),
             open_took: core.open_took,
             full: core.space.is_full(),
+            full_since: core.space.full_since(),
+            refused_full: core.space.refused(),
+            hold_longest: Duration::from_micros(get(&counters.hold_longest_us)),
+            health: core.health(),
         }
     }
 }

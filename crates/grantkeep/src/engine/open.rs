@@ -1,26 +1,32 @@
 //! Opening a store: lock, believe nothing cached, read the table's index, replay the log.
 
+use super::close::Threads;
 use super::core::{Core, Counters};
 use super::doorbell::Doorbell;
+use super::health::Watch;
+use super::jobs::Jobs;
 use super::keeper::Keeper;
 use super::latency::Latencies;
+use super::line::Line;
 use super::load::Loading;
 use super::lock::{LOCK_FILE, Lock, Reached};
 use super::log::plan::Planner;
 use super::log::replay::{self, LogEnd};
-use super::log::segment::Segment;
+use super::log::segment::{SEGMENT_BYTES_LEAST, Segment};
 use super::log::{LOG_DIR, Segments};
 use super::options::{KeySource, LOG_BUDGET_BYTES_MIN, Options};
+use super::requests::Requests;
 use super::signal::Signal;
 use super::space::{RESERVE_FILE, Space};
+use super::supply::{Supplier, Supply};
 use super::table::{Meta, TABLE_FILE, Table};
-use super::work::Work;
+use super::trouble::{Part, Troubles};
 use super::writer::{Group, Mode, Writer};
-use super::{Embedded, Threads, backup, logger};
+use super::{Embedded, backup, logger};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::{KEYRING_FILE, Keyring, random};
-use crate::sync::{Arc, Instant, Mutex, Receiver, thread, unbounded};
+use crate::sync::{Arc, AtomicBool, Instant, Mutex, thread};
 use crate::timekeeper::Timekeeper;
 use hashbrown::HashTable;
 use std::path::Path;
@@ -48,7 +54,7 @@ impl Options {
 }
 
 /// Opens the store in `dir`.
-fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
+fn open(mut options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     let started = Instant::now();
     let disk = Arc::clone(&options.disk);
     let exists = find(&*disk, dir, options.create && !options.restored, options.restored)?;
@@ -57,11 +63,18 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
         distrust_cache(&*disk, dir)?;
     }
     let keyring = load_keyring(&*disk, dir, &options.keys, exists)?;
-    let space = Arc::new(Space::new(Arc::clone(&disk), dir, options.reserve_bytes));
+    let (held, clock) = (Arc::clone(&disk), Arc::clone(&options.clock));
+    let space = Arc::new(Space::new(held, clock, dir, options.reserve_bytes));
     let (table, meta) = open_table(&disk, dir, &space, &options, exists)?;
     let segments = open_segments(&*disk, dir, &meta)?;
     check_newest(&lock, &segments)?;
-    space.take().map_err(|cause| Error::file("take the reserve in", dir.display(), cause))?;
+    let troubles = Troubles::default();
+    if options.is_in_passing() {
+        let longest = segments.iter().map(|segment| segment.bytes).max();
+        options.found_segment_bytes = longest.map(|bytes| bytes.max(SEGMENT_BYTES_LEAST));
+    } else {
+        take_reserve(&space, &options, dir, &troubles);
+    }
 
     replay::read_ahead(&segments);
     let mut loading = Loading::new(&options, &meta, &segments);
@@ -91,7 +104,6 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
         lock.note(Reached { newest, written, commit: end.sequence }).map_err(marked)?;
     }
     let lock = Arc::new(lock);
-    let (sender, receiver) = unbounded();
     let next_sequence = end.sequence + 1;
     let writer = Writer {
         mode: Mode::Open,
@@ -100,6 +112,7 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
         segment: Arc::clone(&plan.active),
         tail: plan.tail,
         spares: plan.spares,
+        line: Line::default(),
         group: Group::default(),
         pending: HashTable::new(),
         windows: loading.windows,
@@ -121,7 +134,7 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
         writer: Mutex::new(writer),
         work: Doorbell::new(),
         durable: Signal::new(end.sequence),
-        supplied: Signal::new(0),
+        supply: Supply::new(plan.retired),
         slots: loading.slots,
         index: loading.index,
         segments: held,
@@ -129,21 +142,30 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
         aliases: Mutex::new(loading.aliases),
         struck: Mutex::new(loading.struck),
         table,
-        keeper: sender,
+        table_still: Mutex::new(()),
+        requests: Requests::new(),
+        jobs: Jobs::default(),
+        troubles,
+        health: Watch::default(),
+        damaged: AtomicBool::new(false),
+        closed: AtomicBool::new(false),
         commit_latencies: Latencies::new(),
         counters: Counters::default(),
         open_took: started.elapsed(),
         options,
     });
-    let keeper = Keeper {
-        core: Arc::clone(&core),
-        lock: Arc::clone(&lock),
-        retired: plan.retired,
-        next_number: plan.next_number,
-        carrying: None,
-    };
-    let threads = start(&core, keeper, receiver)?;
+    let keeper = Keeper::new(Arc::clone(&core), meta.carried);
+    let supplier = Supplier::new(Arc::clone(&core), Arc::clone(&lock), plan.next_number);
+    let threads = start(&core, keeper, supplier)?;
     Ok((Embedded::new(core, threads, lock), keyring))
+}
+
+/// Takes the reserve. Nothing was promised of it, so what fails is tried again by itself.
+fn take_reserve(space: &Space, options: &Options, dir: &Path, troubles: &Troubles) {
+    if let Err(cause) = space.take() {
+        let why = Error::file("take the reserve in", dir.display(), cause);
+        troubles.note(Part::Reserve, Err(&why), options.clock.wall());
+    }
 }
 
 /// Refuses a log whose newest segment is not there, or the one that was written to before it was
@@ -354,14 +376,29 @@ fn is_segment(name: &str) -> bool {
     is_of_log(name) && Path::new(name).extension().is_some_and(|own| own == "seg")
 }
 
-fn start(core: &Arc<Core>, keeper: Keeper, work: Receiver<Work>) -> Result<Threads> {
-    let failed = |cause| Error::file("start a thread for", core.dir.display(), cause);
-    let log = {
-        let core = Arc::clone(core);
-        let named = thread::Builder::new().name("grantkeep-log".to_owned());
-        named.spawn(move || logger::run(&core)).map_err(failed)?
+/// Starts the threads of a store. Where there can be no more, those that were started end.
+fn start(core: &Arc<Core>, keeper: Keeper, supplier: Supplier) -> Result<Threads> {
+    let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+        let named = thread::Builder::new().name(name.to_owned()).spawn(work);
+        named.map_err(|cause| {
+            // Whoever runs already looks at this.
+            core.poison("a thread could not be started");
+            Error::file("start a thread for", core.dir.display(), cause)
+        })
     };
-    let named = thread::Builder::new().name("grantkeep-keeper".to_owned());
-    let keeper = named.spawn(move || keeper.run(&work)).map_err(failed)?;
-    Ok(Threads { log, keeper })
+    let own = Arc::clone(core);
+    let log = spawn("grantkeep-log", Box::new(move || logger::run(&own)))?;
+    let joined = |log: thread::JoinHandle<()>, cause| {
+        // It ends at once, and a panic of it is told by that alone.
+        let _ = log.join();
+        cause
+    };
+    let supply = match spawn("grantkeep-supply", Box::new(move || supplier.run())) {
+        Ok(supply) => supply,
+        Err(cause) => return Err(joined(log, cause)),
+    };
+    match spawn("grantkeep-keeper", Box::new(move || keeper.run())) {
+        Ok(keeper) => Ok(Threads { log, supply, keeper }),
+        Err(cause) => Err(joined(supply, joined(log, cause))),
+    }
 }

@@ -4,6 +4,7 @@ use super::place::SEGMENT_BYTES_MAX;
 use crate::backend::Swept;
 use crate::clock::{Clock, LIFETIME_DEFAULT_MAX, SystemClock};
 use crate::disk::{Disk, OsDisk};
+use crate::foreign;
 use crate::keyring::Keyring;
 use crate::sync::Arc;
 use std::fmt;
@@ -36,6 +37,17 @@ pub enum KeySource {
     Given(Keyring),
 }
 
+/// What a store does by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Upkeep {
+    /// It carries, sweeps, and notes its time.
+    ByItself,
+    /// It does so when it is told; a log out of room is still carried.
+    WhenAsked,
+    /// The same, and it keeps the shape it was found in.
+    InPassing,
+}
+
 /// Who is told of a sweep.
 #[derive(Clone)]
 pub(crate) struct OnSwept(Option<Arc<dyn Fn(Swept) + Send + Sync>>);
@@ -43,7 +55,7 @@ pub(crate) struct OnSwept(Option<Arc<dyn Fn(Swept) + Send + Sync>>);
 impl OnSwept {
     pub(crate) fn tell(&self, swept: Swept) {
         if let Some(tell) = &self.0 {
-            tell(swept);
+            foreign::call("closure that is told of sweeps", || tell(swept));
         }
     }
 }
@@ -75,7 +87,9 @@ pub struct Options {
     pub(crate) table_cache_bytes: usize,
     pub(crate) reserve_bytes: u64,
     pub(crate) lifetime_max: Duration,
-    pub(crate) by_itself: bool,
+    upkeep: Upkeep,
+    /// The length of a segment found on disk that a store opened in passing goes on with.
+    pub(crate) found_segment_bytes: Option<u32>,
     pub(crate) tag_bits: u32,
     pub(crate) on_swept: OnSwept,
     pub(crate) restored: bool,
@@ -93,7 +107,8 @@ impl Default for Options {
             table_cache_bytes: TABLE_CACHE_BYTES,
             reserve_bytes: RESERVE_BYTES,
             lifetime_max: LIFETIME_DEFAULT_MAX,
-            by_itself: true,
+            upkeep: Upkeep::ByItself,
+            found_segment_bytes: None,
             tag_bits: 64,
             on_swept: OnSwept(None),
             restored: false,
@@ -173,7 +188,8 @@ impl Options {
     }
 
     /// What is called after each sweep that removed something, also those the store does by itself;
-    /// nothing by default. It is called on the store's own thread: it must not block.
+    /// nothing by default. It is called on the store's own thread: it must not block, and if it panics
+    /// that is told through `tracing` and goes no further.
     pub fn on_swept(mut self, tell: impl Fn(Swept) + Send + Sync + 'static) -> Self {
         self.on_swept = OnSwept(Some(Arc::new(tell)));
         self
@@ -183,8 +199,27 @@ impl Options {
     /// when; a log out of room is still carried.
     #[doc(hidden)]
     pub fn by_itself(mut self, by_itself: bool) -> Self {
-        self.by_itself = by_itself;
+        self.upkeep = if by_itself { Upkeep::ByItself } else { Upkeep::WhenAsked };
         self
+    }
+
+    /// Says that a store which a server owns otherwise is opened for a moment, by a command: it is
+    /// left in the shape it was found in, whatever options that server has. Its reserve stays as it
+    /// is, segments are made only where a commit needs one and as long as the longest there is, and
+    /// nothing is carried or swept that was not asked for. False by default.
+    pub fn in_passing(mut self, in_passing: bool) -> Self {
+        self.upkeep = if in_passing { Upkeep::InPassing } else { Upkeep::ByItself };
+        self
+    }
+
+    /// True if the store does its upkeep unasked.
+    pub(crate) fn is_by_itself(&self) -> bool {
+        self.upkeep == Upkeep::ByItself
+    }
+
+    /// True if the store keeps the shape it was found in.
+    pub(crate) fn is_in_passing(&self) -> bool {
+        self.upkeep == Upkeep::InPassing
     }
 
     /// How many bits of a tag are used: few provoke tags that meet, for tests.
@@ -196,6 +231,9 @@ impl Options {
 
     /// The length of a full segment.
     pub(crate) fn segment_bytes(&self) -> u32 {
+        if let Some(found) = self.found_segment_bytes {
+            return found;
+        }
         let eighth = (self.log_budget_bytes / SEGMENTS_PER_BUDGET).next_power_of_two();
         let bytes = eighth.clamp(SEGMENT_BYTES_MIN, u64::from(SEGMENT_BYTES_MAX));
         u32::try_from(bytes).unwrap_or(SEGMENT_BYTES_MAX)

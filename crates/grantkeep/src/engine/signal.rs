@@ -1,5 +1,6 @@
 //! A number that only grows, and futures that wait until it has reached one.
 
+use crate::foreign;
 use crate::sabotage::{self, Flaw};
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 use std::future::Future;
@@ -78,24 +79,27 @@ impl Signal {
             }
         }
         drop(waiters);
-        for waker in woken {
-            waker.wake();
-        }
+        wake_all(woken);
     }
 
     /// Ends the signal: whoever waits for more is told.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Release);
         let waiting = std::mem::take(&mut self.waiters.lock().waiting);
-        for waiter in waiting {
-            waiter.waker.wake();
-        }
+        wake_all(waiting.into_iter().map(|waiter| waiter.waker));
     }
 
     fn state(&self, target: u64) -> Option<Result<(), Ended>> {
         // `ended` first: a value reached before the end counts.
         let ended = self.ended.load(Ordering::Acquire);
         if self.value() >= target { Some(Ok(())) } else { ended.then_some(Err(Ended)) }
+    }
+}
+
+/// Wakes all of them. What an executor does then is its own: a panic of it is not the store's.
+pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
+    for waker in wakers {
+        foreign::call("waker", || waker.wake());
     }
 }
 

@@ -4,7 +4,9 @@
 use super::core::{Core, count};
 use super::courtesy;
 use super::index::Shard;
-use super::place::{Place, SLOTS, Where};
+use super::keeper::HOLD;
+use super::place::{Place, SLOTS, Slot, Where};
+use super::requests::Begun;
 use super::table::filing::Filing;
 use super::table::{self, BLOCKS, BlockKey, DEATHS, Filed, ROWS, TAGS, TERMS, TermKey, failed};
 use super::window::Window;
@@ -12,14 +14,14 @@ use crate::backend::{Budget, Key, Swept, Term};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::sabotage::{self, Flaw};
-use crate::sync::Ordering;
+use crate::sync::{Instant, Ordering};
 use crate::wait::Wait as _;
 use redb::{ReadableTable as _, WriteTransaction};
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
 /// Revised rows that one table commit handles at most.
-const SLICE_ROWS: usize = 2_000;
+const SLICE_ROWS: usize = 500;
 /// Blocks that one table commit cuts, and terms for each of them. While others commit their tail is
 /// as long as such a slice takes; in a store at rest the commits are most of what a sweep costs.
 const SLICE_BLOCKS: usize = 100;
@@ -33,6 +35,9 @@ const REFILED: u64 = 0;
 /// search costs each of them a fixed number of looks.
 const DEAD_PART: u64 = 16;
 
+/// Shards of the index that are searched at a time.
+const FORGET_SHARDS: usize = 16;
+
 /// A revised row whose window has ended: what the table holds of it.
 struct Ended {
     key: Key,
@@ -41,47 +46,184 @@ struct Ended {
     replaced: bool,
 }
 
-impl Core {
-    /// Cuts windows that have ended, within the budget.
-    pub(crate) fn sweep(&self, budget: Budget) -> Result<Swept> {
-        let mut swept = Swept::default();
-        let settled = self.time.settled();
-        let mut dead = VecDeque::new();
-        loop {
-            // An idle sweep is this one comparison.
-            let Some((window, _)) = self.writer.lock().windows.ended(settled) else { break };
-            if swept.rows >= budget.rows {
-                swept.more = true;
-                break;
-            }
-            self.keep_time(window.end())?;
-            let handled = self.sweep_revised(window, settled)?;
-            swept.rows += handled.removed;
-            if handled.more {
-                continue;
-            }
-            let (killed, last) = {
-                let mut writer = self.writer.lock();
-                (writer.windows.kill(window), writer.next_sequence - 1)
-            };
-            let Some(rows) = killed else {
-                // A row of it is being written, or extended, at this moment: once that is done
-                // the window is looked at again.
-                self.wait_durable(last).wait()?;
-                continue;
-            };
-            count(&self.counters.dead_entries, rows);
-            swept.rows += rows;
-            swept.windows += 1;
-            dead.push_back(window);
-        }
-        self.cut(dead, settled)?;
-        count(&self.counters.swept_rows, swept.rows);
-        self.forget_dead();
+/// A sweep that was asked for, and how far it has come.
+#[derive(Debug)]
+pub(crate) struct Sweep {
+    budget: Budget,
+    swept: Swept,
+    /// True once no more windows are to be declared dead.
+    ended: bool,
+    /// Who has asked; nobody for a sweep that the store does by itself.
+    begun: Option<Begun>,
+}
+
+impl Sweep {
+    pub(crate) fn new(budget: Budget, begun: Option<Begun>) -> Self {
+        Self { budget, swept: Swept::default(), ended: false, begun }
+    }
+
+    /// Tells of the sweep, whoever has asked and whoever wants to know of all.
+    pub(crate) fn end(self, core: &Core, went: Result<()>) {
+        let swept = self.swept;
         if swept.windows > 0 || swept.rows > 0 {
-            self.options.on_swept.tell(swept);
+            core.options.on_swept.tell(swept);
         }
-        Ok(swept)
+        if let Some(begun) = self.begun {
+            core.requests.answer_sweep(begun, went.map(|()| swept));
+        }
+    }
+}
+
+/// What sweeps have left to be done: it outlives a sweep that fails.
+#[derive(Debug, Default)]
+pub(crate) struct Sweeper {
+    /// Dead windows of which the table may still hold something.
+    dead: VecDeque<Window>,
+    /// Commits when the last slice was cut, to tell whether others commit.
+    commits: u64,
+    forgetting: Option<Forgetting>,
+}
+
+/// A search of the index for entries of dead windows.
+#[derive(Debug)]
+struct Forgetting {
+    slots: Vec<Slot>,
+    /// The entries that there were to be found.
+    entries: u64,
+    /// The shards that were searched.
+    shards: usize,
+}
+
+impl Sweeper {
+    /// True if nothing is left of sweeps that failed.
+    pub(crate) fn is_through(&self) -> bool {
+        self.dead.is_empty() && self.forgetting.is_none()
+    }
+
+    /// Does a piece of a sweep; true once it is through.
+    ///
+    /// # Errors
+    /// Why the table could not be changed: the rest is done by the next sweep.
+    pub(crate) fn step(&mut self, core: &Core, sweep: &mut Sweep) -> Result<bool> {
+        let begun = Instant::now();
+        loop {
+            if self.piece(core, sweep)? {
+                return Ok(true);
+            }
+            if begun.elapsed() >= HOLD {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Declares a window dead, or looks at some of its revised rows; or cuts a slice of the dead
+    /// ones; or searches a part of the index for their entries.
+    fn piece(&mut self, core: &Core, sweep: &mut Sweep) -> Result<bool> {
+        if !sweep.ended {
+            sweep.ended = core.end_window(sweep, &mut self.dead)?;
+            return Ok(false);
+        }
+        if !self.dead.is_empty() {
+            self.cut(core)?;
+            return Ok(false);
+        }
+        Ok(self.forget(core))
+    }
+
+    /// Cuts a slice of the blocks of dead windows, and the terms of their rows, unread, as ranges of
+    /// keys.
+    fn cut(&mut self, core: &Core) -> Result<()> {
+        let _still = core.table_still.lock();
+        core.pass_empty(&mut self.dead)?;
+        if self.dead.is_empty() {
+            return Ok(());
+        }
+        let before = self.commits;
+        self.commits = core.counters.commits.load(Ordering::Relaxed);
+        let blocks = if before == self.commits { SLICE_BLOCKS_AT_REST } else { SLICE_BLOCKS };
+        let settled = core.time.settled();
+        let dead = &self.dead;
+        let cut = core.write_table(|transaction| {
+            let mut room = Room { blocks, terms: blocks * TERMS_A_BLOCK };
+            let mut cut = 0;
+            for window in dead {
+                if !sabotage::is(Flaw::SweptRowsKept)
+                    && !cut_window(transaction, *window, &mut room)?
+                {
+                    break;
+                }
+                cut += 1;
+            }
+            if !sabotage::is(Flaw::SweepWithoutHighWater) {
+                table::set_high_water(transaction, settled)?;
+            }
+            Ok(cut)
+        })?;
+        self.dead.drain(..cut);
+        Ok(())
+    }
+
+    /// Searches a part of the index for entries of dead windows, once there are enough of them; true
+    /// once it is through.
+    fn forget(&mut self, core: &Core) -> bool {
+        if self.forgetting.is_none() {
+            let entries = core.counters.dead_entries.load(Ordering::Relaxed);
+            let slots = core.writer.lock().windows.dead();
+            let due = entries * DEAD_PART >= core.index.len() || slots.len() > SLOTS / 4;
+            if slots.is_empty() || !due {
+                return true;
+            }
+            self.forgetting = Some(Forgetting { slots, entries, shards: 0 });
+        }
+        let Some(Forgetting { slots, entries, shards }) = &mut self.forgetting else { return true };
+        let part = *shards..*shards + FORGET_SHARDS;
+        let more = core.index.forget(part, |slot| slots.binary_search(&slot).is_ok());
+        *shards += FORGET_SHARDS;
+        if more {
+            return false;
+        }
+        core.counters.dead_entries.fetch_sub(*entries, Ordering::Relaxed);
+        core.writer.lock().windows.forget(slots);
+        self.forgetting = None;
+        true
+    }
+}
+
+impl Core {
+    /// Declares the window dead that has ended first, or looks at some of its revised rows before;
+    /// true if there is none, or the budget is used up.
+    fn end_window(&self, sweep: &mut Sweep, dead: &mut VecDeque<Window>) -> Result<bool> {
+        let settled = self.time.settled();
+        // An idle sweep is this one comparison.
+        let Some((window, _)) = self.writer.lock().windows.ended(settled) else { return Ok(true) };
+        if sweep.swept.rows >= sweep.budget.rows {
+            sweep.swept.more = true;
+            return Ok(true);
+        }
+        self.keep_time(window.end())?;
+        let _still = self.table_still.lock();
+        let handled = self.sweep_revised(window, settled)?;
+        sweep.swept.rows += handled.removed;
+        count(&self.counters.swept_rows, handled.removed);
+        if handled.more {
+            return Ok(false);
+        }
+        let (killed, last) = {
+            let mut writer = self.writer.lock();
+            (writer.windows.kill(window), writer.next_sequence - 1)
+        };
+        let Some(rows) = killed else {
+            // A row of it is being written, or extended, at this moment: once that is done the window
+            // is looked at again.
+            self.wait_durable(last).wait()?;
+            return Ok(false);
+        };
+        count(&self.counters.dead_entries, rows);
+        count(&self.counters.swept_rows, rows);
+        sweep.swept.rows += rows;
+        sweep.swept.windows += 1;
+        dead.push_back(window);
+        Ok(false)
     }
 
     /// Looks at some of the revised rows filed under an ended window: the extended ones are filed
@@ -114,7 +256,7 @@ impl Core {
             if stays { &mut extended } else { &mut gone }.push(ended);
         }
         let removed = self.unindex(&gone, window);
-        let refiled = self.table.write(|transaction| {
+        let refiled = self.write_table(|transaction| {
             let mut filing = Filing::new(transaction, REFILED)?;
             for ended in &gone {
                 filing.remove_ended(&ended.filed)?;
@@ -175,7 +317,7 @@ impl Core {
             let key = row.key();
             self.young_terms.lock().extend(row.terms().iter().map(|term| (term, key)));
         }
-        self.table.write(|transaction| {
+        self.write_table(|transaction| {
             let mut filing = Filing::new(transaction, REFILED)?;
             for filed in replaced {
                 filing.remove(filed)?;
@@ -234,35 +376,6 @@ impl Core {
         place.at() == Where::ById && self.slots.window(place.slot()) == Some(window)
     }
 
-    /// Cuts the blocks of dead windows, and the terms of their rows, unread, as ranges of keys.
-    fn cut(&self, mut dead: VecDeque<Window>, settled: Timestamp) -> Result<()> {
-        let mut commits = self.counters.commits.load(Ordering::Relaxed);
-        self.pass_empty(&mut dead)?;
-        while !dead.is_empty() {
-            let before = commits;
-            commits = self.counters.commits.load(Ordering::Relaxed);
-            let blocks = if before == commits { SLICE_BLOCKS_AT_REST } else { SLICE_BLOCKS };
-            self.table.write(|transaction| {
-                let mut room = Room { blocks, terms: blocks * TERMS_A_BLOCK };
-                while let Some(window) = dead.front() {
-                    if sabotage::is(Flaw::SweptRowsKept)
-                        || cut_window(transaction, *window, &mut room)?
-                    {
-                        dead.pop_front();
-                    } else {
-                        break;
-                    }
-                }
-                if !sabotage::is(Flaw::SweepWithoutHighWater) {
-                    table::set_high_water(transaction, settled)?;
-                }
-                Ok(())
-            })?;
-            self.pass_empty(&mut dead)?;
-        }
-        Ok(())
-    }
-
     /// Passes over windows that the table holds nothing of.
     fn pass_empty(&self, dead: &mut VecDeque<Window>) -> Result<()> {
         self.table.read(|transaction| {
@@ -278,19 +391,6 @@ impl Core {
             }
             Ok(())
         })
-    }
-
-    /// Searches the index for entries of dead windows, once there are enough of them.
-    fn forget_dead(&self) {
-        let entries = self.counters.dead_entries.load(Ordering::Relaxed);
-        let dead = self.writer.lock().windows.dead();
-        let due = entries * DEAD_PART >= self.index.len() || dead.len() > SLOTS / 4;
-        if dead.is_empty() || !due {
-            return;
-        }
-        self.index.forget(|slot| dead.binary_search(&slot).is_ok());
-        self.counters.dead_entries.store(0, Ordering::Relaxed);
-        self.writer.lock().windows.forget(&dead);
     }
 }
 

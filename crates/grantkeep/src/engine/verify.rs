@@ -4,19 +4,20 @@
 //! with its death and its terms, each frame of the log, and each entry of the index.
 
 use super::core::Core;
-use super::index::Shard;
-use super::keeper::Keeper;
+use super::courtesy;
+use super::index::{Entry, Shard};
 use super::log::replay::FrameReader;
 use super::log::segment::SEGMENT_DATA;
-use super::place::{Place, Where};
+use super::place::Where;
+use super::requests;
 use super::table::{
-    BLOCKS, BlockKey, DEATHS, DeathKey, ROWS, TAGS, TERMS, TermKey, block, death_key, entry_check,
-    failed, front_of, key_of, read_block_key, read_filed, tags, window_of,
+    BLOCKS, BlockKey, DEATHS, DeathKey, ROWS, TAGS, TERMS, TermKey, block, block_key, death_key,
+    entry_check, failed, front_of, key_of, read_block_key, read_filed, tags, window_of,
 };
 use super::window::Window;
 use crate::backend::{Key, Row, Term};
 use crate::error::Result;
-use crate::sync::Arc;
+use futures_channel::mpsc::UnboundedSender;
 use redb::{ReadTransaction, ReadableTableMetadata as _};
 use serde::Serialize;
 use std::collections::HashSet;
@@ -73,31 +74,27 @@ impl Verified {
     }
 }
 
-/// Where progress is told.
-pub(crate) type Progress = Box<dyn FnMut(Verifying) + Send>;
+/// Where progress is told; it is gone once nobody waits for the verification any more.
+pub(crate) type Progress = UnboundedSender<Verifying>;
 
-impl Keeper {
-    /// Verifies the store. This is the only thread that writes to the table and recycles segments,
-    /// so what is read holds still, but for the end of the log. The outer error is that of keeping
-    /// the store meanwhile, the inner one what cannot be read past.
-    pub(crate) fn verify(&mut self, progress: &mut Progress) -> Result<Result<Verified>> {
-        let core = Arc::clone(&self.core);
-        let found = Verified::default();
-        let mut pass = Pass { core: &core, found, listed: HashSet::new(), progress };
-        for part in [Pass::terms, Pass::blocks, Pass::rows] {
-            if let Err(damage) = core.table.read(|transaction| part(&mut pass, transaction)) {
-                return Ok(Err(damage));
-            }
-            // The log goes on: it may need another segment.
-            self.supply()?;
-        }
-        if let Err(damage) = pass.log() {
-            return Ok(Err(damage));
-        }
-        self.supply()?;
-        pass.index();
-        Ok(Ok(pass.found))
-    }
+/// Verifies the store, beside everything else that it does. The table is read as it was at one
+/// moment, which redb keeps; what leads there is compared with it as it is, and where the two differ
+/// once more while the keeper holds still. Segments that are carried meanwhile are passed over.
+///
+/// # Errors
+/// What cannot be read past, or [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) once the
+/// store is being closed.
+pub(crate) fn verify(core: &Core, progress: Progress) -> Result<Verified> {
+    let found = Verified::default();
+    let mut pass = Pass { core, found, listed: HashSet::new(), progress };
+    core.table.read(|transaction| {
+        pass.terms(transaction)?;
+        pass.blocks(transaction)?;
+        pass.rows(transaction)
+    })?;
+    pass.log()?;
+    pass.index()?;
+    Ok(pass.found)
 }
 
 /// One verification on its way.
@@ -106,15 +103,29 @@ struct Pass<'a> {
     found: Verified,
     /// Which windows, terms, and rows the terms name, by [`mark`].
     listed: HashSet<u64>,
-    progress: &'a mut Progress,
+    progress: Progress,
+}
+
+/// A row of the table as it was when the verification began.
+struct Checked<'a> {
+    row: &'a Row,
+    window: Window,
+    at: Where,
 }
 
 impl Pass<'_> {
-    /// Tells of progress now and then.
-    fn tell(&mut self, part: &'static str, done: u64, total: u64) {
-        if done.is_multiple_of(STRIDE) {
-            (self.progress)(Verifying { part, done, total });
+    /// Tells of progress now and then, and lets others run.
+    ///
+    /// # Errors
+    /// The verification is to end: the store is being closed, or nobody waits for it.
+    fn tell(&mut self, part: &'static str, done: u64, total: u64) -> Result<()> {
+        courtesy::step();
+        if !done.is_multiple_of(STRIDE) {
+            return Ok(());
         }
+        let told = self.progress.unbounded_send(Verifying { part, done, total });
+        self.core.jobs.check()?;
+        told.map_err(|_| requests::ended())
     }
 
     /// Reads every term, and notes which window, term, and row each names.
@@ -130,7 +141,7 @@ impl Pass<'_> {
                 self.found.damage("a term is not where it is looked for");
             }
             self.found.terms += 1;
-            self.tell("terms", self.found.terms, total);
+            self.tell("terms", self.found.terms, total)?;
             let term = key.get(Window::BYTES + 8..).and_then(<[u8]>::first_chunk).copied();
             match (front_of(&key), term, key_of(&key)) {
                 (Some((window, _)), Some(term), Some(row)) => {
@@ -157,7 +168,7 @@ impl Pass<'_> {
             let (key, value) = entry.map_err(failed)?;
             let (key, value) = (key.value(), value.value());
             self.found.blocks += 1;
-            self.tell("blocks", self.found.blocks, total);
+            self.tell("blocks", self.found.blocks, total)?;
             let Some((window, number)) = read_block_key(&key) else {
                 self.found.damage("a block lies under a key that is none");
                 continue;
@@ -178,7 +189,8 @@ impl Pass<'_> {
                 if self.core.index.tag(&row.key()) != *tag || row.key().kind != *kind {
                     self.found.damage(format!("{what} is filed under another tag"));
                 }
-                self.leads_to(&row, window, &what);
+                let at = Where::Block { block: number, row: at };
+                self.leads_to(&Checked { row: &row, window, at }, &what)?;
             }
             if block::row(value, u16::try_from(tags.len()).unwrap_or(u16::MAX)).is_some() {
                 self.found.damage(format!("block {number} of {window:?} has more rows than tags"));
@@ -195,7 +207,7 @@ impl Pass<'_> {
             let (key, value) = entry.map_err(failed)?;
             let key = Key::from_bytes(&key.value());
             self.found.rows += 1;
-            self.tell("rows", self.found.rows, total);
+            self.tell("rows", self.found.rows, total)?;
             let Ok(filed) = read_filed(&key, value.value()) else {
                 self.found.damage(format!("the row of {key:?} is damaged"));
                 continue;
@@ -204,7 +216,8 @@ impl Pass<'_> {
             if deaths.get(&death_key(filed.window, &key)).map_err(failed)?.is_none() {
                 self.found.damage(format!("{what} is filed under no death"));
             }
-            self.leads_to(&filed.row, filed.window, &what);
+            let (row, window) = (&filed.row, filed.window);
+            self.leads_to(&Checked { row, window, at: Where::ById }, &what)?;
         }
         for entry in deaths.range::<DeathKey>(..).map_err(failed)? {
             let (death, check) = entry.map_err(failed)?;
@@ -224,15 +237,13 @@ impl Pass<'_> {
     }
 
     /// What leads to a row of the table: its tag in the index, its terms.
-    fn leads_to(&mut self, row: &Row, window: Window, what: &str) {
-        let core = self.core;
+    fn leads_to(&mut self, checked: &Checked<'_>, what: &str) -> Result<()> {
+        let Checked { row, window, .. } = *checked;
         // What is dead for good waits for its window to be cut, and nobody asks for it.
-        if window.end() <= core.time.settled() {
-            return;
+        if window.end() <= self.core.time.settled() {
+            return Ok(());
         }
-        let tag = core.index.tag(&row.key());
-        let known = core.index.read(tag, |shard: &Shard| shard.places(tag).next().is_some());
-        if known != Some(true) {
+        if !self.is_known(row) && self.is_lost(checked)? {
             self.found.damage(format!("{what} is not in the index"));
         }
         if !row.is_tombstone()
@@ -240,6 +251,36 @@ impl Pass<'_> {
         {
             self.found.damage(format!("{what} is missing in a listing"));
         }
+        Ok(())
+    }
+
+    fn is_known(&self, row: &Row) -> bool {
+        let tag = self.core.index.tag(&row.key());
+        let known = self.core.index.read(tag, |shard: &Shard| shard.places(tag).next().is_some());
+        known == Some(true)
+    }
+
+    /// True if a row that the index did not know is in the table still: while the keeper holds still
+    /// neither of the two changes, and rows leave both or none.
+    fn is_lost(&self, Checked { row, window, at }: &Checked<'_>) -> Result<bool> {
+        let core = self.core;
+        let _still = core.table_still.lock();
+        if self.is_known(row) || window.end() <= core.time.settled() {
+            return Ok(false);
+        }
+        let key = row.key();
+        let there = core.table.look(|view| view.row(&key, *window, *at))?;
+        if there.is_none_or(|there| there.version() != row.version()) {
+            return Ok(false);
+        }
+        let Where::Block { block, row: number } = *at else { return Ok(true) };
+        let block = block_key(*window, block);
+        core.table.read(|transaction| {
+            let tags = transaction.open_table(TAGS).map_err(failed)?;
+            let Some(stored) = tags.get(&block).map_err(failed)? else { return Ok(false) };
+            let tags = tags::decode(&block, stored.value()).ok_or_else(tags::damaged)?;
+            Ok(tags.get(usize::from(number)).is_some_and(Option::is_some))
+        })
     }
 
     fn log(&mut self) -> Result<()> {
@@ -257,7 +298,11 @@ impl Pass<'_> {
                 }
                 last = Some(sequence);
                 self.found.frames += 1;
-                self.tell("log", self.found.frames, 0);
+                self.tell("log", self.found.frames, 0)?;
+            }
+            if !self.core.segments.holds(&segment) {
+                // It was carried, and used again, while it was read.
+                last = None;
             }
         }
         if last.is_some_and(|last| last < durable) {
@@ -267,23 +312,27 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn index(&mut self) {
+    fn index(&mut self) -> Result<()> {
         let core = self.core;
         let total = core.index.len();
-        core.index.each(|tag, place: Place| {
-            self.found.index_entries += 1;
-            self.tell("index", self.found.index_entries, total);
-            let Where::Log { segment, offset } = place.at() else { return };
-            match core.segments.row(segment, offset) {
-                Ok(Some(row)) if core.index.tag(&row.key()) == tag => {}
-                // The place has moved on since.
-                Ok(None) => {}
-                Ok(Some(row)) => {
-                    self.found.damage(format!("the index leads to {:?} for another", row.key()));
+        for shard in core.index.entries() {
+            for Entry { tag, place } in shard {
+                self.found.index_entries += 1;
+                self.tell("index", self.found.index_entries, total)?;
+                let Where::Log { segment, offset } = place.at() else { continue };
+                match core.segments.row(segment, offset) {
+                    Ok(Some(row)) if core.index.tag(&row.key()) == tag => {}
+                    // The place has moved on since.
+                    Ok(None) => {}
+                    Ok(Some(row)) => {
+                        let key = row.key();
+                        self.found.damage(format!("the index leads to {key:?} for another"));
+                    }
+                    Err(damage) => self.found.damage(damage),
                 }
-                Err(damage) => self.found.damage(damage),
             }
-        });
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the writer's lock guards: the order of commits, and what is written but not yet durable.
 
 use super::doorbell::Beside;
+use super::line::{Class, Line};
 use super::log::frame::{self, FrameHeader};
 use super::log::segment::{SEGMENT_DATA, Segment};
 use super::place::{Place, Slot};
@@ -11,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, Instant};
 use hashbrown::HashTable;
 use std::collections::VecDeque;
+use std::task::Waker;
 
 /// One row of a batch on its way from the log to the index.
 #[derive(Debug)]
@@ -75,6 +77,8 @@ pub(crate) struct Writer {
     pub(crate) tail: u32,
     /// Segments ready to be written to.
     pub(crate) spares: VecDeque<Arc<Segment>>,
+    /// Commits that wait for room.
+    pub(crate) line: Line,
     pub(crate) group: Group,
     pub(crate) pending: HashTable<Pending>,
     pub(crate) windows: Windows,
@@ -144,8 +148,37 @@ impl Writer {
 
     /// How many bytes can be written before the log needs another segment.
     pub(crate) fn room_bytes(&self) -> u64 {
-        let spares: u64 = self.spares.iter().map(|spare| u64::from(spare.bytes)).sum();
-        spares + self.left_bytes()
+        let frames = |spare: &Arc<Segment>| u64::from(spare.bytes.saturating_sub(SEGMENT_DATA));
+        self.spares.iter().map(frames).sum::<u64>() + self.left_bytes()
+    }
+
+    /// How many of them a commit of this class may write.
+    pub(crate) fn room_bytes_for(&self, class: Class) -> u64 {
+        self.room_bytes().saturating_sub(class.leaves_bytes())
+    }
+
+    /// Calls the commits for which there is room; answers whom to wake without the lock.
+    pub(crate) fn call_line(&mut self) -> Vec<Waker> {
+        if self.line.len() == 0 {
+            return Vec::new();
+        }
+        let room = Class::ALL.map(|class| self.room_bytes_for(class));
+        self.line.call(|class| room.get(class as usize).copied().unwrap_or(0))
+    }
+
+    /// Makes room for a frame of `bytes`: goes on in spare segments until it fits in one. Answers
+    /// the segments that were begun, or `None` without room.
+    pub(crate) fn make_room(&mut self, bytes: usize) -> Option<Vec<Arc<Segment>>> {
+        let mut begun = Vec::new();
+        while !self.has_room(bytes) {
+            let fits = |spare: &Arc<Segment>| {
+                bytes as u64 <= u64::from(spare.bytes.saturating_sub(SEGMENT_DATA))
+            };
+            // Nothing is passed over for a frame that does not fit in the end.
+            self.spares.iter().any(fits).then_some(())?;
+            begun.extend(self.roll());
+        }
+        Some(begun)
     }
 
     /// How many of them in the present segment.
@@ -154,7 +187,7 @@ impl Writer {
     }
 
     /// Goes on in the next spare segment, if there is one.
-    pub(crate) fn roll(&mut self) -> Option<Arc<Segment>> {
+    fn roll(&mut self) -> Option<Arc<Segment>> {
         let spare = self.spares.pop_front()?;
         self.segment.note_end(self.tail);
         self.segment = Arc::clone(&spare);

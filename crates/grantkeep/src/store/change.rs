@@ -76,6 +76,12 @@ impl Change {
         self
     }
 
+    /// Says that the change takes away everything that an owner has; see [`Batch::revoking_owner`].
+    pub fn revoking_owner(&mut self) -> &mut Self {
+        self.batch.revoking_owner();
+        self
+    }
+
     /// Requires that the record is still as it was read.
     pub fn require<R: Record>(&mut self, held: &Held<R>) -> &mut Self {
         self.require_key(held.key(), Expect::Is(held.version))

@@ -1,6 +1,7 @@
 //! The store over the embedded engine: opening, closing, and what only a store on disk can do.
 
 use super::{Store, check_lifetime_max};
+use crate::backend::Health;
 use crate::engine::{Embedded, Options, Verified, Verifying};
 #[cfg(doc)]
 use crate::error::ErrorKind;
@@ -54,6 +55,22 @@ impl Store<Embedded> {
         progress: impl FnMut(Verifying) + Send + 'static,
     ) -> Result<Verified> {
         self.inner.backend.verify(progress).await
+    }
+
+    /// How the store is, in one word, and why: for a readiness probe. Each change is told once by a
+    /// `WARN` through `tracing`.
+    ///
+    /// ```
+    /// use grantkeep::{Health, Store};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let store = Store::open(dir.path().join("tokens"))?;
+    /// assert_eq!(store.health(), Health::Open);
+    /// store.close()?;
+    /// assert_eq!(store.health().word(), "closed");
+    /// # Ok::<(), grantkeep::Error>(())
+    /// ```
+    pub fn health(&self) -> Health {
+        self.inner.backend.health()
     }
 
     /// Closes the store: everything acknowledged is durable, and the next open is a fast one.

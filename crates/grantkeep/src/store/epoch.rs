@@ -206,7 +206,7 @@ impl<B: Backend> Store<B> {
             } else {
                 change.open_epoch(&epoch)?
             };
-            change.revoking();
+            change.revoking_owner();
             if self.commit(change).await? == Outcome::Applied {
                 return Ok(());
             }

@@ -5,11 +5,10 @@
 
 use shuttle::rand::{RngCore as _, thread_rng};
 use shuttle::sync as model;
-use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 pub(crate) use model::RwLockWriteGuard;
@@ -58,28 +57,48 @@ impl<T> DerefMut for MutexGuard<'_, T> {
     }
 }
 
+/// How often the patience of whoever waits on one condition may end before its time.
+const TIMEOUTS_MAX: u32 = 4;
+
 /// A condition variable that never wakes for nothing.
 #[derive(Debug)]
-pub(crate) struct Condvar(model::Condvar);
+pub(crate) struct Condvar {
+    told: model::Condvar,
+    /// Timeouts that are left. A plain count: whoever changes it holds the condition's lock.
+    timeouts: std::sync::atomic::AtomicU32,
+}
 
 impl Condvar {
     #[track_caller]
     pub(crate) fn new() -> Self {
-        Self(model::Condvar::new())
+        let timeouts = std::sync::atomic::AtomicU32::new(TIMEOUTS_MAX);
+        Self { told: model::Condvar::new(), timeouts }
     }
 
     pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
         if let Some(held) = guard.0.take() {
-            guard.0 = Some(self.0.wait(held).unwrap_or_else(PoisonError::into_inner));
+            guard.0 = Some(self.told.wait(held).unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    /// Waits until notified, or until the checker says that the time is over.
+    pub(crate) fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, patience: Duration) {
+        let left = self.timeouts.load(Relaxed);
+        let ends = patience.is_zero() || left > 0 && thread_rng().next_u32().is_multiple_of(2);
+        if !ends {
+            return self.wait(guard);
+        }
+        if !patience.is_zero() {
+            self.timeouts.store(left - 1, Relaxed);
         }
     }
 
     pub(crate) fn notify_one(&self) {
-        self.0.notify_one();
+        self.told.notify_one();
     }
 
     pub(crate) fn notify_all(&self) {
-        self.0.notify_all();
+        self.told.notify_all();
     }
 }
 
@@ -118,109 +137,6 @@ impl Instant {
     #[allow(clippy::unused_self)]
     pub(crate) fn elapsed(self) -> Duration {
         Duration::from_secs(1)
-    }
-}
-
-/// How often a receiver's patience may end before its time.
-const TIMEOUTS_MAX: u32 = 4;
-
-#[derive(Debug)]
-pub(crate) enum RecvTimeoutError {
-    Timeout,
-    Disconnected,
-}
-
-#[derive(Debug)]
-pub(crate) struct Disconnected;
-
-/// A channel without a bound, of one sender and one receiver.
-#[derive(Debug)]
-struct Queue<T> {
-    state: Mutex<QueueState<T>>,
-    changed: Condvar,
-}
-
-#[derive(Debug)]
-struct QueueState<T> {
-    waiting: VecDeque<T>,
-    open: bool,
-    timeouts: u32,
-}
-
-pub(crate) struct Sender<T>(Arc<Queue<T>>);
-
-#[derive(Debug)]
-pub(crate) struct Receiver<T>(Arc<Queue<T>>);
-
-pub(crate) fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
-    let state = QueueState { waiting: VecDeque::new(), open: true, timeouts: TIMEOUTS_MAX };
-    let queue = Arc::new(Queue { state: Mutex::new(state), changed: Condvar::new() });
-    (Sender(Arc::clone(&queue)), Receiver(queue))
-}
-
-impl<T> Sender<T> {
-    pub(crate) fn send(&self, work: T) -> Result<(), Disconnected> {
-        let mut state = self.0.state.lock();
-        if !state.open {
-            return Err(Disconnected);
-        }
-        state.waiting.push_back(work);
-        drop(state);
-        self.0.changed.notify_one();
-        Ok(())
-    }
-}
-
-impl<T> Receiver<T> {
-    pub(crate) fn recv_timeout(&self, patience: Duration) -> Result<T, RecvTimeoutError> {
-        let mut state = self.0.state.lock();
-        loop {
-            if let Some(work) = state.waiting.pop_front() {
-                return Ok(work);
-            }
-            if !state.open {
-                return Err(RecvTimeoutError::Disconnected);
-            }
-            if patience.is_zero() {
-                return Err(RecvTimeoutError::Timeout);
-            }
-            if state.timeouts > 0 && thread_rng().next_u32().is_multiple_of(2) {
-                state.timeouts -= 1;
-                return Err(RecvTimeoutError::Timeout);
-            }
-            self.0.changed.wait(&mut state);
-        }
-    }
-}
-
-impl<T> fmt::Debug for Sender<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender").finish_non_exhaustive()
-    }
-}
-
-impl<T> Drop for Sender<T> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-impl<T> Drop for Receiver<T> {
-    fn drop(&mut self) {
-        // What nobody will look at any more is let go, as its senders wait for an answer.
-        let left = self.0.close();
-        drop(left);
-    }
-}
-
-impl<T> Queue<T> {
-    fn close(&self) -> VecDeque<T> {
-        let mut state = self.state.lock();
-        state.open = false;
-        let left = std::mem::take(&mut state.waiting);
-        drop(state);
-        self.changed.notify_all();
-        left
     }
 }
 

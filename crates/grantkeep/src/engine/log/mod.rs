@@ -40,6 +40,11 @@ impl Segments {
             .then(|| segments.pop_front())?
     }
 
+    /// True if a segment is among them still.
+    pub(crate) fn holds(&self, segment: &Arc<Segment>) -> bool {
+        self.0.read().iter().any(|held| Arc::ptr_eq(held, segment))
+    }
+
     /// The length of all segments' files.
     pub(crate) fn bytes(&self) -> u64 {
         self.0.read().iter().map(|segment| u64::from(segment.bytes)).sum()
@@ -64,7 +69,7 @@ impl Segments {
         }
         let row = Row::read(&bytes);
         // The file may have been taken into a new use while it was read.
-        let still_there = self.0.read().iter().any(|held| Arc::ptr_eq(held, &found));
+        let still_there = self.holds(&found);
         match row {
             _ if !still_there => Ok(None),
             Some(row) => Ok(Some(row)),

@@ -1,10 +1,11 @@
 //! How an opened store goes on with the segments it has found.
 
 use super::replay::{FrameReader, LogEnd};
-use super::segment::{SEGMENT_DATA, Segment};
+use super::segment::{SEGMENT_BYTES_LEAST, SEGMENT_DATA, Segment};
 use crate::disk::Disk;
+use crate::engine::line::OWNER_ROOM_BYTES;
 use crate::engine::options::Options;
-use crate::engine::space::Space;
+use crate::engine::space::{Space, is_full};
 use crate::error::{Error, Result};
 use crate::sync::Arc;
 use std::collections::{BTreeSet, VecDeque};
@@ -13,6 +14,11 @@ use std::path::Path;
 
 /// A new store starts with a short segment: it opens at once, and many never need more.
 const FIRST_SEGMENT_BYTES: u32 = 4 << 20;
+
+/// After a crash on a full disk it goes on with as much as the room kept for revoking owners.
+const LAST_SEGMENT_BYTES: u32 = 152 << 10;
+const _: () = assert!(LAST_SEGMENT_BYTES >= SEGMENT_BYTES_LEAST);
+const _: () = assert!(LAST_SEGMENT_BYTES as u64 + (4 << 10) <= OWNER_ROOM_BYTES);
 
 /// The log as a store goes on with it.
 pub(crate) struct Plan {
@@ -73,8 +79,9 @@ impl Planner<'_> {
             held.retain(|segment| segment.number != active.number);
             held.push(Arc::clone(active));
             free.retain(|segment| segment.number != active.number);
+            // Whatever their length: it was the right one when they were made.
             let (spares, retired): (Vec<_>, Vec<_>) = free.into_iter().partition(|segment| {
-                segment.number > active.number && segment.bytes == self.options.segment_bytes()
+                segment.number > active.number && segment.bytes >= SEGMENT_BYTES_LEAST
             });
             let (active, tail, spares) = (Arc::clone(active), *tail, spares.into());
             return Ok(Plan { active, tail, held, spares, retired, next_number });
@@ -120,18 +127,30 @@ impl Planner<'_> {
         Ok(())
     }
 
+    /// A segment that nothing was written to: of the usual length if one can be had, or else of any.
     fn fresh(&self, retired: &mut Vec<Arc<Segment>>, number: u64) -> io::Result<Segment> {
         let full = self.options.segment_bytes();
+        let usual = retired.iter().position(|segment| segment.bytes == full);
+        let any = retired.iter().position(|segment| segment.bytes >= SEGMENT_BYTES_LEAST);
         // Tried once more on a full disk, so nothing is taken out before it has worked.
-        if let Some(at) = retired.iter().position(|segment| segment.bytes == full)
-            && let Some(found) = retired.get(at)
-        {
+        let mut reuse = |at: usize| {
+            let found = retired.get(at).ok_or(io::ErrorKind::NotFound)?;
             let reused = found.reuse(self.store, number)?;
             retired.swap_remove(at);
-            return Ok(reused);
+            Ok(reused)
+        };
+        if let Some(at) = usual {
+            return reuse(at);
         }
         let bytes = full.min(FIRST_SEGMENT_BYTES);
-        Segment::create(self.disk, self.dir, self.store, number, bytes)
+        match (Segment::create(self.disk, self.dir, self.store, number, bytes), any) {
+            (Err(cause), Some(at)) if is_full(&cause) => reuse(at),
+            // What was cut off the torn segment is at least what revoking owners was left.
+            (Err(cause), None) if is_full(&cause) && bytes > LAST_SEGMENT_BYTES => {
+                Segment::create(self.disk, self.dir, self.store, number, LAST_SEGMENT_BYTES)
+            }
+            (made, _) => made,
+        }
     }
 }
 
@@ -188,7 +207,8 @@ mod tests {
         assert_eq!((end.sequence, end.segment.as_ref().map(|(last, _)| last.number)), (3, Some(2)));
         let options = Options::default();
         let planner = Planner { disk: &OsDisk, dir: path, store: &STORE, options: &options };
-        let space = Space::new(Arc::new(OsDisk), path, 0);
+        let clock = Arc::new(crate::clock::SystemClock::new());
+        let space = Space::new(Arc::new(OsDisk), clock, path, 0);
         let plan = planner.plan(&space, &segments, &BTreeSet::from([2]), &end, false).unwrap();
         let retired: Vec<u64> = plan.retired.iter().map(|segment| segment.number).collect();
         assert_eq!(retired, [1, 4]);

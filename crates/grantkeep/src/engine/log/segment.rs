@@ -20,6 +20,7 @@
 //!             48      8  xxh3-64 of the 48 bytes before
 //! ```
 
+use super::frame::FRAME_BYTES_MAX;
 use crate::backend::record::{u32_at, u64_at};
 use crate::disk::{Disk, DiskFile, OpenMode, fill_zeros};
 use crate::engine::place::NUMBER_MAX;
@@ -33,6 +34,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Where the frames begin.
 pub(crate) const SEGMENT_DATA: u32 = 8_192;
+
+/// The shortest segment that is made, on a disk that has no room for a longer one: every frame fits.
+pub(crate) const SEGMENT_BYTES_LEAST: u32 = 128 << 10;
+const _: () = assert!(FRAME_BYTES_MAX as u64 + (SEGMENT_DATA as u64) < SEGMENT_BYTES_LEAST as u64);
 
 const MAGIC: [u8; 8] = *b"GKLOG\0\0\0";
 const FORMAT: u32 = 1;

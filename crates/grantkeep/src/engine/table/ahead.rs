@@ -117,7 +117,7 @@ fn spread<const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
+    use crate::clock::{SystemClock, Timestamp};
     use crate::disk::hooked::Hooked;
     use crate::disk::{Disk as _, OpenMode, OsDisk};
     use crate::engine::space::Space;
@@ -153,7 +153,8 @@ mod tests {
     /// its file.
     fn filled(dir: &Path) -> (Table, Arc<Watch>) {
         let path = dir.join("table");
-        let space = || Arc::new(Space::new(Arc::new(OsDisk), dir, 0));
+        let clock = Arc::new(SystemClock::new());
+        let space = || Arc::new(Space::new(Arc::new(OsDisk), clock.clone(), dir, 0));
         let file = OsDisk.open(&path, OpenMode::New).unwrap();
         let (table, _) = Table::open(file, space(), 1 << 20, Some([1; 16])).unwrap();
         let blocks = [
@@ -170,7 +171,7 @@ mod tests {
             }
             Ok(())
         });
-        filled.and_then(|()| table.close()).unwrap();
+        filled.and_then(|_| table.close()).unwrap();
         let file = OsDisk.open(&path, OpenMode::Existing).unwrap();
         let watch = Arc::new(Watch::default());
         let own = Arc::clone(&watch);

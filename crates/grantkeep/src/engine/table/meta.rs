@@ -7,7 +7,10 @@ use super::{BLOCKS, DEATHS, ROWS, TABLE_FILE, TAGS, TERMS, failed};
 use crate::clock::Timestamp;
 use crate::engine::place::NUMBER_MAX;
 use crate::error::{Error, ErrorKind, Result};
-use redb::{Database, ReadableDatabase as _, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{
+    Database, ReadTransaction, ReadableDatabase as _, ReadableTable, TableDefinition,
+    WriteTransaction,
+};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
@@ -19,11 +22,12 @@ const META_STORE_LOW: &str = "store id, low half";
 const META_STORE_HIGH: &str = "store id, high half";
 const META_CARRIED: &str = "carried through sequence number";
 const META_HIGH_WATER: &str = "high-water mark of time, ms";
+const META_COMMITS: &str = "number of the last commit";
 
 /// Of all other numbers; a store of an earlier build has none.
 const META_CHECK: &str = "check";
 /// The numbers without their check.
-const NUMBERS: u64 = 5;
+const NUMBERS: u64 = 6;
 
 /// What the table knows of the store.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +38,8 @@ pub(crate) struct Meta {
     pub(crate) carried: u64,
     /// The largest settled time that was stored.
     pub(crate) high_water: Timestamp,
+    /// The number of the table's last commit: it tells whether a commit that failed has happened.
+    pub(crate) commits: u64,
 }
 
 pub(crate) fn set_carried(transaction: &WriteTransaction, carried: u64) -> Result<()> {
@@ -48,14 +54,15 @@ pub(crate) fn set_high_water(transaction: &WriteTransaction, time: Timestamp) ->
     Ok(())
 }
 
-/// Adds the check of the numbers as they are now, if it is another.
-pub(super) fn seal(transaction: &WriteTransaction) -> Result<()> {
+/// Numbers the commit, and adds the check of the numbers as they are now. Answers its number.
+pub(super) fn seal(transaction: &WriteTransaction) -> Result<u64> {
     let mut meta = transaction.open_table(META).map_err(failed)?;
-    let Summed { check, stored, .. } = sum(&meta)?;
-    if stored != Some(check) {
-        meta.insert(META_CHECK, check).map_err(failed)?;
-    }
-    Ok(())
+    let before = meta.get(META_COMMITS).map_err(failed)?.map_or(0, |number| number.value());
+    let commit = before.wrapping_add(1);
+    meta.insert(META_COMMITS, commit).map_err(failed)?;
+    let Summed { check, .. } = sum(&meta)?;
+    meta.insert(META_CHECK, check).map_err(failed)?;
+    Ok(commit)
 }
 
 struct Summed {
@@ -102,6 +109,26 @@ pub(super) fn create(database: &Database, store: [u8; 16]) -> Result<()> {
     transaction.commit().map_err(failed)
 }
 
+/// Copies the numbers of a store, in the last commit of its copy; answers them.
+///
+/// # Durability
+/// On success the copy is durable, whole, and quick to open.
+pub(crate) fn copy_meta(from: &ReadTransaction, to: &Database) -> Result<Meta> {
+    let from = from.open_table(META).map_err(failed)?;
+    let mut transaction = to.begin_write().map_err(failed)?;
+    transaction.set_two_phase_commit(true);
+    transaction.set_quick_repair(true);
+    {
+        let mut meta = transaction.open_table(META).map_err(failed)?;
+        for entry in from.iter().map_err(failed)? {
+            let (name, number) = entry.map_err(failed)?;
+            meta.insert(name.value(), number.value()).map_err(failed)?;
+        }
+    }
+    transaction.commit().map_err(failed)?;
+    read(to)
+}
+
 /// Reads the numbers of a store.
 ///
 /// # Errors
@@ -141,5 +168,6 @@ pub(super) fn read(database: &Database) -> Result<Meta> {
         store: store.to_le_bytes(),
         carried,
         high_water: Timestamp::from_millis(number(META_HIGH_WATER)?),
+        commits: number(META_COMMITS)?,
     })
 }

@@ -4,24 +4,21 @@ mod ahead;
 pub(crate) mod block;
 pub(crate) mod file;
 pub(crate) mod filing;
+mod handle;
 mod meta;
 pub(crate) mod tags;
+mod view;
 
-use super::place::Where;
 use super::window::Window;
 use crate::backend::{Key, Row, Term};
-use crate::disk::DiskFile;
-use crate::engine::space::Space;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sync::{Arc, RwLock};
-use file::TableFile;
-pub(crate) use meta::{Meta, set_carried, set_high_water};
-use redb::{
-    Database, ReadOnlyTable, ReadableDatabase as _, TableDefinition, Value, WriteTransaction,
-};
+pub(crate) use handle::{Table, Written};
+pub(crate) use meta::{Meta, copy_meta, set_carried, set_high_water};
+use redb::{ReadOnlyTable, TableDefinition, Value};
 use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+pub(crate) use view::View;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// The table's file in a store directory.
@@ -47,213 +44,6 @@ pub(crate) const ROWS: TableDefinition<[u8; Key::BYTES], &[u8]> = TableDefinitio
 pub(crate) const DEATHS: TableDefinition<DeathKey, u64> = TableDefinition::new("deaths");
 /// The revised rows by window and index term.
 pub(crate) const TERMS: TableDefinition<TermKey, ()> = TableDefinition::new("terms");
-
-/// The redb database and the view that readers share.
-pub(crate) struct Table {
-    /// `None` once the store is closed.
-    open: RwLock<Option<Opened>>,
-    bytes: Arc<dyn DiskFile>,
-}
-
-struct Opened {
-    database: Database,
-    view: Arc<View>,
-}
-
-/// One read transaction, shared by all readers until the next checkpoint.
-pub(crate) struct View {
-    blocks: ReadOnlyTable<BlockKey, &'static [u8]>,
-    rows: ReadOnlyTable<[u8; Key::BYTES], &'static [u8]>,
-    terms: ReadOnlyTable<TermKey, ()>,
-}
-
-impl Table {
-    /// Opens the table, or makes a new one in an empty file for the store of this id.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Corrupt`] where redb does not recognize its file, [`ErrorKind::Format`] for a
-    /// store of a newer format; as the operating system answers where it fails to read or write.
-    pub(crate) fn open(
-        file: Arc<dyn DiskFile>,
-        space: Arc<Space>,
-        cache_bytes: usize,
-        new_store: Option<[u8; 16]>,
-    ) -> Result<(Self, Meta)> {
-        let bytes = Arc::clone(&file);
-        let backend = TableFile::new(file, space);
-        let database = guarded(|| {
-            let mut builder = Database::builder();
-            let opened = builder.set_cache_size(cache_bytes).create_with_backend(backend);
-            opened.map_err(failed)
-        })?;
-        let (meta, view) = guarded(|| {
-            if let Some(store) = new_store {
-                meta::create(&database, store)?;
-            }
-            Ok((meta::read(&database)?, Arc::new(View::new(&database)?)))
-        })?;
-        Ok((Self { open: RwLock::new(Some(Opened { database, view })), bytes }, meta))
-    }
-
-    /// The view that readers share at present.
-    pub(crate) fn view(&self) -> Result<Arc<View>> {
-        self.open.read().as_ref().map(|open| Arc::clone(&open.view)).ok_or_else(closed)
-    }
-
-    /// Runs `change` in one transaction, two-phase and with quick repair, and lets readers see it.
-    /// Only one thread writes.
-    ///
-    /// # Durability
-    /// On success the change is durable.
-    pub(crate) fn write<T>(
-        &self,
-        change: impl FnOnce(&WriteTransaction) -> Result<T>,
-    ) -> Result<T> {
-        guarded(|| {
-            let begun = self.open.read().as_ref().map(|open| open.database.begin_write());
-            let mut transaction = begun.ok_or_else(closed)?.map_err(failed)?;
-            transaction.set_two_phase_commit(true);
-            transaction.set_quick_repair(true);
-            let done = change(&transaction)?;
-            meta::seal(&transaction)?;
-            transaction.commit().map_err(failed)?;
-            let mut open = self.open.write();
-            let open = open.as_mut().ok_or_else(closed)?;
-            open.view = Arc::new(View::new(&open.database)?);
-            Ok(done)
-        })
-    }
-
-    /// Reads with a transaction of its own.
-    pub(crate) fn read<T>(
-        &self,
-        read: impl FnOnce(&redb::ReadTransaction) -> Result<T>,
-    ) -> Result<T> {
-        guarded(|| {
-            let begun = self.open.read().as_ref().map(|open| open.database.begin_read());
-            read(&begun.ok_or_else(closed)?.map_err(failed)?)
-        })
-    }
-
-    /// The keys of all revised rows that are filed under `window`.
-    pub(crate) fn filed_in(&self, window: Window) -> Result<Vec<Key>> {
-        self.read(|transaction| {
-            let deaths = transaction.open_table(DEATHS).map_err(failed)?;
-            let range = death_key(window, &Key::MIN)..=death_key(window, &Key::MAX);
-            let keys = deaths.range(range).map_err(failed)?.map(|entry| {
-                let (death, _) = entry.map_err(failed)?;
-                key_of(&death.value())
-                    .ok_or_else(|| Error::corrupt(format!("a death in {TABLE_FILE} is damaged")))
-            });
-            keys.collect()
-        })
-    }
-
-    /// The length of the table's file.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.len().unwrap_or(0)
-    }
-
-    /// Closes redb, so that another process may open the file.
-    ///
-    /// # Errors
-    /// As the operating system answers the last writes: they may be cached and not on the device.
-    pub(crate) fn close(&self) -> Result<()> {
-        guarded(|| {
-            let Some(Opened { database, view }) = self.open.write().take() else { return Ok(()) };
-            drop(view);
-            database.close().map_err(failed)
-        })
-    }
-}
-
-impl std::fmt::Debug for Table {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Table").finish_non_exhaustive()
-    }
-}
-
-impl View {
-    fn new(database: &Database) -> Result<Self> {
-        let transaction = database.begin_read().map_err(failed)?;
-        Ok(Self {
-            blocks: transaction.open_table(BLOCKS).map_err(failed)?,
-            rows: transaction.open_table(ROWS).map_err(failed)?,
-            terms: transaction.open_table(TERMS).map_err(failed)?,
-        })
-    }
-
-    /// The row at a place in the table, if it is there; its check is verified.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Corrupt`] if it is damaged.
-    pub(crate) fn row(&self, key: &Key, window: Window, at: Where) -> Result<Option<Row>> {
-        match at {
-            Where::Log { .. } => Ok(None),
-            Where::ById => Ok(self.filed(key)?.map(|filed| filed.row)),
-            Where::Block { block, row } => guarded(|| {
-                let Some(value) = self.blocks.get(&block_key(window, block)).map_err(failed)?
-                else {
-                    return Ok(None);
-                };
-                let found = block::row(value.value(), row);
-                found.map(Some).ok_or_else(|| {
-                    Error::corrupt(format!("row {row} of block {block} in {TABLE_FILE} is damaged"))
-                })
-            }),
-        }
-    }
-
-    /// A revised row and the window it is filed under.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Corrupt`] if it is damaged.
-    pub(crate) fn filed(&self, key: &Key) -> Result<Option<Filed>> {
-        guarded(|| {
-            let value = self.rows.get(&key.to_bytes()).map_err(failed)?;
-            value.map(|value| read_filed(key, value.value())).transpose()
-        })
-    }
-
-    /// The windows that the terms of rows lie under.
-    pub(crate) fn windows_with_terms(&self) -> Result<Vec<Window>> {
-        guarded(|| {
-            let windows = firsts_of_windows(&self.terms)?
-                .into_iter()
-                .map(|first| front_of(&first).map(|(window, _)| window).ok_or_else(tags::damaged));
-            windows.collect()
-        })
-    }
-
-    /// Up to `limit` keys that carry `term`, after `after`, in order and each once.
-    pub(crate) fn keys(&self, term: Term, after: Option<Key>, limit: usize) -> Result<Vec<Key>> {
-        let damaged = || Error::corrupt(format!("a term in {TABLE_FILE} is damaged"));
-        guarded(|| {
-            let mut keys = Vec::new();
-            let mut passed = Bound::Unbounded;
-            // From batch to batch: each checkpoint adds one to each window that it files under.
-            while let Some(entry) =
-                self.terms.range::<TermKey>((passed, Bound::Unbounded)).map_err(failed)?.next()
-            {
-                let found = entry.map_err(failed)?.0.value();
-                let (window, batch) = front_of(&found).ok_or_else(damaged)?;
-                let first = term_key(window, batch, term, &after.unwrap_or(Key::MIN));
-                let range = self.terms.range(first..=term_key(window, batch, term, &Key::MAX));
-                // One more: the key `after` may be the first.
-                for entry in range.map_err(failed)?.take(limit + 1) {
-                    let found = entry.map_err(failed)?.0.value();
-                    keys.push(key_of(&found).ok_or_else(damaged)?);
-                }
-                passed = Bound::Excluded(term_key(window, batch, Term::MAX, &Key::MAX));
-            }
-            keys.retain(|key| Some(*key) != after);
-            keys.sort_unstable();
-            keys.dedup();
-            keys.truncate(limit);
-            Ok(keys)
-        })
-    }
-}
 
 /// A revised row as it is filed under its key.
 #[derive(Debug, Clone)]
@@ -365,10 +155,6 @@ fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
-fn closed() -> Error {
-    Error::new(ErrorKind::Unavailable, "the store is closed: open it again")
-}
-
 /// An error of redb as one of ours. What the disk refuses is no damage: nobody shall restore a
 /// backup for it.
 pub(crate) fn failed(cause: impl Into<redb::Error>) -> Error {
@@ -388,8 +174,8 @@ pub(crate) fn failed(cause: impl Into<redb::Error>) -> Error {
     };
     let message = match kind {
         ErrorKind::Corrupt => "is damaged: restore the store from a backup",
-        ErrorKind::Full => "has no room on the disk: free some space, then open the store again",
-        _ => "could not be read or written: see to the disk, then open the store again",
+        ErrorKind::Full => "has no room on the disk: free some space",
+        _ => "could not be read or written: see to the disk",
     };
     Error::new(kind, format!("{TABLE_FILE} {message}")).with_source(cause)
 }

@@ -1,0 +1,63 @@
+//! Frames without rows, which keep the time: neither a restart nor a step back of the clock goes
+//! behind what they say.
+
+use super::core::Core;
+use super::log::frame::FRAME_HEADER_BYTES;
+use super::table::set_high_water;
+use super::writer::Mode;
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::sabotage::{self, Flaw};
+use crate::wait::Wait as _;
+
+/// How often an idle store notes its time in the log.
+const NOTE_TIME_S: u64 = 60;
+
+impl Core {
+    /// Appends an empty frame once the store comes to rest, and every minute from then on: it
+    /// proves the frames before it, and keeps the high-water mark of time.
+    pub(crate) fn note_time(&self) {
+        let settled = self.time.settled();
+        let mut writer = self.writer.lock();
+        let rested = writer.group.chunks.is_empty() && writer.base == writer.next_sequence - 1;
+        let noted_for = settled.since(writer.noted_at).as_secs();
+        if !matches!(writer.mode, Mode::Open) || !rested {
+            return;
+        }
+        if writer.noted == writer.base && noted_for < NOTE_TIME_S {
+            return;
+        }
+        // Without room it is tried again at the next tick.
+        if !self.make_room(&mut writer, FRAME_HEADER_BYTES) {
+            return;
+        }
+        let sequence = writer.append(settled, false, [].iter(), |_| {});
+        writer.noted = sequence;
+        writer.noted_at = settled;
+        self.hand_over(writer);
+    }
+
+    /// Makes sure that the time `until` has passed for good: neither a restart nor a step back
+    /// revives what is cut after this (P5).
+    ///
+    /// # Durability
+    /// On success a time not before `until` is durable.
+    pub(crate) fn keep_time(&self, until: Timestamp) -> Result<()> {
+        if sabotage::is(Flaw::SweepWithoutHighWater) {
+            return Ok(());
+        }
+        let settled = self.time.settled();
+        let mut writer = self.writer.lock();
+        writer.check_open()?;
+        if writer.framed_at < until {
+            if !self.make_room(&mut writer, FRAME_HEADER_BYTES) {
+                drop(writer);
+                return self.write_table(|transaction| set_high_water(transaction, settled));
+            }
+            writer.append(settled, false, [].iter(), |_| {});
+        }
+        let last = writer.next_sequence - 1;
+        self.hand_over(writer);
+        self.wait_durable(last).wait()
+    }
+}

@@ -5,6 +5,7 @@
 //! mark, and opens only when it is said to be restored; the layer above then refuses everything
 //! that was issued before.
 
+use super::core::Core;
 use super::keeper::Keeper;
 use super::log::LOG_DIR;
 use super::table::TABLE_FILE;
@@ -25,15 +26,15 @@ const COPY_BYTES: usize = 1 << 20;
 impl Keeper {
     /// Copies the store into `to`. The outer error is the store's, the inner one the copy's.
     pub(crate) fn backup(&mut self, to: &Path) -> Result<Result<()>> {
-        if let Err(refused) = check_target(&self.core.dir, to) {
+        if let Err(refused) = check_target(&self.core, to) {
             return Ok(Err(refused));
         }
         if let Err(full) = self.checkpoint()? {
             return Ok(Err(full));
         }
         let disk = Arc::clone(&self.core.disk);
-        let copy = match begin(&*disk, to) {
-            Ok(copy) => copy,
+        let (target, copy) = match begin(&disk, to) {
+            Ok(begun) => begun,
             Err(refused) => return Ok(Err(refused)),
         };
         let path = self.core.dir.join(TABLE_FILE);
@@ -61,12 +62,12 @@ impl Keeper {
             at += piece.len() as u64;
             self.supply()?;
         }
-        Ok(end(&*disk, to, &*copy).map_err(|cause| refused(to, cause)))
+        Ok(end(&*target, to, &*copy).map_err(|cause| refused(to, cause)))
     }
 }
 
 /// Refuses a directory within the store's own: the next open would take it for part of it.
-fn check_target(dir: &Path, to: &Path) -> Result<()> {
+fn check_target(core: &Core, to: &Path) -> Result<()> {
     // The links on the way are followed as far as there is something.
     let real = |path: &Path| {
         let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
@@ -75,7 +76,10 @@ fn check_target(dir: &Path, to: &Path) -> Result<()> {
             whole.strip_prefix(up).map_or(real.clone(), |rest| real.join(rest))
         })
     };
-    if !real(to).starts_with(real(dir)) {
+    let target = real(to);
+    // The store may have been moved since it was opened, so its path alone does not tell.
+    let within = target.ancestors().any(|up| core.names.is_dir(&*core.options.disk, up));
+    if !within && !target.starts_with(real(&core.dir)) {
         return Ok(());
     }
     Err(Error::new(
@@ -85,14 +89,16 @@ fn check_target(dir: &Path, to: &Path) -> Result<()> {
 }
 
 /// Makes the directory of a backup, its mark first: a copy that is not whole is one as well.
-fn begin(disk: &dyn Disk, to: &Path) -> Result<Arc<dyn DiskFile>> {
+/// Answers a disk that holds it, and the file for the table.
+fn begin(disk: &Arc<dyn Disk>, to: &Path) -> Result<(Arc<dyn Disk>, Arc<dyn DiskFile>)> {
+    let refused = |cause| refused(to, cause);
     let names = match disk.list(to) {
         Ok(names) => names,
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-            disk.create_dir(to).map_err(|cause| refused(to, cause))?;
+            disk.create_dir(to).map_err(refused)?;
             Vec::new()
         }
-        Err(cause) => return Err(refused(to, cause)),
+        Err(cause) => return Err(refused(cause)),
     };
     if !names.is_empty() {
         return Err(Error::new(
@@ -100,6 +106,7 @@ fn begin(disk: &dyn Disk, to: &Path) -> Result<Arc<dyn DiskFile>> {
             format!("{} is not empty: name a new directory for the backup", to.display()),
         ));
     }
+    let disk = disk.hold(to).map_err(refused)?.unwrap_or_else(|| Arc::clone(disk));
     let made = || {
         let mark = disk.open(&to.join(BACKUP_FILE), OpenMode::New)?;
         mark.write_at(MARK, 0)?;
@@ -108,16 +115,15 @@ fn begin(disk: &dyn Disk, to: &Path) -> Result<Arc<dyn DiskFile>> {
         disk.sync_dir(to)?;
         disk.open(&to.join(TABLE_FILE), OpenMode::New)
     };
-    made().map_err(|cause| refused(to, cause))
+    let copy = made().map_err(refused)?;
+    Ok((disk, copy))
 }
 
 fn end(disk: &dyn Disk, to: &Path, copy: &dyn DiskFile) -> io::Result<()> {
     copy.sync_data()?;
     disk.sync_dir(to)?;
-    match to.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => disk.sync_dir(parent),
-        None => Ok(()),
-    }
+    // Whoever made the directory: a backup is as durable as its name.
+    disk.sync_parent(to)
 }
 
 fn refused(to: &Path, cause: io::Error) -> Error {

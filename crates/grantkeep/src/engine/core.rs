@@ -4,6 +4,7 @@ use super::doorbell::Doorbell;
 use super::index::Index;
 use super::latency::Latencies;
 use super::log::Segments;
+use super::names::Names;
 use super::options::Options;
 use super::place::{Place, Where};
 use super::signal::Signal;
@@ -32,7 +33,9 @@ pub(crate) struct Core {
     pub(crate) dir: PathBuf,
     /// The process that opened the store.
     pub(crate) process: u32,
+    /// The disk that holds the store's directory open; that of the options does not.
     pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) names: Names,
     pub(crate) options: Options,
     pub(crate) store: [u8; 16],
     pub(crate) time: Timekeeper,

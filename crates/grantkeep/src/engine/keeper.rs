@@ -123,6 +123,9 @@ impl Keeper {
     }
 
     fn tick(&mut self) -> Result<()> {
+        self.core.check_names()?;
+        // What is missing of it is a help alone: the next tick tries again.
+        let _ = self.lock.renew(self.core.durable.value());
         if self.core.space.is_full() {
             self.core.space.take().map_err(|cause| {
                 Error::file("take the reserve in", self.core.dir.display(), cause)

@@ -7,7 +7,9 @@ mod checkpoint;
 mod commit;
 mod core;
 mod courtesy;
+mod directory;
 mod doorbell;
+mod file_limit;
 mod index;
 mod keeper;
 mod latency;
@@ -17,8 +19,10 @@ mod lock;
 mod log;
 mod logger;
 mod lookup;
+mod names;
 mod open;
 mod options;
+mod owner;
 mod place;
 mod settle;
 mod signal;
@@ -103,7 +107,9 @@ impl Embedded {
     /// # Durability
     /// The copy is durable when this returns.
     pub async fn backup(&self, to: &Path) -> Result<()> {
-        self.ask(|reply| Work::Backup(to.to_path_buf(), reply)).await
+        // As the caller means it: the copy is made later, by another thread.
+        let to = std::path::absolute(to).unwrap_or_else(|_| to.to_path_buf());
+        self.ask(|reply| Work::Backup(to, reply)).await
     }
 
     /// Reads everything that is stored, and holds it against everything that leads to it, while the

@@ -1,6 +1,7 @@
 //! Opening a store: lock, believe nothing cached, read the table's index, replay the log.
 
 use super::core::{Core, Counters};
+use super::directory::Found;
 use super::doorbell::Doorbell;
 use super::keeper::Keeper;
 use super::latency::Latencies;
@@ -10,13 +11,14 @@ use super::log::plan::Planner;
 use super::log::replay::{self, LogEnd};
 use super::log::segment::Segment;
 use super::log::{LOG_DIR, Segments};
+use super::names::Names;
 use super::options::{KeySource, LOG_BUDGET_BYTES_MIN, Options};
 use super::signal::Signal;
-use super::space::{RESERVE_FILE, Space};
+use super::space::Space;
 use super::table::{Meta, TABLE_FILE, Table};
 use super::work::Work;
 use super::writer::{Group, Mode, Writer};
-use super::{Embedded, Threads, backup, logger};
+use super::{Embedded, Threads, directory, file_limit, logger};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::{KEYRING_FILE, Keyring, random};
@@ -50,15 +52,16 @@ impl Options {
 /// Opens the store in `dir`.
 fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     let started = Instant::now();
-    let disk = Arc::clone(&options.disk);
-    let exists = find(&*disk, dir, options.create && !options.restored, options.restored)?;
-    let lock = Lock::take(&*disk, dir)?;
+    let Found { disk, lock, exists } = directory::find_locked(&options, dir)?;
+    file_limit::check(&*disk, dir, &options)?;
     if exists && !lock.was_clean {
         distrust_cache(&*disk, dir)?;
     }
     let keyring = load_keyring(&*disk, dir, &options.keys, exists)?;
     let space = Arc::new(Space::new(Arc::clone(&disk), dir, options.reserve_bytes));
     let (table, meta) = open_table(&disk, dir, &space, &options, exists)?;
+    let names = Names::new(dir, lock.dir_id(), table.file());
+    names.check_dir(&*options.disk)?;
     let segments = open_segments(&*disk, dir, &meta)?;
     check_newest(&lock, &segments)?;
     space.take().map_err(|cause| Error::file("take the reserve in", dir.display(), cause))?;
@@ -115,6 +118,7 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
         dir: dir.to_path_buf(),
         process: std::process::id(),
         disk,
+        names,
         store: meta.store,
         time,
         space,
@@ -183,63 +187,6 @@ fn check_end(lock: &Lock, exists: bool, end: &LogEnd) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// Looks at what is in `dir`: true for a store, false for room to make one.
-fn find(disk: &dyn Disk, dir: &Path, create: bool, restored: bool) -> Result<bool> {
-    let names = match disk.list(dir) {
-        Ok(names) => names,
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound && create => {
-            make_dir(disk, dir)?;
-            Vec::new()
-        }
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotADirectory => {
-            let message = format!("{} is not a directory: name another", dir.display());
-            return Err(Error::new(ErrorKind::NotAStore, message).with_source(cause));
-        }
-        Err(cause) => return Err(Error::file("open the store directory", dir.display(), cause)),
-    };
-    backup::check_mark(dir, &names, restored)?;
-    if names.iter().any(|name| name == TABLE_FILE) {
-        return Ok(true);
-    }
-    let ours = |name: &String| {
-        let file = name.strip_suffix(".new").unwrap_or(name);
-        [LOCK_FILE, KEYRING_FILE, TABLE_FILE, LOG_DIR, RESERVE_FILE].contains(&file)
-    };
-    if !names.iter().all(ours) {
-        return Err(Error::new(
-            ErrorKind::NotAStore,
-            format!(
-                "{} holds something that is not a store: name another directory",
-                dir.display()
-            ),
-        ));
-    }
-    // The log is made after the table: segments without one mean that the table was lost.
-    let log = disk.list(&dir.join(LOG_DIR)).unwrap_or_default();
-    if log.iter().any(|name| is_segment(name)) {
-        return Err(Error::corrupt(format!(
-            "{} has a log and no {TABLE_FILE}: restore the store from a backup",
-            dir.display()
-        )));
-    }
-    if !create {
-        return Err(Error::new(
-            ErrorKind::NotAStore,
-            format!("{} holds no store: name its directory, or create one", dir.display()),
-        ));
-    }
-    Ok(false)
-}
-
-fn make_dir(disk: &dyn Disk, dir: &Path) -> Result<()> {
-    let failed = |cause| Error::file("create the store directory", dir.display(), cause);
-    disk.create_dir(dir).map_err(failed)?;
-    match dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => disk.sync_dir(parent).map_err(failed),
-        None => Ok(()),
-    }
 }
 
 /// After an end that was not orderly, syncs every file and drops what is cached of it before the
@@ -350,7 +297,7 @@ fn is_of_log(name: &str) -> bool {
     name.split_once('.').is_some_and(|(stem, end)| numbered(stem) && matches!(end, "seg" | "new"))
 }
 
-fn is_segment(name: &str) -> bool {
+pub(super) fn is_segment(name: &str) -> bool {
     is_of_log(name) && Path::new(name).extension().is_some_and(|own| own == "seg")
 }
 

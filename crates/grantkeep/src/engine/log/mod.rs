@@ -40,6 +40,11 @@ impl Segments {
             .then(|| segments.pop_front())?
     }
 
+    /// All of them, oldest first.
+    pub(crate) fn all(&self) -> Vec<Arc<Segment>> {
+        self.0.read().iter().cloned().collect()
+    }
+
     /// The length of all segments' files.
     pub(crate) fn bytes(&self) -> u64 {
         self.0.read().iter().map(|segment| u64::from(segment.bytes)).sum()

@@ -149,6 +149,11 @@ impl Table {
         })
     }
 
+    /// The table's file.
+    pub(crate) fn file(&self) -> &dyn DiskFile {
+        &*self.bytes
+    }
+
     /// The length of the table's file.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.len().unwrap_or(0)

@@ -28,6 +28,7 @@ fn main() {
         ["spawn", dir] => openers::spawn(Path::new(dir)),
         ["fork", dir] => openers::fork(Path::new(dir)),
         ["fork-on", dir] => openers::fork_on(Path::new(dir)),
+        ["strict", dir] => openers::open_strictly(Path::new(dir)),
         ["wander", place] => wanderers::wander(Path::new(place)),
         ["limited", dir, before, after] => {
             wanderers::limited(Path::new(dir), before.parse().unwrap(), after.parse().unwrap())
@@ -35,7 +36,7 @@ fn main() {
         _ => panic!(
             "child work DIR NOTES ROUND SEED THREADS OPERATIONS RESERVE_BYTES TRACED \
              | env DIR NAME | hold DIR | open DIR | spawn DIR | fork DIR | fork-on DIR \
-             | wander PLACE | limited DIR BYTES_BEFORE BYTES_AFTER"
+             | strict DIR | wander PLACE | limited DIR BYTES_BEFORE BYTES_AFTER"
         ),
     }
 }

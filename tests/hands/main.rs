@@ -1,6 +1,7 @@
 //! Careless hands: what people and scripts do to the directory of a store, while it is open and
 //! while it is not.
 
+mod copies;
 mod directories;
 mod limits;
 mod locks;

@@ -18,6 +18,9 @@ use std::path::Path;
 /// The file that marks a directory as a backup.
 pub(crate) const BACKUP_FILE: &str = "BACKUP";
 
+/// What to do where the files of a store are not what they should be.
+pub(crate) const ADVICE: &str = "restore the store from a backup into an empty directory";
+
 const MARK: &[u8] = b"A backup of a Grantkeep store. It opens once it is said to be restored.\n";
 
 /// What is copied at one go; in between the log is supplied with segments.
@@ -128,6 +131,24 @@ fn end(disk: &dyn Disk, to: &Path, copy: &dyn DiskFile) -> io::Result<()> {
 
 fn refused(to: &Path, cause: io::Error) -> Error {
     Error::file("write the backup in", to.display(), cause)
+}
+
+/// True where the mark of a backup is.
+pub(crate) fn is_marked(disk: &dyn Disk, dir: &Path) -> bool {
+    disk.open_read(&dir.join(BACKUP_FILE)).is_ok()
+}
+
+/// What is wrong where a backup, and the log that is beside it, do not make a store.
+pub(crate) fn mixed_up(dir: &Path, cause: Error) -> Error {
+    if cause.kind() != ErrorKind::Corrupt {
+        return cause;
+    }
+    let message = format!(
+        "{} holds a backup among the files of a store, and they do not belong together: copy the \
+         backup into an empty directory, put the keyring into it, and restore it there",
+        dir.display()
+    );
+    Error::corrupt(message).with_source(cause)
 }
 
 /// Refuses a backup that is opened as if it were the store.

@@ -1,7 +1,7 @@
 //! A store's directory: found or made, held open, locked, and its own name durable.
 
-use super::backup;
-use super::lock::{LOCK_FILE, Lock};
+use super::backup::{self, ADVICE};
+use super::lock::{LOCK_FILE, Lock, Reached};
 use super::log::LOG_DIR;
 use super::open::is_segment;
 use super::options::Options;
@@ -24,6 +24,8 @@ pub(super) struct Found {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) lock: Lock,
     pub(super) exists: bool,
+    /// True for a backup beside segments of a log, of which it has none itself.
+    pub(super) mixed: bool,
 }
 
 /// Holds and locks the directory, and makes it and its name durable if need be.
@@ -49,9 +51,17 @@ pub(super) fn find_locked(options: &Options, dir: &Path) -> Result<Found> {
     let lock = Lock::take(&disk, dir, options.lock_patience)?;
     // Whoever had the lock until now may have made the store, or restored it.
     let exists = find(&*disk, dir, create, options.restored)?;
+    if let Some(Reached { commit, .. }) = lock.reached.filter(|_| !exists) {
+        return Err(Error::corrupt(format!(
+            "{} has neither {TABLE_FILE} nor a log, and `{LOCK_FILE}` notes that commit {commit} \
+             was durable: put them back, or {ADVICE}",
+            dir.display()
+        )));
+    }
+    let mixed = exists && has_segments(&*disk, dir) && backup::is_marked(&*disk, dir);
     let syncing = |cause| Error::file("sync the directory above", dir.display(), cause);
     disk.sync_parent(dir).map_err(syncing)?;
-    Ok(Found { disk, lock, exists })
+    Ok(Found { disk, lock, exists, mixed })
 }
 
 /// Looks at what is in `dir`: true for a store, false for room to make one.
@@ -67,10 +77,9 @@ fn find(disk: &dyn Disk, dir: &Path, create: bool, restored: bool) -> Result<boo
         return Err(not_ours(dir, &foreign));
     }
     // The log is made after the table: segments without one mean that the table was lost.
-    let log = disk.list(&dir.join(LOG_DIR)).unwrap_or_default();
-    if log.iter().any(|name| is_segment(name)) {
+    if has_segments(disk, dir) {
         return Err(Error::corrupt(format!(
-            "{} has a log and no {TABLE_FILE}: restore the store from a backup",
+            "{} has a log and no {TABLE_FILE}: put it back, or {ADVICE}",
             dir.display()
         )));
     }
@@ -81,6 +90,11 @@ fn find(disk: &dyn Disk, dir: &Path, create: bool, restored: bool) -> Result<boo
         ));
     }
     Ok(false)
+}
+
+fn has_segments(disk: &dyn Disk, dir: &Path) -> bool {
+    let log = disk.list(&dir.join(LOG_DIR)).unwrap_or_default();
+    log.iter().any(|name| is_segment(name))
 }
 
 /// True for a name that an open may have left that was ended while it made the store.

@@ -1,5 +1,6 @@
 //! Opening a store: lock, believe nothing cached, read the table's index, replay the log.
 
+use super::backup::ADVICE;
 use super::core::{Core, Counters};
 use super::directory::Found;
 use super::doorbell::Doorbell;
@@ -18,7 +19,7 @@ use super::space::Space;
 use super::table::{Meta, TABLE_FILE, Table};
 use super::work::Work;
 use super::writer::{Group, Mode, Writer};
-use super::{Embedded, Threads, directory, file_limit, logger};
+use super::{Embedded, Threads, backup, directory, file_limit, logger, table};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::{KEYRING_FILE, Keyring, random};
@@ -52,10 +53,23 @@ impl Options {
 /// Opens the store in `dir`.
 fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     let started = Instant::now();
-    let Found { disk, lock, exists } = directory::find_locked(&options, dir)?;
+    let found = directory::find_locked(&options, dir)?;
+    let mixed = found.mixed;
+    open_found(options, dir, found, started)
+        .map_err(|cause| if mixed { backup::mixed_up(dir, cause) } else { cause })
+}
+
+/// Opens the store in a directory that is held and locked.
+fn open_found(
+    options: Options,
+    dir: &Path,
+    found: Found,
+    started: Instant,
+) -> Result<(Embedded, Keyring)> {
+    let Found { disk, lock, exists, .. } = found;
     file_limit::check(&*disk, dir, &options)?;
-    if exists && !lock.was_clean {
-        distrust_cache(&*disk, dir)?;
+    if exists {
+        believe(&*disk, dir, &options, &lock)?;
     }
     let keyring = load_keyring(&*disk, dir, &options.keys, exists)?;
     let space = Arc::new(Space::new(Arc::clone(&disk), dir, options.reserve_bytes));
@@ -166,7 +180,7 @@ fn check_newest(lock: &Lock, segments: &[Arc<Segment>]) -> Result<()> {
         None => Ok(()),
         Some(number) => Err(Error::corrupt(format!(
             "the log segment with number {number} is missing in `{LOG_DIR}`: put it back, or \
-             restore the store from a backup"
+             {ADVICE}"
         ))),
     }
 }
@@ -176,15 +190,16 @@ fn check_end(lock: &Lock, exists: bool, end: &LogEnd) -> Result<()> {
     let reached = lock.reached.map_or(0, |reached| reached.commit);
     if end.sequence < reached {
         return Err(Error::corrupt(format!(
-            "the log in `{LOG_DIR}` ends at commit {}, and {reached} was durable: restore the \
-             store from a backup",
+            "the log in `{LOG_DIR}` ends at commit {}, and {reached} was durable: a segment \
+             of it is cut, or an older copy; {ADVICE}",
             end.sequence
         )));
     }
     if lock.was_clean && exists && !end.closed {
-        return Err(Error::corrupt(
-            "the log ends before the store was closed: restore it from a backup",
-        ));
+        return Err(Error::corrupt(format!(
+            "the log in `{LOG_DIR}` ends before the store was closed: its last segment is cut, or \
+             an older copy; {ADVICE}"
+        )));
     }
     Ok(())
 }
@@ -236,6 +251,31 @@ fn load_keyring(disk: &dyn Disk, dir: &Path, keys: &KeySource, exists: bool) -> 
     }
 }
 
+/// Makes sure that what is read from here on is on the device, and of a format that is known.
+fn believe(disk: &dyn Disk, dir: &Path, options: &Options, lock: &Lock) -> Result<()> {
+    if !lock.was_clean {
+        distrust_cache(disk, dir)?;
+    }
+    if options.restored && backup::is_marked(disk, dir) {
+        // Empty in a backup, so that what copies files alone leaves it out.
+        let log = dir.join(LOG_DIR);
+        let making = |cause| Error::file("create the directory", log.display(), cause);
+        disk.create_dir(&log).map_err(making)?;
+    }
+    check_formats(disk, dir)
+}
+
+/// Refuses a store of another format, before anything of it is repaired, cut, or removed.
+fn check_formats(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    let path = dir.join(TABLE_FILE);
+    let opened = disk.open_read(&path);
+    let file = opened.map_err(|cause| Error::file("open the table", path.display(), cause))?;
+    let meta = table::peek(&file)?;
+    list_segments(disk, dir)?.into_iter().filter(|name| is_segment(name)).try_for_each(|name| {
+        Segment::open(disk, dir.join(LOG_DIR).join(name), &meta.store).map(drop)
+    })
+}
+
 fn open_table(
     disk: &Arc<dyn Disk>,
     dir: &Path,
@@ -264,15 +304,31 @@ fn open_table(
     Ok(opened)
 }
 
+/// The names in the log's directory.
+fn list_segments(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>> {
+    let log = dir.join(LOG_DIR);
+    disk.list(&log).map_err(|cause| match cause.kind() {
+        std::io::ErrorKind::NotFound => Error::new(
+            ErrorKind::Missing,
+            format!(
+                "the log directory {} is missing: check the path and put it back, or {ADVICE}",
+                log.display()
+            ),
+        )
+        .with_source(cause),
+        _ => Error::file("read the log directory", log.display(), cause),
+    })
+}
+
 /// Opens the log's segments, in the order of their numbers.
 fn open_segments(disk: &dyn Disk, dir: &Path, meta: &Meta) -> Result<Vec<Arc<Segment>>> {
     let log = dir.join(LOG_DIR);
-    let failed = |cause| Error::file("read the log directory", log.display(), cause);
     let mut segments = Vec::new();
-    for name in disk.list(&log).map_err(failed)? {
+    for name in list_segments(disk, dir)? {
         let path = log.join(&name);
         if is_of_log(&name) && !is_segment(&name) {
-            disk.remove(&path).map_err(failed)?;
+            let removing = |cause| Error::file("remove", path.display(), cause);
+            disk.remove(&path).map_err(removing)?;
         } else if is_segment(&name) {
             segments.push(Arc::new(Segment::open(disk, path, &meta.store)?));
         }

@@ -205,7 +205,7 @@ fn a_backup_that_fails_costs_nothing() {
     let running = grants(options.open(place.path().join("small")).unwrap());
     let issued = issue(&running);
     running.store().checkpoint().wait().unwrap();
-    disk.resize(disk.used_bytes() + (256 << 10));
+    disk.resize(disk.used_bytes() + (32 << 10));
     let error = running.store().backup(place.path().join("half")).wait().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Full, "{error}");
     assert!(is_active(&running, &issued.access));

@@ -1,6 +1,7 @@
 //! The processes that the suites start in order to kill them, or to have them in the way.
 
 mod openers;
+mod wanderers;
 mod work;
 
 use std::path::Path;
@@ -27,9 +28,15 @@ fn main() {
         ["spawn", dir] => openers::spawn(Path::new(dir)),
         ["fork", dir] => openers::fork(Path::new(dir)),
         ["fork-on", dir] => openers::fork_on(Path::new(dir)),
+        ["strict", dir] => openers::open_strictly(Path::new(dir)),
+        ["wander", place] => wanderers::wander(Path::new(place)),
+        ["limited", dir, before, after] => {
+            wanderers::limited(Path::new(dir), before.parse().unwrap(), after.parse().unwrap())
+        }
         _ => panic!(
             "child work DIR NOTES ROUND SEED THREADS OPERATIONS RESERVE_BYTES TRACED \
-             | env DIR NAME | hold DIR | open DIR | spawn DIR | fork DIR | fork-on DIR"
+             | env DIR NAME | hold DIR | open DIR | spawn DIR | fork DIR | fork-on DIR \
+             | strict DIR | wander PLACE | limited DIR BYTES_BEFORE BYTES_AFTER"
         ),
     }
 }

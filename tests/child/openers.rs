@@ -31,6 +31,18 @@ pub fn open_by_environment(dir: &Path, name: &str) {
     }
 }
 
+/// Opens a store as a program that is built with `panic = "abort"` does, and tells what came of it.
+pub fn open_strictly(dir: &Path) {
+    std::panic::set_hook(Box::new(|what| {
+        println!("aborted: {what}");
+        std::process::abort();
+    }));
+    match options().create(false).open(dir) {
+        Ok(_) => println!("open"),
+        Err(error) => println!("{:?}: {error}", error.kind()),
+    }
+}
+
 /// Commits a code that is named after `pid`.
 fn commit(store: &Store, pid: u32) -> Result<()> {
     let name = format!("opened-by-{pid}");

@@ -3,6 +3,7 @@
 mod clock;
 mod directory;
 mod fields;
+mod header;
 mod keyring;
 mod log;
 mod space;

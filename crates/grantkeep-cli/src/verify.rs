@@ -40,6 +40,10 @@ pub(crate) fn verify(dir: &Path) -> Result<()> {
     }
     Err(Error::new(
         ErrorKind::Corrupt,
-        format!("{} is damaged in {} places: restore a backup", dir.display(), found.damages),
+        format!(
+            "{} is damaged in {} places: restore a backup into an empty directory",
+            dir.display(),
+            found.damages
+        ),
     ))
 }

@@ -93,10 +93,15 @@ impl Error {
             std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
                 ErrorKind::Permission
             }
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::Full,
+            std::io::ErrorKind::StorageFull
+            | std::io::ErrorKind::QuotaExceeded
+            | std::io::ErrorKind::FileTooLarge => ErrorKind::Full,
             _ => ErrorKind::Io,
         };
         let way_out = match kind {
+            _ if cause.kind() == std::io::ErrorKind::FileTooLarge => {
+                ": raise the limit on file sizes (`ulimit -f`)"
+            }
             ErrorKind::Missing => ": check the path",
             ErrorKind::Permission => ": give this user read and write access",
             ErrorKind::Full => ": free some space",

@@ -28,6 +28,9 @@ use std::path::Path;
 /// The file that marks a directory as a backup.
 pub(crate) const BACKUP_FILE: &str = "BACKUP";
 
+/// What to do where the files of a store are not what they should be.
+pub(crate) const ADVICE: &str = "restore the store from a backup into an empty directory";
+
 const MARK: &[u8] = b"A backup of a Grantkeep store. It opens once it is said to be restored.\n";
 
 /// What one commit of the copy holds at most, in bytes of keys and values, about.
@@ -40,12 +43,11 @@ const CACHE_BYTES: usize = 8 << 20;
 /// # Errors
 /// Why the copy is not whole; the store is none the worse.
 pub(crate) fn backup(core: &Core, to: &Path) -> Result<()> {
-    check_target(&core.dir, to)?;
+    check_target(core, to)?;
     let (reply, carried) = oneshot::channel();
     core.requests.push(Request::Checkpoint(reply))?;
     let through = carried.wait().map_err(|_| requests::ended())??;
-    let disk = &*core.disk;
-    let file = begin(disk, to)?;
+    let (disk, file) = begin(&core.disk, to)?;
     let refused = |cause| refused(to, cause);
     let mut builder = Database::builder();
     let backend = TableFile::new(Arc::clone(&file), None, Arc::new(Fence::default()));
@@ -63,7 +65,7 @@ pub(crate) fn backup(core: &Core, to: &Path) -> Result<()> {
         Ok(())
     })?;
     copy.close().map_err(failed)?;
-    end(disk, to, &*file).map_err(refused)
+    end(&*disk, to, &*file).map_err(refused)
 }
 
 /// A copy under way.
@@ -109,7 +111,7 @@ impl Copying<'_> {
 }
 
 /// Refuses a directory within the store's own: the next open would take it for part of it.
-fn check_target(dir: &Path, to: &Path) -> Result<()> {
+fn check_target(core: &Core, to: &Path) -> Result<()> {
     // The links on the way are followed as far as there is something.
     let real = |path: &Path| {
         let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
@@ -118,7 +120,10 @@ fn check_target(dir: &Path, to: &Path) -> Result<()> {
             whole.strip_prefix(up).map_or(real.clone(), |rest| real.join(rest))
         })
     };
-    if !real(to).starts_with(real(dir)) {
+    let target = real(to);
+    // The store may have been moved since it was opened, so its path alone does not tell.
+    let within = target.ancestors().any(|up| core.names.is_dir(&*core.options.disk, up));
+    if !within && !target.starts_with(real(&core.dir)) {
         return Ok(());
     }
     Err(Error::new(
@@ -128,14 +133,16 @@ fn check_target(dir: &Path, to: &Path) -> Result<()> {
 }
 
 /// Makes the directory of a backup, its mark first: a copy that is not whole is one as well.
-fn begin(disk: &dyn Disk, to: &Path) -> Result<Arc<dyn DiskFile>> {
+/// Answers a disk that holds it, and the file for the table.
+fn begin(disk: &Arc<dyn Disk>, to: &Path) -> Result<(Arc<dyn Disk>, Arc<dyn DiskFile>)> {
+    let refused = |cause| refused(to, cause);
     let names = match disk.list(to) {
         Ok(names) => names,
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-            disk.create_dir(to).map_err(|cause| refused(to, cause))?;
+            disk.create_dir(to).map_err(refused)?;
             Vec::new()
         }
-        Err(cause) => return Err(refused(to, cause)),
+        Err(cause) => return Err(refused(cause)),
     };
     if !names.is_empty() {
         return Err(Error::new(
@@ -143,6 +150,7 @@ fn begin(disk: &dyn Disk, to: &Path) -> Result<Arc<dyn DiskFile>> {
             format!("{} is not empty: name a new directory for the backup", to.display()),
         ));
     }
+    let disk = disk.hold(to).map_err(refused)?.unwrap_or_else(|| Arc::clone(disk));
     let made = || {
         let mark = disk.open(&to.join(BACKUP_FILE), OpenMode::New)?;
         mark.write_at(MARK, 0)?;
@@ -151,20 +159,37 @@ fn begin(disk: &dyn Disk, to: &Path) -> Result<Arc<dyn DiskFile>> {
         disk.sync_dir(to)?;
         disk.open(&to.join(TABLE_FILE), OpenMode::New)
     };
-    made().map_err(|cause| refused(to, cause))
+    let copy = made().map_err(refused)?;
+    Ok((disk, copy))
 }
 
 fn end(disk: &dyn Disk, to: &Path, copy: &dyn DiskFile) -> io::Result<()> {
     copy.sync_data()?;
     disk.sync_dir(to)?;
-    match to.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => disk.sync_dir(parent),
-        None => Ok(()),
-    }
+    // Whoever made the directory: a backup is as durable as its name.
+    disk.sync_parent(to)
 }
 
 fn refused(to: &Path, cause: io::Error) -> Error {
     Error::file("write the backup in", to.display(), cause)
+}
+
+/// True where the mark of a backup is.
+pub(crate) fn is_marked(disk: &dyn Disk, dir: &Path) -> bool {
+    disk.open_read(&dir.join(BACKUP_FILE)).is_ok()
+}
+
+/// What is wrong where a backup, and the log that is beside it, do not make a store.
+pub(crate) fn mixed_up(dir: &Path, cause: Error) -> Error {
+    if cause.kind() != ErrorKind::Corrupt {
+        return cause;
+    }
+    let message = format!(
+        "{} holds a backup among the files of a store, and they do not belong together: copy the \
+         backup into an empty directory, put the keyring into it, and restore it there",
+        dir.display()
+    );
+    Error::corrupt(message).with_source(cause)
 }
 
 /// Refuses a backup that is opened as if it were the store.

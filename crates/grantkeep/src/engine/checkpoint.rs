@@ -1,6 +1,7 @@
 //! Carrying rows from the log's oldest segment into the table, so that the segment can be used
 //! again. Rows that were replaced, deleted, or have died in the log cost nothing.
 
+use super::backup::ADVICE;
 use super::core::{Core, Struck, count};
 use super::courtesy;
 use super::log::replay::FrameReader;
@@ -97,7 +98,7 @@ impl Core {
         while !slice.is_full() && reader.offset() < until {
             let Some((offset, frame)) = reader.next()? else {
                 return Err(Error::corrupt(format!(
-                    "the log segment {} is damaged at offset {}: restore the store from a backup",
+                    "the log segment {} is damaged at offset {}: {ADVICE}",
                     segment.path.display(),
                     reader.offset()
                 )));

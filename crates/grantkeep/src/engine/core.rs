@@ -6,6 +6,7 @@ use super::index::Index;
 use super::jobs::Jobs;
 use super::latency::Latencies;
 use super::log::Segments;
+use super::names::Names;
 use super::options::Options;
 use super::place::{Place, Where};
 use super::requests::{Next, Requests};
@@ -38,7 +39,9 @@ pub(crate) struct Core {
     pub(crate) dir: PathBuf,
     /// The process that opened the store.
     pub(crate) process: u32,
+    /// The disk that holds the store's directory open; that of the options does not.
     pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) names: Names,
     pub(crate) options: Options,
     pub(crate) store: [u8; 16],
     pub(crate) time: Timekeeper,

@@ -10,13 +10,16 @@
 //! ```
 //!
 //! A log that lost its end looks like one whose end was never written, so nothing in it can tell:
-//! this does. It is a help, not a promise: without a whole note an open believes the log.
+//! this does. It is a help, not a promise: without a whole note an open believes the log. Where
+//! somebody has removed it while the store is open, the next note makes it anew.
 
-use crate::disk::{self, Disk, DiskFile, OpenMode};
-use crate::error::{Error, ErrorKind, Result};
-use crate::sync::{Arc, AtomicU64, Ordering};
+use super::owner::{self, Owner};
+use crate::disk::{self, Disk, DiskFile, FileId, OpenMode};
+use crate::error::{Error, Result};
+use crate::sync::{Arc, AtomicU64, Instant, Mutex, Ordering, thread};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The lock's file in a store directory.
@@ -24,6 +27,9 @@ pub(crate) const LOCK_FILE: &str = "LOCK";
 
 const CLEAN: &str = "closed\n";
 const HOLDER: &str = "holder ";
+
+/// How often an open that waits for a store to be closed looks whether it is.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// How far the log had come at least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +45,13 @@ pub(crate) struct Reached {
 /// The lock on a store directory; it ends when this is dropped, or the process.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    file: Arc<dyn DiskFile>,
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    /// The file of the notes. Only who notes something looks at it: an open, then the keeper, then
+    /// who closes the store.
+    file: Mutex<Arc<dyn DiskFile>>,
+    /// Dropped after the file: whoever owns the directory next finds `LOCK` free.
+    owner: Owner,
     /// True if the last process that had the store closed it in order.
     pub(crate) was_clean: bool,
     /// What that one noted of the log.
@@ -50,24 +62,31 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock.
+    /// Takes the lock, if need be once its holder has given it back within `patience`.
     ///
     /// # Errors
-    /// [`ErrorKind::Locked`] with the process id of who has it.
-    pub(crate) fn take(disk: &dyn Disk, dir: &Path) -> Result<Self> {
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) with the process id of who has it.
+    pub(crate) fn take(disk: &Arc<dyn Disk>, dir: &Path, patience: Duration) -> Result<Self> {
+        let started = Instant::now();
+        loop {
+            if let Some(lock) = Self::try_take(disk, dir)? {
+                return Ok(lock);
+            }
+            let left = patience.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return Err(owner::refusal(&**disk, dir));
+            }
+            thread::sleep(LOOK_EVERY.min(left));
+        }
+    }
+
+    fn try_take(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Option<Self>> {
         let path = dir.join(LOCK_FILE);
         let failed = |cause| Error::file("lock", path.display(), cause);
+        let Some(owner) = Owner::take(&**disk, dir)? else { return Ok(None) };
         let file = disk.open(&path, OpenMode::Any).map_err(failed)?;
         if !file.try_lock().map_err(failed)? {
-            let content = disk::read_all(&*file).unwrap_or_default();
-            let pid = holder(&content).unwrap_or_else(|| "unknown".to_owned());
-            return Err(Error::new(
-                ErrorKind::Locked,
-                format!(
-                    "the store {} is open in another process (pid {pid}): stop it first",
-                    dir.display()
-                ),
-            ));
+            return Ok(None);
         }
         let content = disk::read_all(&*file).map_err(failed)?;
         let note = read_note(&content);
@@ -81,23 +100,21 @@ impl Lock {
             None if was_clean => CLEAN.len(),
             None => 0,
         };
-        let (newest, written) = (AtomicU64::new(0), AtomicU64::new(0));
-        let lock = Self { file, was_clean, reached, newest, written };
         // A courtesy to whom it refuses: without it the open goes on.
-        let _ = lock.name_holder(behind as u64);
-        Ok(lock)
+        let _ = name_holder(&*file, behind as u64);
+        let (newest, written) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (disk, file) = (Arc::clone(disk), Mutex::new(file));
+        Ok(Some(Self { disk, path, file, owner, was_clean, reached, newest, written }))
     }
 
-    /// Says at once who has the lock, also while the store is being opened, behind what the last
-    /// process noted: nothing was written to the store so far.
-    fn name_holder(&self, behind: u64) -> io::Result<()> {
-        self.file.set_len(behind)?;
-        self.file.write_at(format!("{HOLDER}{}\n", std::process::id()).as_bytes(), behind)
+    /// Which directory is locked; `None` where the disk does not tell.
+    pub(crate) fn dir_id(&self) -> Option<FileId> {
+        self.owner.id()
     }
 
     /// Notes that the store is open, before the first write to its log.
     pub(crate) fn mark_open(&self, reached: Reached) -> io::Result<()> {
-        self.file.set_len(0)?;
+        self.file()?.set_len(0)?;
         self.note(reached)
     }
 
@@ -108,10 +125,20 @@ impl Lock {
         self.write(&format!("open {}\n", std::process::id()), reached)
     }
 
+    /// Notes it anew if somebody has taken `LOCK` away: an open would find no note, and who is
+    /// refused no holder.
+    pub(crate) fn renew(&self, commit: u64) -> io::Result<()> {
+        if self.is_named()? {
+            return Ok(());
+        }
+        let (newest, written) = (self.newest.load(Ordering::Relaxed), self.written());
+        self.note(Reached { newest, written, commit })
+    }
+
     /// Notes that the store was closed in order by this commit, after the last write to it.
     pub(crate) fn mark_closed(&self, commit: u64) -> io::Result<()> {
         let (newest, written) = (self.newest.load(Ordering::Relaxed), self.written());
-        self.file.set_len(0)?;
+        self.file()?.set_len(0)?;
         self.write(CLEAN, Reached { newest, written, commit })
     }
 
@@ -124,13 +151,50 @@ impl Lock {
         let Reached { newest, written, commit } = reached;
         let noted = format!("{state}log {newest:020} {written:020} {commit:020}\n");
         let content = format!("{noted}check {:016x}\n", xxh3_64(noted.as_bytes()));
-        self.file.write_at(content.as_bytes(), 0)?;
-        self.file.sync_data()
+        let file = self.file()?;
+        file.write_at(content.as_bytes(), 0)?;
+        file.sync_data()
+    }
+
+    /// True if `LOCK` is the name of the file that is open, as far as the disk tells.
+    fn is_named(&self) -> io::Result<bool> {
+        match self.disk.id_at(&self.path) {
+            Ok(Some(named)) => Ok(self.file.lock().id()? == Some(named)),
+            Ok(None) => Ok(true),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(cause) => Err(cause),
+        }
+    }
+
+    /// The file that has the name `LOCK`, made anew where somebody has taken the old one away.
+    ///
+    /// # Durability
+    /// The name of a new one is durable when this returns.
+    fn file(&self) -> io::Result<Arc<dyn DiskFile>> {
+        if self.is_named()? {
+            return Ok(Arc::clone(&self.file.lock()));
+        }
+        let fresh = self.disk.open(&self.path, OpenMode::Any)?;
+        fresh.set_len(0)?;
+        if let Some(dir) = self.path.parent() {
+            self.disk.sync_dir(dir)?;
+        }
+        // The directory is locked: this lock is for disks that cannot, and do not get here.
+        let _ = fresh.try_lock();
+        *self.file.lock() = Arc::clone(&fresh);
+        Ok(fresh)
     }
 }
 
+/// Says at once who has the lock, also while the store is being opened, behind what the last
+/// process noted: nothing was written to the store so far.
+fn name_holder(file: &dyn DiskFile, behind: u64) -> io::Result<()> {
+    file.set_len(behind)?;
+    file.write_at(format!("{HOLDER}{}\n", std::process::id()).as_bytes(), behind)
+}
+
 /// The process id of who has the lock.
-fn holder(content: &[u8]) -> Option<String> {
+pub(crate) fn holder(content: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(content).ok()?;
     let last = text.lines().rev().find_map(|line| line.strip_prefix(HOLDER));
     let pid = last.or_else(|| text.lines().next()?.strip_prefix("open "))?;
@@ -163,7 +227,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(LOCK_FILE);
         let reached = Reached { newest: 12, written: 11, commit: u64::MAX };
-        let lock = Lock::take(&OsDisk, dir.path()).unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+        let take = || Lock::take(&disk, dir.path(), Duration::ZERO).unwrap();
+        let lock = take();
         lock.mark_open(reached).unwrap();
         let open = std::fs::read(&path).unwrap();
         assert_eq!(read_note(&open), Some((reached, open.len())));
@@ -177,13 +243,13 @@ mod tests {
             .chain([(&b"closed\n".to_vec(), true, false), (&b"open 1\n".to_vec(), false, false)])
         {
             std::fs::write(&path, content).unwrap();
-            let lock = Lock::take(&OsDisk, dir.path()).unwrap();
+            let lock = take();
             assert_eq!((lock.was_clean, lock.reached.is_some()), (clean, noted));
             // Who has it is named at once, and says nothing of how the last one ended.
             let named = std::fs::read(&path).unwrap();
             assert_eq!(holder(&named), Some(std::process::id().to_string()));
             drop(lock);
-            let lock = Lock::take(&OsDisk, dir.path()).unwrap();
+            let lock = take();
             assert_eq!((lock.was_clean, lock.reached.is_some()), (clean, noted));
         }
         for content in [open, closed] {

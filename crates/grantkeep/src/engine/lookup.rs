@@ -1,5 +1,6 @@
 //! Finding rows: in the live set, in the log, in the table.
 
+use super::backup::ADVICE;
 use super::core::Core;
 use super::index::Shard;
 use super::place::{Place, Slot, Where};
@@ -152,7 +153,7 @@ impl Core {
         match row {
             Some(row) if self.index.tag(&row.key()) != self.index.tag(key) => {
                 let what = format!("the row of {key:?} is not where the index says");
-                Err(Error::corrupt(format!("{what}: restore the store from a backup")))
+                Err(Error::corrupt(format!("{what}: {ADVICE}")))
             }
             row => Ok(row),
         }

@@ -9,7 +9,9 @@ mod close;
 mod commit;
 mod core;
 mod courtesy;
+mod directory;
 mod doorbell;
+mod file_limit;
 mod health;
 mod index;
 mod jobs;
@@ -22,9 +24,11 @@ mod lock;
 mod log;
 mod logger;
 mod lookup;
+mod names;
 mod notes;
 mod open;
 mod options;
+mod owner;
 mod place;
 mod requests;
 mod settle;
@@ -104,7 +108,8 @@ impl Embedded {
     /// The copy is whole and durable when this returns.
     pub async fn backup(&self, to: &Path) -> Result<()> {
         self.check_takes_work()?;
-        let to = to.to_path_buf();
+        // As the caller means it: the copy is made later, by another thread.
+        let to = std::path::absolute(to).unwrap_or_else(|_| to.to_path_buf());
         let (reply, answer) = oneshot::channel();
         jobs::start(&self.core, "grantkeep-backup", move |core| {
             // A caller that has gone away does not want to know.

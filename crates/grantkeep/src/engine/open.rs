@@ -1,7 +1,9 @@
 //! Opening a store: lock, believe nothing cached, read the table's index, replay the log.
 
+use super::backup::ADVICE;
 use super::close::Threads;
 use super::core::{Core, Counters};
+use super::directory::Found;
 use super::doorbell::Doorbell;
 use super::health::Watch;
 use super::jobs::Jobs;
@@ -14,15 +16,16 @@ use super::log::plan::Planner;
 use super::log::replay::{self, LogEnd};
 use super::log::segment::{SEGMENT_BYTES_LEAST, Segment};
 use super::log::{LOG_DIR, Segments};
+use super::names::Names;
 use super::options::{KeySource, LOG_BUDGET_BYTES_MIN, Options};
 use super::requests::Requests;
 use super::signal::Signal;
-use super::space::{RESERVE_FILE, Space};
+use super::space::Space;
 use super::supply::{Supplier, Supply};
 use super::table::{Meta, TABLE_FILE, Table};
 use super::trouble::{Part, Troubles};
 use super::writer::{Group, Mode, Writer};
-use super::{Embedded, backup, logger};
+use super::{Embedded, backup, directory, file_limit, logger, table};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::{KEYRING_FILE, Keyring, random};
@@ -54,18 +57,32 @@ impl Options {
 }
 
 /// Opens the store in `dir`.
-fn open(mut options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
+fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     let started = Instant::now();
-    let disk = Arc::clone(&options.disk);
-    let exists = find(&*disk, dir, options.create && !options.restored, options.restored)?;
-    let lock = Lock::take(&*disk, dir)?;
-    if exists && !lock.was_clean {
-        distrust_cache(&*disk, dir)?;
+    let found = directory::find_locked(&options, dir)?;
+    let mixed = found.mixed;
+    open_found(options, dir, found, started)
+        .map_err(|cause| if mixed { backup::mixed_up(dir, cause) } else { cause })
+}
+
+/// Opens the store in a directory that is held and locked.
+fn open_found(
+    mut options: Options,
+    dir: &Path,
+    found: Found,
+    started: Instant,
+) -> Result<(Embedded, Keyring)> {
+    let Found { disk, lock, exists, .. } = found;
+    file_limit::check(&*disk, dir, &options)?;
+    if exists {
+        believe(&*disk, dir, &options, &lock)?;
     }
     let keyring = load_keyring(&*disk, dir, &options.keys, exists)?;
     let (held, clock) = (Arc::clone(&disk), Arc::clone(&options.clock));
     let space = Arc::new(Space::new(held, clock, dir, options.reserve_bytes));
     let (table, meta) = open_table(&disk, dir, &space, &options, exists)?;
+    let names = Names::new(dir, lock.dir_id(), table.file());
+    names.check_dir(&*options.disk)?;
     let segments = open_segments(&*disk, dir, &meta)?;
     check_newest(&lock, &segments)?;
     let troubles = Troubles::default();
@@ -128,6 +145,7 @@ fn open(mut options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
         dir: dir.to_path_buf(),
         process: std::process::id(),
         disk,
+        names,
         store: meta.store,
         time,
         space,
@@ -184,7 +202,7 @@ fn check_newest(lock: &Lock, segments: &[Arc<Segment>]) -> Result<()> {
         None => Ok(()),
         Some(number) => Err(Error::corrupt(format!(
             "the log segment with number {number} is missing in `{LOG_DIR}`: put it back, or \
-             restore the store from a backup"
+             {ADVICE}"
         ))),
     }
 }
@@ -194,74 +212,18 @@ fn check_end(lock: &Lock, exists: bool, end: &LogEnd) -> Result<()> {
     let reached = lock.reached.map_or(0, |reached| reached.commit);
     if end.sequence < reached {
         return Err(Error::corrupt(format!(
-            "the log in `{LOG_DIR}` ends at commit {}, and {reached} was durable: restore the \
-             store from a backup",
+            "the log in `{LOG_DIR}` ends at commit {}, and {reached} was durable: a segment \
+             of it is cut, or an older copy; {ADVICE}",
             end.sequence
         )));
     }
     if lock.was_clean && exists && !end.closed {
-        return Err(Error::corrupt(
-            "the log ends before the store was closed: restore it from a backup",
-        ));
-    }
-    Ok(())
-}
-
-/// Looks at what is in `dir`: true for a store, false for room to make one.
-fn find(disk: &dyn Disk, dir: &Path, create: bool, restored: bool) -> Result<bool> {
-    let names = match disk.list(dir) {
-        Ok(names) => names,
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound && create => {
-            make_dir(disk, dir)?;
-            Vec::new()
-        }
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotADirectory => {
-            let message = format!("{} is not a directory: name another", dir.display());
-            return Err(Error::new(ErrorKind::NotAStore, message).with_source(cause));
-        }
-        Err(cause) => return Err(Error::file("open the store directory", dir.display(), cause)),
-    };
-    backup::check_mark(dir, &names, restored)?;
-    if names.iter().any(|name| name == TABLE_FILE) {
-        return Ok(true);
-    }
-    let ours = |name: &String| {
-        let file = name.strip_suffix(".new").unwrap_or(name);
-        [LOCK_FILE, KEYRING_FILE, TABLE_FILE, LOG_DIR, RESERVE_FILE].contains(&file)
-    };
-    if !names.iter().all(ours) {
-        return Err(Error::new(
-            ErrorKind::NotAStore,
-            format!(
-                "{} holds something that is not a store: name another directory",
-                dir.display()
-            ),
-        ));
-    }
-    // The log is made after the table: segments without one mean that the table was lost.
-    let log = disk.list(&dir.join(LOG_DIR)).unwrap_or_default();
-    if log.iter().any(|name| is_segment(name)) {
         return Err(Error::corrupt(format!(
-            "{} has a log and no {TABLE_FILE}: restore the store from a backup",
-            dir.display()
+            "the log in `{LOG_DIR}` ends before the store was closed: its last segment is cut, or \
+             an older copy; {ADVICE}"
         )));
     }
-    if !create {
-        return Err(Error::new(
-            ErrorKind::NotAStore,
-            format!("{} holds no store: name its directory, or create one", dir.display()),
-        ));
-    }
-    Ok(false)
-}
-
-fn make_dir(disk: &dyn Disk, dir: &Path) -> Result<()> {
-    let failed = |cause| Error::file("create the store directory", dir.display(), cause);
-    disk.create_dir(dir).map_err(failed)?;
-    match dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => disk.sync_dir(parent).map_err(failed),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// After an end that was not orderly, syncs every file and drops what is cached of it before the
@@ -311,6 +273,31 @@ fn load_keyring(disk: &dyn Disk, dir: &Path, keys: &KeySource, exists: bool) -> 
     }
 }
 
+/// Makes sure that what is read from here on is on the device, and of a format that is known.
+fn believe(disk: &dyn Disk, dir: &Path, options: &Options, lock: &Lock) -> Result<()> {
+    if !lock.was_clean {
+        distrust_cache(disk, dir)?;
+    }
+    if options.restored && backup::is_marked(disk, dir) {
+        // Empty in a backup, so that what copies files alone leaves it out.
+        let log = dir.join(LOG_DIR);
+        let making = |cause| Error::file("create the directory", log.display(), cause);
+        disk.create_dir(&log).map_err(making)?;
+    }
+    check_formats(disk, dir)
+}
+
+/// Refuses a store of another format, before anything of it is repaired, cut, or removed.
+fn check_formats(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    let path = dir.join(TABLE_FILE);
+    let opened = disk.open_read(&path);
+    let file = opened.map_err(|cause| Error::file("open the table", path.display(), cause))?;
+    let meta = table::peek(&file)?;
+    list_segments(disk, dir)?.into_iter().filter(|name| is_segment(name)).try_for_each(|name| {
+        Segment::open(disk, dir.join(LOG_DIR).join(name), &meta.store).map(drop)
+    })
+}
+
 fn open_table(
     disk: &Arc<dyn Disk>,
     dir: &Path,
@@ -339,15 +326,31 @@ fn open_table(
     Ok(opened)
 }
 
+/// The names in the log's directory.
+fn list_segments(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>> {
+    let log = dir.join(LOG_DIR);
+    disk.list(&log).map_err(|cause| match cause.kind() {
+        std::io::ErrorKind::NotFound => Error::new(
+            ErrorKind::Missing,
+            format!(
+                "the log directory {} is missing: check the path and put it back, or {ADVICE}",
+                log.display()
+            ),
+        )
+        .with_source(cause),
+        _ => Error::file("read the log directory", log.display(), cause),
+    })
+}
+
 /// Opens the log's segments, in the order of their numbers.
 fn open_segments(disk: &dyn Disk, dir: &Path, meta: &Meta) -> Result<Vec<Arc<Segment>>> {
     let log = dir.join(LOG_DIR);
-    let failed = |cause| Error::file("read the log directory", log.display(), cause);
     let mut segments = Vec::new();
-    for name in disk.list(&log).map_err(failed)? {
+    for name in list_segments(disk, dir)? {
         let path = log.join(&name);
         if is_of_log(&name) && !is_segment(&name) {
-            disk.remove(&path).map_err(failed)?;
+            let removing = |cause| Error::file("remove", path.display(), cause);
+            disk.remove(&path).map_err(removing)?;
         } else if is_segment(&name) {
             segments.push(Arc::new(Segment::open(disk, path, &meta.store)?));
         }
@@ -372,7 +375,7 @@ fn is_of_log(name: &str) -> bool {
     name.split_once('.').is_some_and(|(stem, end)| numbered(stem) && matches!(end, "seg" | "new"))
 }
 
-fn is_segment(name: &str) -> bool {
+pub(super) fn is_segment(name: &str) -> bool {
     is_of_log(name) && Path::new(name).extension().is_some_and(|own| own == "seg")
 }
 

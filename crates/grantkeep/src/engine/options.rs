@@ -93,6 +93,7 @@ pub struct Options {
     pub(crate) tag_bits: u32,
     pub(crate) on_swept: OnSwept,
     pub(crate) restored: bool,
+    pub(crate) lock_patience: Duration,
 }
 
 impl Default for Options {
@@ -112,6 +113,7 @@ impl Default for Options {
             tag_bits: 64,
             on_swept: OnSwept(None),
             restored: false,
+            lock_patience: Duration::ZERO,
         }
     }
 }
@@ -184,6 +186,15 @@ impl Options {
     /// means than [`Store::backup`](crate::Store::backup); false by default.
     pub fn restored(mut self, restored: bool) -> Self {
         self.restored = restored;
+        self
+    }
+
+    /// How long an open waits for a store that is open elsewhere to be closed, in another process
+    /// or in this one; by default it does not wait. For rolling deploys, where the next process
+    /// starts while the one before it still stops. It looks 20 times a second, and ends with
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked).
+    pub fn lock_patience(mut self, patience: Duration) -> Self {
+        self.lock_patience = patience;
         self
     }
 

@@ -152,7 +152,7 @@ impl Space {
     }
 }
 
-/// True for the answers of a disk without room.
+/// True for the answers of a disk without room; of a file that may not grow further, too.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)

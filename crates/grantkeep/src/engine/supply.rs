@@ -157,6 +157,12 @@ impl Supplier {
     }
 
     fn tick(&mut self) {
+        // Here and not elsewhere: nobody else removes segments while their names are looked up.
+        if let Err(cause) = self.core.check_names() {
+            return self.core.poison(&cause.to_string());
+        }
+        // What is missing of it is a help alone: the next tick tries again.
+        let _ = self.lock.renew(self.core.durable.value());
         if self.core.options.is_by_itself() {
             self.core.note_time();
         }

@@ -1,6 +1,7 @@
 //! Cutting windows that have ended: no row is searched for or deleted one by one, but for the
 //! revised ones, which are looked at in the order of their deaths.
 
+use super::backup::ADVICE;
 use super::core::{Core, count};
 use super::courtesy;
 use super::index::Shard;
@@ -474,5 +475,5 @@ fn slice_end<const N: usize, V: redb::Value + 'static>(
 }
 
 fn damaged() -> Error {
-    Error::corrupt("the table's deaths do not fit its rows: restore the store from a backup")
+    Error::corrupt(format!("the table's deaths do not fit its rows: {ADVICE}"))
 }

@@ -143,7 +143,7 @@ impl Instant {
 /// Threads that the checker moves.
 pub(crate) mod thread {
     use super::{Arc, Condvar, Mutex};
-    pub(crate) use shuttle::thread::{Builder, JoinHandle};
+    pub(crate) use shuttle::thread::{Builder, JoinHandle, sleep};
 
     /// A courtesy is no step: every lock and every atomic is one already, and a table that is
     /// being written holds locks that the checker does not know.

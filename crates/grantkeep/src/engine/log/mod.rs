@@ -45,6 +45,11 @@ impl Segments {
         self.0.read().iter().any(|held| Arc::ptr_eq(held, segment))
     }
 
+    /// All of them, oldest first.
+    pub(crate) fn all(&self) -> Vec<Arc<Segment>> {
+        self.0.read().iter().cloned().collect()
+    }
+
     /// The length of all segments' files.
     pub(crate) fn bytes(&self) -> u64 {
         self.0.read().iter().map(|segment| u64::from(segment.bytes)).sum()

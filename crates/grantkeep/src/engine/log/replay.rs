@@ -3,7 +3,9 @@
 use super::frame::{self, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, Frame};
 use super::segment::{SEGMENT_DATA, Segment};
 use crate::backend::record::u64_at;
+use crate::engine::backup::ADVICE;
 use crate::engine::place::RECORD_ALIGN;
+use crate::engine::table::TABLE_FILE;
 use crate::error::{Error, Result};
 use crate::sync::Arc;
 
@@ -117,13 +119,59 @@ pub(crate) fn replay(
             .as_ref()
             .filter(|(last, _)| last.number == segment.number)
             .map_or(SEGMENT_DATA, |(_, behind)| *behind);
-        refuse_damage(segment, tail, missing)?;
+        if let Some(proof) = find_proof(segment, tail, missing)? {
+            let before = end.segment.as_ref().map(|(last, _)| &**last);
+            return Err(damage(before, segment, carried, missing, proof));
+        }
     }
     Ok(end)
 }
 
+/// A whole frame that was written after one that is missing had become durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Proof {
+    offset: u32,
+    sequence: u64,
+}
+
+/// What is wrong with a log in which commit `missing` is not there, and this proves that it was.
+/// The frames before it end in the segment `before`, if there are any.
+fn damage(
+    before: Option<&Segment>,
+    segment: &Segment,
+    carried: u64,
+    missing: u64,
+    proof: Proof,
+) -> Error {
+    let path = segment.path.display();
+    let Proof { offset, sequence } = proof;
+    let gap = format!("commit {missing} is missing before {sequence}, which was written after it");
+    // What stands at the very beginning is behind another segment, which must have held the gap.
+    let begins_there = offset == SEGMENT_DATA;
+    let what = match before {
+        Some(last) if begins_there && last.number + 1 == segment.number => {
+            format!("the end of the log segment {} is damaged: {gap}", last.path.display())
+        }
+        Some(last) if begins_there && last.number < segment.number => {
+            let (first, last) = (last.number + 1, segment.number - 1);
+            let which = if first == last {
+                format!("the log segment with number {first} is")
+            } else {
+                format!("the log segments with numbers {first} to {last} are")
+            };
+            format!("{which} missing before {path}: {gap}; put the file back")
+        }
+        None if begins_there => format!(
+            "the log segment before {path} is missing, or {TABLE_FILE} is an older copy that ends \
+             at commit {carried}: {gap}; put the right file back"
+        ),
+        _ => format!("the log segment {path} is damaged: {gap}"),
+    };
+    Error::corrupt(format!("{what}, or {ADVICE}"))
+}
+
 /// Looks for a whole frame behind `from` that was written after `missing` had become durable.
-fn refuse_damage(segment: &Segment, from: u32, missing: u64) -> Result<()> {
+fn find_proof(segment: &Segment, from: u32, missing: u64) -> Result<Option<Proof>> {
     let mut at = from;
     while at < segment.bytes {
         let overlap = FRAME_BYTES_MAX;
@@ -135,18 +183,14 @@ fn refuse_damage(segment: &Segment, from: u32, missing: u64) -> Result<()> {
             let later = u64_at(candidate, 16).is_some_and(|sequence| sequence > missing)
                 && u64_at(candidate, 24).is_some_and(|base| base >= missing);
             if later && let Some(frame) = frame::read(&bytes, offset, segment.nonce) {
-                return Err(Error::corrupt(format!(
-                    "the log segment {} is damaged: commit {missing} is missing before {}, which \
-                     was written after it was durable; restore the store from a backup",
-                    segment.path.display(),
-                    frame.header.sequence
-                )));
+                let offset = at.saturating_add(u32::try_from(offset).unwrap_or(u32::MAX));
+                return Ok(Some(Proof { offset, sequence: frame.header.sequence }));
             }
             offset += RECORD_ALIGN;
         }
         at = at.saturating_add(u32::try_from(READ_BYTES).unwrap_or(u32::MAX));
     }
-    Ok(())
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -156,7 +200,6 @@ mod tests {
     use crate::backend::Row;
     use crate::clock::Timestamp;
     use crate::disk::OsDisk;
-    use crate::error::ErrorKind;
 
     // Goal: P1, damage is refused wherever behind it the frame lies that proves it. Method: one
     // such frame in a segment as long as several reads, before, across, and behind their ends.
@@ -173,11 +216,11 @@ mod tests {
         let from = |at: u32| SEGMENT_DATA + at;
         for at in [0, read / 4, read / 4 * 3, read - 8, read, 2 * read - 16, 2 * read + 4_000] {
             segment.file.write_at(&frame, from(at).into()).unwrap();
-            let refused = refuse_damage(&segment, SEGMENT_DATA, 8).map_err(|error| error.kind());
-            assert_eq!(refused, Err(ErrorKind::Corrupt), "a proof at {at}");
-            assert!(refuse_damage(&segment, SEGMENT_DATA, 9).is_ok(), "{at}");
+            let found = find_proof(&segment, SEGMENT_DATA, 8).unwrap();
+            assert_eq!(found, Some(Proof { offset: from(at), sequence: 9 }));
+            assert_eq!(find_proof(&segment, SEGMENT_DATA, 9).unwrap(), None, "{at}");
             segment.file.write_at(&vec![0; frame.len()], from(at).into()).unwrap();
         }
-        assert!(refuse_damage(&segment, SEGMENT_DATA, 8).is_ok());
+        assert_eq!(find_proof(&segment, SEGMENT_DATA, 8).unwrap(), None);
     }
 }

@@ -23,7 +23,9 @@
 use super::frame::FRAME_BYTES_MAX;
 use crate::backend::record::{u32_at, u64_at};
 use crate::disk::{Disk, DiskFile, OpenMode, fill_zeros};
+use crate::engine::backup::ADVICE;
 use crate::engine::place::NUMBER_MAX;
+use crate::engine::table::TABLE_FILE;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::random;
 use crate::sabotage::{self, Flaw};
@@ -168,7 +170,8 @@ impl Segment {
             }
             if read.store != *store {
                 return Err(Error::corrupt(format!(
-                    "the log segment {} belongs to another store: put the right file back",
+                    "the log segment {} belongs to another store than {TABLE_FILE}: put the right \
+                     file back, or {ADVICE}",
                     path.display()
                 )));
             }
@@ -178,7 +181,8 @@ impl Segment {
         }
         let known = best.filter(|(number, ..)| (1..=NUMBER_MAX).contains(number));
         let (number, nonce, bytes) = known.ok_or_else(|| {
-            Error::corrupt(format!("the header of the log segment {} is damaged", path.display()))
+            let path = path.display();
+            Error::corrupt(format!("the header of the log segment {path} is damaged: {ADVICE}"))
         })?;
         let bytes = bytes.min(u32::try_from(length).unwrap_or(u32::MAX));
         Ok(Self::new(file, path, (number, nonce), bytes, SEGMENT_DATA))

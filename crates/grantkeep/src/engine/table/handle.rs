@@ -186,6 +186,11 @@ impl Table {
         })
     }
 
+    /// The table's file.
+    pub(crate) fn file(&self) -> &dyn DiskFile {
+        &*self.file
+    }
+
     /// The length of the table's file.
     pub(crate) fn bytes(&self) -> u64 {
         // A figure of the statistics: without it they show none.

@@ -5,6 +5,7 @@
 
 use super::{BLOCKS, DEATHS, ROWS, TABLE_FILE, TAGS, TERMS, failed};
 use crate::clock::Timestamp;
+use crate::engine::backup::ADVICE;
 use crate::engine::place::NUMBER_MAX;
 use crate::error::{Error, ErrorKind, Result};
 use redb::{
@@ -154,14 +155,14 @@ pub(super) fn read(database: &Database) -> Result<Meta> {
     let Summed { numbers, check, stored } = sum(&meta)?;
     if numbers != NUMBERS || stored.is_some_and(|stored| stored != check) {
         return Err(Error::corrupt(format!(
-            "the numbers in {TABLE_FILE} do not fit their check: restore the store from a backup"
+            "the numbers in {TABLE_FILE} do not fit their check: {ADVICE}"
         )));
     }
     let store = u128::from(number(META_STORE_HIGH)?) << 64 | u128::from(number(META_STORE_LOW)?);
     let carried = number(META_CARRIED)?;
     if carried > NUMBER_MAX {
         return Err(Error::corrupt(format!(
-            "`{META_CARRIED}` in {TABLE_FILE} is damaged: restore the store from a backup"
+            "`{META_CARRIED}` in {TABLE_FILE} is damaged: {ADVICE}"
         )));
     }
     Ok(Meta {

@@ -5,16 +5,23 @@ pub(crate) mod block;
 pub(crate) mod file;
 pub(crate) mod filing;
 mod handle;
+mod header;
 mod meta;
+mod overlay;
 pub(crate) mod tags;
 mod view;
 
 use super::window::Window;
 use crate::backend::{Key, Row, Term};
+use crate::disk::DiskFile;
+use crate::engine::backup::ADVICE;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::Arc;
 pub(crate) use handle::{Table, Written};
+use header::Suspicion;
 pub(crate) use meta::{Meta, copy_meta, set_carried, set_high_water};
-use redb::{ReadOnlyTable, TableDefinition, Value};
+use overlay::Overlay;
+use redb::{Database, ReadOnlyTable, TableDefinition, Value};
 use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,6 +51,34 @@ pub(crate) const ROWS: TableDefinition<[u8; Key::BYTES], &[u8]> = TableDefinitio
 pub(crate) const DEATHS: TableDefinition<DeathKey, u64> = TableDefinition::new("deaths");
 /// The revised rows by window and index term.
 pub(crate) const TERMS: TableDefinition<TermKey, ()> = TableDefinition::new("terms");
+
+/// The cache for a look at a few pages.
+const PEEK_CACHE_BYTES: usize = 1 << 20;
+
+/// Reads what the table knows of the store, and changes nothing of the file: not even what redb
+/// would repair. Whether a file that is too short has lost something is found out as well.
+///
+/// # Errors
+/// As [`Table::open`].
+pub(crate) fn peek(file: &Arc<dyn DiskFile>) -> Result<Meta> {
+    let suspicion = header::check(&**file)?;
+    let reading = |cause| Error::file("read", TABLE_FILE, cause);
+    let length = file.len().map_err(reading)?;
+    let overlay = Overlay::over(Arc::clone(file)).map_err(reading)?;
+    let peeked = guarded(|| {
+        let mut builder = Database::builder();
+        builder.set_cache_size(PEEK_CACHE_BYTES);
+        // With it redb reads all that is needed with each check, and goes by nothing that it noted.
+        builder.set_check_integrity_on_open(suspicion == Suspicion::Cut);
+        meta::read(&builder.create_with_backend(overlay).map_err(failed)?)
+    });
+    match peeked {
+        Err(cause) if suspicion == Suspicion::Cut && cause.kind() == ErrorKind::Corrupt => {
+            Err(header::cut(length, length + 1).with_source(cause))
+        }
+        other => other,
+    }
+}
 
 /// A revised row as it is filed under its key.
 #[derive(Debug, Clone)]
@@ -149,9 +184,7 @@ fn end_of_window<const N: usize>(key: &[u8; N]) -> [u8; N] {
 /// and nobody who asks for a row shall pay for it with a thread.
 fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        Err(Error::corrupt(format!(
-            "{TABLE_FILE} is damaged, redb gave it up: restore the store from a backup"
-        )))
+        Err(Error::corrupt(format!("{TABLE_FILE} is damaged, redb gave it up: {ADVICE}")))
     })
 }
 
@@ -159,6 +192,9 @@ fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 /// backup for it.
 pub(crate) fn failed(cause: impl Into<redb::Error>) -> Error {
     let cause = cause.into();
+    if let redb::Error::UpgradeRequired(format) = &cause {
+        return header::other_format(*format).with_source(cause);
+    }
     let kind = match &cause {
         redb::Error::Io(io) if super::space::is_full(io) => ErrorKind::Full,
         redb::Error::Io(io) => match io.kind() {
@@ -167,17 +203,16 @@ pub(crate) fn failed(cause: impl Into<redb::Error>) -> Error {
             _ => ErrorKind::Io,
         },
         redb::Error::Corrupted(_)
-        | redb::Error::UpgradeRequired(_)
         | redb::Error::TableDoesNotExist(_)
         | redb::Error::TableTypeMismatch { .. } => ErrorKind::Corrupt,
         _ => ErrorKind::Io,
     };
     let message = match kind {
-        ErrorKind::Corrupt => "is damaged: restore the store from a backup",
-        ErrorKind::Full => "has no room on the disk: free some space",
-        _ => "could not be read or written: see to the disk",
+        ErrorKind::Corrupt => format!("{TABLE_FILE} is damaged: {ADVICE}"),
+        ErrorKind::Full => format!("{TABLE_FILE} has no room on the disk: free some space"),
+        _ => format!("{TABLE_FILE} could not be read or written: see to the disk"),
     };
-    Error::new(kind, format!("{TABLE_FILE} {message}")).with_source(cause)
+    Error::new(kind, message).with_source(cause)
 }
 
 /// The bytes of both, cut or filled with zeros.

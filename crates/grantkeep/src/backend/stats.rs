@@ -53,6 +53,9 @@ pub struct Stats {
     pub open_took: Duration,
     /// True while the disk is full and issuing is refused.
     pub full: bool,
+    /// How far the time by which validity is judged is ahead of the wall clock, to about two
+    /// seconds. It is zero unless the clock was ahead for a while, and was then corrected.
+    pub clock_lead: Duration,
 }
 
 impl Stats {

@@ -10,11 +10,11 @@ use super::window::Window;
 use super::work::Work;
 use super::writer::{Item, Pending, Writer};
 use crate::backend::record::TOMBSTONE_BYTES_MAX;
-use crate::backend::{Batch, Expect, Key, Outcome, Row, Step, Version, Write};
-use crate::clock::Timestamp;
+use crate::backend::{Batch, Expect, Key, Kind, Outcome, Row, Step, Version, Write};
 use crate::error::Result;
 use crate::sabotage::{self, Flaw};
 use crate::sync::Instant;
+use crate::timekeeper::Moment;
 
 /// A step made ready outside the lock.
 struct Ready<'a> {
@@ -63,7 +63,7 @@ impl Core {
         batch.validate()?;
         self.check_process()?;
         let asked_at = Instant::now();
-        let times = (self.time.now(), self.time.settled());
+        let moment = self.time.moment();
         if batch.issues() {
             self.time.check_believed()?;
             self.space.check()?;
@@ -71,7 +71,7 @@ impl Core {
         let mut ready = self.make_ready(&batch)?;
         let mut fetched: Vec<Fetched> = Vec::new();
         loop {
-            match self.attempt(&batch, &mut ready, &fetched, times, asked_at)? {
+            match self.attempt(&batch, &mut ready, &fetched, moment, asked_at)? {
                 Attempt::Appended(sequence) => {
                     self.wait_durable(sequence).await?;
                     return Ok(Outcome::Applied);
@@ -109,7 +109,7 @@ impl Core {
         batch: &Batch,
         ready: &mut [Ready<'_>],
         fetched: &[Fetched],
-        times: (Timestamp, Timestamp),
+        moment: Moment,
         asked_at: Instant,
     ) -> Result<Attempt> {
         let mut writer = self.writer.lock();
@@ -128,7 +128,7 @@ impl Core {
             let _ = self.keeper.send(Work::Supply);
         }
         let rows = rows_to_write(batch, ready, stored)?;
-        let sequence = self.append(&mut writer, rows, times, asked_at)?;
+        let sequence = self.append(&mut writer, rows, moment, asked_at)?;
         if sabotage::is(Flaw::NobodyRings) {
             return Ok(Attempt::Appended(sequence));
         }
@@ -194,19 +194,23 @@ impl Core {
         &self,
         writer: &mut Writer,
         mut rows: Vec<ToWrite>,
-        (now, settled): (Timestamp, Timestamp),
+        moment: Moment,
         asked_at: Instant,
     ) -> Result<u64> {
         let mut slots = Vec::with_capacity(rows.len());
         for ToWrite { row, prior, .. } in &rows {
-            self.time.note_lifetime(Window::of(row.expires_at(), now).lifetime());
+            self.time.note_lifetime(Window::of(row.expires_at(), moment.now).lifetime());
             // By settled time, as it will be cut: a leap that is taken back leaves nothing behind.
-            let own = Window::of(row.expires_at(), settled);
+            let own = Window::of(row.expires_at(), moment.mark.settled);
             // Never under a window swept earlier than that of the version before: that one may be
             // in the table, and must not outlive what was said of it since (P2).
             let before = prior.slot.and_then(|slot| self.slots.window(slot));
             let window = before.filter(|window| window.turn() > own.turn()).unwrap_or(own);
-            slots.push(writer.windows.slot(window)?);
+            let slot = writer.windows.slot(window)?;
+            if row.key().kind == Kind::REMEMBERED {
+                writer.windows.remember(slot, window, moment.lead());
+            }
+            slots.push(slot);
         }
         let version = Version(writer.next_sequence);
         for write in &mut rows {
@@ -215,7 +219,7 @@ impl Core {
         let number = writer.segment.number;
         let mut offsets = Vec::with_capacity(rows.len());
         let written = rows.iter().map(|write| &write.row);
-        let sequence = writer.append(settled, false, written, |offset| offsets.push(offset));
+        let sequence = writer.append(moment.mark, false, written, |offset| offsets.push(offset));
         for ((write, slot), offset) in rows.into_iter().zip(slots).zip(offsets) {
             let ToWrite { tag, row, prior } = write;
             let place = Place::in_log(slot, number, offset);

@@ -48,6 +48,7 @@ use futures_channel::oneshot;
 use lock::Lock;
 use log::frame::FRAME_HEADER_BYTES;
 use std::path::Path;
+use std::time::Duration;
 use work::Work;
 use writer::Mode;
 
@@ -217,7 +218,7 @@ impl Embedded {
             let Some(segment) = writer.roll() else { return Ok(false) };
             core.segments.push(segment);
         }
-        let last = writer.append(core.time.settled(), true, [].iter(), |_| {});
+        let last = writer.append(core.time.mark(), true, [].iter(), |_| {});
         core.hand_over(writer);
         core.wait_durable(last).wait().map(|()| true)
     }
@@ -233,6 +234,14 @@ impl Drop for Embedded {
 impl Backend for Embedded {
     fn now(&self) -> Timestamp {
         self.core.time.now()
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.core.time.wall()
+    }
+
+    fn lead(&self) -> Duration {
+        self.core.time.lead()
     }
 
     async fn get(&self, key: Key) -> Result<Option<Row>> {
@@ -260,11 +269,11 @@ impl Backend for Embedded {
         let counters = &core.counters;
         let get = |counter: &crate::sync::Tally| counter.load(Ordering::Relaxed);
         let (index_bytes, live_set_bytes) = core.index.memory_bytes();
-        let settled = core.time.settled();
+        let (settled, paced) = (core.time.settled(), core.time.paced());
         let writer = core.writer.lock();
         let (rows, windows) = writer.windows.count();
         let spares: u64 = writer.spares.iter().map(|segment| u64::from(segment.bytes)).sum();
-        let sweep_lag = writer.windows.lag(settled);
+        let sweep_lag = writer.windows.lag(settled, paced);
         let unwritten = u64::from(writer.segment.bytes.saturating_sub(writer.tail));
         drop(writer);
         let log_bytes = core.segments.bytes();
@@ -287,6 +296,7 @@ impl Backend for Embedded {
             commit_p99: core.commit_latencies.quantile(0.99),
             open_took: core.open_took,
             full: core.space.is_full(),
+            clock_lead: core.time.lead(),
         }
     }
 }

@@ -45,11 +45,11 @@ impl Core {
     /// Cuts windows that have ended, within the budget.
     pub(crate) fn sweep(&self, budget: Budget) -> Result<Swept> {
         let mut swept = Swept::default();
-        let settled = self.time.settled();
+        let (settled, paced) = (self.time.settled(), self.time.paced());
         let mut dead = VecDeque::new();
         loop {
             // An idle sweep is this one comparison.
-            let Some((window, _)) = self.writer.lock().windows.ended(settled) else { break };
+            let Some((window, _)) = self.writer.lock().windows.ended(settled, paced) else { break };
             if swept.rows >= budget.rows {
                 swept.more = true;
                 break;
@@ -75,7 +75,7 @@ impl Core {
             swept.windows += 1;
             dead.push_back(window);
         }
-        self.cut(dead, settled)?;
+        self.cut(dead)?;
         count(&self.counters.swept_rows, swept.rows);
         self.forget_dead();
         if swept.windows > 0 || swept.rows > 0 {
@@ -235,7 +235,7 @@ impl Core {
     }
 
     /// Cuts the blocks of dead windows, and the terms of their rows, unread, as ranges of keys.
-    fn cut(&self, mut dead: VecDeque<Window>, settled: Timestamp) -> Result<()> {
+    fn cut(&self, mut dead: VecDeque<Window>) -> Result<()> {
         let mut commits = self.counters.commits.load(Ordering::Relaxed);
         self.pass_empty(&mut dead)?;
         while !dead.is_empty() {
@@ -254,7 +254,7 @@ impl Core {
                     }
                 }
                 if !sabotage::is(Flaw::SweepWithoutHighWater) {
-                    table::set_high_water(transaction, settled)?;
+                    table::set_high_water(transaction, self.time.mark())?;
                 }
                 Ok(())
             })?;

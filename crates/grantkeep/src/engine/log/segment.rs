@@ -23,7 +23,7 @@
 use crate::backend::record::{u32_at, u64_at};
 use crate::disk::{Disk, DiskFile, OpenMode, fill_zeros};
 use crate::engine::place::NUMBER_MAX;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::keyring::random;
 use crate::sabotage::{self, Flaw};
 use crate::sync::{Arc, AtomicU64, Ordering};
@@ -35,7 +35,8 @@ use xxhash_rust::xxh3::xxh3_64;
 pub(crate) const SEGMENT_DATA: u32 = 8_192;
 
 const MAGIC: [u8; 8] = *b"GKLOG\0\0\0";
-const FORMAT: u32 = 1;
+/// The format of the segments that this version reads and writes.
+const FORMAT: u32 = 2;
 const HEADER_BYTES: usize = 56;
 const COPY_AT: [u64; 2] = [0, 4_096];
 
@@ -136,8 +137,9 @@ impl Segment {
     /// Opens a segment by its header.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if neither copy of the header is whole, or it is another store's, or
-    /// its number is one that no segment has, [`ErrorKind::Format`] if it is of a newer format.
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if neither copy of the header is whole, or
+    /// it is another store's, or its number is one that no segment has,
+    /// [`ErrorKind::Format`](crate::ErrorKind::Format) if it is of another format.
     pub(crate) fn open(disk: &dyn Disk, path: PathBuf, store: &[u8; 16]) -> Result<Self> {
         let failed = |cause| Error::file("read the log segment", path.display(), cause);
         let file = disk.open(&path, OpenMode::Existing).map_err(failed)?;
@@ -151,15 +153,9 @@ impl Segment {
                 read => read.map_err(failed)?,
             }
             let Some(read) = read_header(&header) else { continue };
-            if read.format > FORMAT {
-                return Err(Error::new(
-                    ErrorKind::Format,
-                    format!(
-                        "the log segment {} is of format {}, this version reads {FORMAT}: upgrade",
-                        path.display(),
-                        read.format
-                    ),
-                ));
+            if read.format != FORMAT {
+                let what = format!("the log segment {}", path.display());
+                return Err(Error::format(&what, read.format.into(), FORMAT.into()));
             }
             if read.store != *store {
                 return Err(Error::corrupt(format!(

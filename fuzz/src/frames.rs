@@ -10,13 +10,14 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 pub(crate) const DATA: usize = 8_192;
 const HEADER_COPIES: [usize; 2] = [0, 4_096];
 const HEADER_BYTES: usize = 56;
-const FRAME_HEADER_BYTES: usize = 40;
+pub(crate) const FRAME_HEADER_BYTES: usize = 48;
 const STEPS_MAX: usize = 64;
 
 /// The numbers of a segment's header behind its magic: offset and length of each.
 const HEADER_FIELDS: [(usize, usize); 5] = [(8, 4), (12, 4), (16, 8), (32, 8), (40, 8)];
 /// Those of a frame's header.
-const FRAME_FIELDS: [(usize, usize); 6] = [(8, 4), (12, 2), (14, 2), (16, 8), (24, 8), (32, 8)];
+const FRAME_FIELDS: [(usize, usize); 7] =
+    [(8, 4), (12, 2), (14, 2), (16, 8), (24, 8), (32, 8), (40, 8)];
 
 /// A frame: its header, and its records without their padding.
 #[derive(Debug, Clone)]

@@ -27,8 +27,6 @@ mod machine;
 mod plan;
 #[path = "../../tests/model/residue.rs"]
 mod residue;
-#[path = "../../tests/model/time.rs"]
-mod time;
 
 /// A target: its name and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));

@@ -5,7 +5,7 @@
 //! of the commits, as it was, and work on. With forged ones nothing may panic, and each row that is
 //! answered must stand in the log or in the table.
 
-use crate::frames::{DATA, Frame, Segment};
+use crate::frames::{DATA, FRAME_HEADER_BYTES, Frame, Segment};
 use crate::input::Input;
 use crate::record::{self, Said};
 use crate::visit::{Answers, Visit, use_forged};
@@ -113,7 +113,7 @@ pub fn run(data: &[u8]) {
 
 /// Notes what the records of a forged frame say.
 fn note(part: &[u8], said: &mut BTreeSet<Said>, keys: &mut BTreeSet<Key>) {
-    for at in (40..part.len()).step_by(8) {
+    for at in (FRAME_HEADER_BYTES..part.len()).step_by(8) {
         if let Some(record) = record::whole(&part[at..]) {
             keys.insert(record::key(record));
             said.extend(Said::by(record));

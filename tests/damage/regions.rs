@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const PAGE: usize = 4_096;
 const SECTOR: usize = 512;
 const DATA: usize = 8_192;
-const FRAME_HEADER: usize = 40;
+const FRAME_HEADER: usize = 48;
 const RECORD_HEADER: usize = 48;
 
 /// A frame of a segment: where it lies, and the sequence number and the base that it names.

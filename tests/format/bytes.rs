@@ -119,7 +119,7 @@ fn records_and_frames() {
     let u32_at = |at: usize| u32::from_le_bytes(log[at..at + 4].try_into().unwrap());
     let u64_at = |at: usize| u64::from_le_bytes(log[at..at + 8].try_into().unwrap());
     assert_eq!(&log[..8], b"GKLOG\0\0\0");
-    assert_eq!((u32_at(8), u64_at(32)), (1, 1), "the format, and the segment's number");
+    assert_eq!((u32_at(8), u64_at(32)), (2, 1), "the format, and the segment's number");
     assert_eq!(u64_at(48), xxh3_64(&log[..48]));
     assert_eq!(log[..56], log[4_096..4_152], "the second header");
     let nonce = u64_at(40);
@@ -139,6 +139,7 @@ fn records_and_frames() {
         covered.extend(sequence.to_le_bytes());
         covered.extend(base.to_le_bytes());
         covered.extend(1_800_000_000_000_u64.to_le_bytes());
+        covered.extend(0_u64.to_le_bytes());
         let header = covered.clone();
         records.iter().for_each(|record| covered.extend(&record[..8]));
         let check = xxh3_64_with_seed(&covered, nonce).to_le_bytes();

@@ -9,10 +9,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-const V1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/format/v1");
+const V2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/format/v2");
 const AT: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const UNTIL: Timestamp = Timestamp::from_millis(1_800_000_000_000 + 86_400_000);
-const TOKEN: &[u8] = b"presented-token-of-format-1";
+const TOKEN: &[u8] = b"presented-token-of-format-2";
 
 /// Cuts a file behind its last byte that is not zero; answers how long it was.
 fn cut(path: &Path) -> usize {
@@ -140,17 +140,17 @@ fn check(path: &Path) {
     store.close().unwrap();
 }
 
-// Goal: P7, stores of format 1 open, and answer exactly what was written. Method: a committed store
+// Goal: P7, stores of format 2 open, and answer exactly what was written. Method: a committed store
 // directory, copied and used.
 #[test]
-fn fixture_of_format_1_opens() {
+fn fixture_of_format_2_opens() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    restore(Path::new(V1), &path);
+    restore(Path::new(V2), &path);
     check(&path);
     // After a crash as well: the mark of the orderly close is gone.
     let crashed = dir.path().join("crashed");
-    restore(Path::new(V1), &crashed);
+    restore(Path::new(V2), &crashed);
     fs::write(crashed.join("LOCK"), "open 1\n").unwrap();
     check(&crashed);
 }

@@ -145,11 +145,11 @@ fn locked_stores() {
     small().open(&path).unwrap();
 }
 
-// Goal: a store of a newer version is refused before anything is changed. Method: raise the format
-// in the table, in a segment's header with a valid check, and in the keyring; each time put it
-// back, and find all rows.
+// Goal: a store of another version is refused before anything is changed, and the message says
+// whether it is newer or older. Method: raise and lower the format in the table, and in a segment's
+// header with a valid check, and raise it in the keyring; each time put it back, and find all rows.
 #[test]
-fn newer_formats() {
+fn other_formats() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path();
     let store = open(path).unwrap();
@@ -163,20 +163,26 @@ fn newer_formats() {
         transaction.open_table(meta).unwrap().insert("format", format).unwrap();
         transaction.commit().unwrap();
     };
+    for (format, way_out) in [(3, "upgrade"), (1, "written by an earlier version")] {
+        set_format(format);
+        let words = [&format!("format {format}"), "reads 2", way_out];
+        refused(open(path), ErrorKind::Format, &words);
+    }
     set_format(2);
-    refused(open(path), ErrorKind::Format, &["format 2", "reads 1", "upgrade"]);
-    set_format(1);
 
     for segment in segments(path) {
         let good = fs::read(&segment).unwrap();
-        edit(&segment, |bytes| {
-            for copy in [0, 4_096] {
-                bytes[copy + 8] = 2;
-                let check = xxh3_64(&bytes[copy..copy + 48]).to_le_bytes();
-                bytes[copy + 48..copy + 56].copy_from_slice(&check);
-            }
-        });
-        refused(open(path), ErrorKind::Format, &["log segment", "format 2", "upgrade"]);
+        for (format, way_out) in [(3, "upgrade"), (1, "written by an earlier version")] {
+            edit(&segment, |bytes| {
+                for copy in [0, 4_096] {
+                    bytes[copy + 8] = format;
+                    let check = xxh3_64(&bytes[copy..copy + 48]).to_le_bytes();
+                    bytes[copy + 48..copy + 56].copy_from_slice(&check);
+                }
+            });
+            let words = ["log segment", &format!("format {format}"), way_out];
+            refused(open(path), ErrorKind::Format, &words);
+        }
         fs::write(&segment, good).unwrap();
     }
 

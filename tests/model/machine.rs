@@ -1,8 +1,9 @@
 //! Runs a case on the embedded engine and on plain maps side by side.
 
-use crate::plan::{Case, DAY, KEYS, LIFETIME_MAX, Op, Step, TERMS, Write};
+use crate::plan::{
+    Case, DAY, KEYS, LEAP_BELIEVED, LEAP_NOT_BELIEVED, LIFETIME_MAX, Op, Step, TERMS, Write,
+};
 use crate::residue::{self, Residue};
-use crate::time::Time;
 use grantkeep::backend::{
     self, Backend as _, Batch, Budget, Key, Kind, NewRow, Outcome, Row, Term, Terms, Version,
 };
@@ -10,6 +11,7 @@ use grantkeep::{
     Digest, Embedded, ErrorKind, KeySource, Keyring, ManualClock, Timestamp, Wait as _,
 };
 use grantkeep_tests::sim_disk::SimDisk;
+use grantkeep_tests::store_time::StoreTime;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -91,7 +93,7 @@ pub struct Machine<'a> {
     keys: Keyring,
     disk: SimDisk,
     backend: Option<Embedded>,
-    time: Time,
+    time: StoreTime,
     histories: BTreeMap<Key, History>,
     newest: u64,
     /// The settled time that the last acknowledged commit has made durable.
@@ -137,7 +139,7 @@ impl<'a> Machine<'a> {
         let keys = Keyring::from_keys([(1, [7; 32])]).unwrap();
         let disk = SimDisk::new();
         let backend = Some(open(case, &clock, &keys, &disk));
-        let time = Time::new(clock);
+        let time = StoreTime::new(clock, LEAP_BELIEVED..=LEAP_NOT_BELIEVED);
         let histories = (0..KEYS).map(|number| (key(number), History::default())).collect();
         let covered = Covered { cases: 1, ..Covered::default() };
         Self { case, keys, disk, backend, time, histories, newest: 0, noted_ms: 0, run: 0, covered }
@@ -167,13 +169,11 @@ impl<'a> Machine<'a> {
                 self.check();
             }
             Op::StepAhead(ms) => {
-                let settled = self.time.settled_ms();
-                self.time.step_to(settled + ms);
+                self.time.step_ahead(*ms);
                 self.check();
             }
             Op::StepBehind(ms) => {
-                let settled = self.time.settled_ms();
-                self.time.step_to(settled - ms);
+                self.time.step_behind(*ms);
                 self.check();
             }
             Op::AcceptClock => {
@@ -195,14 +195,14 @@ impl<'a> Machine<'a> {
 
     fn reopen_in_order(&mut self) {
         self.covered.reopens += 1;
-        let settled = self.time.settled_ms();
+        let (settled, lead) = (self.time.settled(), self.time.noted());
         self.close();
         // The handle of the closed store is still there: a close gives everything back.
         let closed = self.backend.take();
         self.backend = Some(open(self.case, &self.time.clock, &self.keys, &self.disk));
         drop(closed);
         self.run += 1;
-        self.time.reopened(settled);
+        self.time.reopened(settled, lead);
         self.noted_ms = settled;
         self.check_all();
     }
@@ -215,27 +215,28 @@ impl<'a> Machine<'a> {
     }
 
     fn reopen_abruptly(&mut self, disk: SimDisk) {
-        let before = self.time.settled_ms();
+        let before = self.time.settled();
         self.backend = None;
         self.disk = disk;
         self.backend = Some(open(self.case, &self.time.clock, &self.keys, &self.disk));
         self.run += 1;
-        let wall = self.time.wall_ms();
+        let wall = self.time.wall();
         let now = self.backend().now().as_millis();
         assert!(now >= wall && now >= self.noted_ms, "time went back behind what is durable");
-        assert!(now <= wall.max(before), "time went ahead of both clocks");
-        if now == wall && wall > self.noted_ms {
-            // How far the store's own time got is between the two: here it follows the wall.
-            self.backend().accept_clock();
-        }
-        self.time.reopened(now);
+        let most = (wall + self.time.lead_peak).max(before);
+        assert!(now <= most, "time went ahead of both clocks");
+        // How far the store's own time had come, and its lead, is not known from outside: it goes
+        // on from here.
+        self.backend().accept_clock();
+        self.time.reopened(now, 0);
+        self.time.accept();
         self.check_all();
     }
 
     fn commit(&mut self, at: u64, steps: &[Step], revoking: bool) {
         let concerned: Vec<Key> = steps.iter().map(|step| key(step.key)).collect();
         concerned.iter().for_each(|key| self.check_get(*key));
-        let settled = self.time.settled_ms();
+        let settled = self.time.settled();
         let mut batch = Batch::new().unwrap();
         if revoking {
             batch.revoking();
@@ -250,7 +251,7 @@ impl<'a> Machine<'a> {
             judged.push((key(step.key), self.add_step(&mut batch, at, step, settled)));
         }
         let writes = batch.steps().iter().any(|step| !matches!(step.write, backend::Write::Keep));
-        let disbelieved = self.time.is_disbelieved();
+        let disbelieved = self.time.disbelieved().is_some();
         let answer = self.backend().commit(batch.clone()).wait();
         match answer {
             Err(error) => {
@@ -389,19 +390,19 @@ impl<'a> Machine<'a> {
 
     /// True if the row's window may have been cut.
     fn may_be_swept(&self, known: &Known) -> bool {
-        known.row.expires_at.as_millis() <= self.time.peak_ms
+        known.row.expires_at.as_millis() <= self.time.peak
     }
 
     fn check(&mut self) {
         if self.case.look_at_all {
             self.check_all();
         } else {
-            assert_eq!(self.backend().now().as_millis(), self.time.see());
+            assert_eq!(self.backend().now().as_millis(), self.time.now());
         }
     }
 
     fn check_all(&mut self) {
-        assert_eq!(self.backend().now().as_millis(), self.time.see());
+        assert_eq!(self.backend().now().as_millis(), self.time.now());
         let keys: Vec<Key> = self.histories.keys().copied().collect();
         keys.into_iter().for_each(|key| self.check_get(key));
         (0..TERMS).for_each(|number| self.check_list(number, 1_000));
@@ -413,7 +414,7 @@ impl<'a> Machine<'a> {
     fn check_get(&mut self, key: Key) {
         let found = self.backend().get(key).wait().unwrap();
         self.covered.looks += 1;
-        let now = self.time.see();
+        let now = self.time.now();
         let (run, swept) = (self.run, self.histories[&key].now.as_ref());
         let swept = swept.is_some_and(|known| self.may_be_swept(known));
         let history = self.histories.get_mut(&key).unwrap();

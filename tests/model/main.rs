@@ -10,7 +10,6 @@ mod machine;
 mod plan;
 mod regressions;
 mod residue;
-mod time;
 
 use grantkeep_tests::setting;
 use machine::Covered;

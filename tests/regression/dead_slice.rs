@@ -29,7 +29,7 @@ fn written(store: &Path) -> usize {
     let used = |bytes: &Vec<u8>| {
         let mut at = DATA;
         while bytes.get(at..at + 8).is_some_and(|check| check != [0; 8]) {
-            at += 40 + u32::from_le_bytes(bytes[at + 8..at + 12].try_into().unwrap()) as usize;
+            at += 48 + u32::from_le_bytes(bytes[at + 8..at + 12].try_into().unwrap()) as usize;
         }
         at - DATA
     };

@@ -16,6 +16,7 @@ pub mod samples;
 pub mod script;
 pub mod sim_disk;
 pub mod small_disk;
+pub mod store_time;
 pub mod stored_table;
 
 use grantkeep::{Embedded, Keyring, ManualClock, Options, Store};

@@ -3,7 +3,6 @@
 //! happened.
 
 mod grants;
-mod oracle;
 mod random;
 mod steps;
 mod subject;

@@ -22,6 +22,8 @@ enum Op {
     Accept,
     Reopen,
     Kill,
+    /// Killed right behind a commit.
+    NoteKill,
 }
 
 fn span() -> impl Strategy<Value = i64> {
@@ -49,34 +51,36 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Accept),
         1 => Just(Op::Reopen),
         1 => Just(Op::Kill),
+        2 => Just(Op::NoteKill),
     ]
 }
 
 fn run(ops: &[Op], counted: &mut [u64; 4]) {
     let mut subject = Subject::new();
-    let start_ms = subject.oracle.wall_ms() - subject.oracle.monotonic_ms();
+    let start_ms = subject.time.wall() - subject.time.monotonic();
     for op in ops {
         match op {
             Op::Issue(lifetime_ms) => {
                 let ahead_ms = subject.ahead_ms();
-                if subject.oracle.disbelieved_ms().is_none() && ahead_ms > ISSUED_AHEAD_MAX_MS {
+                if subject.time.disbelieved().is_none() && ahead_ms > ISSUED_AHEAD_MAX_MS {
                     continue;
                 }
                 subject.issue(Duration::from_millis((*lifetime_ms).clamp(1_000, LIFETIME_MAX_MS)));
             }
             Op::Revoke(nth) => subject.revoke(*nth),
-            Op::Pass(ms) => subject.oracle.advance(Duration::from_millis(*ms)),
+            Op::Pass(ms) => subject.time.advance(*ms),
             Op::Step(by) => {
-                let wall = subject.oracle.wall_ms();
+                let wall = subject.time.wall();
                 subject.step_to(wall.saturating_add_signed(*by).min(FAR_MS));
             }
-            Op::ComeBack => subject.step_to(start_ms + subject.oracle.monotonic_ms()),
+            Op::ComeBack => subject.step_to(start_ms + subject.time.monotonic()),
             Op::Look => subject.look(),
             Op::Sweep(rows) => subject.sweep(*rows),
             Op::Checkpoint => subject.checkpoint(),
             Op::Accept => subject.accept(),
             Op::Reopen => subject.close_and_open(),
             Op::Kill => subject.kill_and_open(),
+            Op::NoteKill => subject.note_kill_and_open(),
         }
     }
     subject.look();

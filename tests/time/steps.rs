@@ -1,7 +1,7 @@
 //! Every step of the clock at every moment, with a short hold or a long one, told or not.
 
-use crate::oracle::ms;
 use crate::subject::Subject;
+use grantkeep_tests::store_time::ms;
 use std::time::Duration;
 
 const SECOND: i64 = 1_000;
@@ -28,17 +28,19 @@ enum Moment {
     DuringSweep,
     AcrossClose,
     AcrossKill,
+    AcrossNotedKill,
     /// So far from the end of a row.
     Edge(i64),
 }
 
-const MOMENTS: [Moment; 9] = [
+const MOMENTS: [Moment; 10] = [
     Moment::BeforeIssue,
     Moment::AfterIssue,
     Moment::Idle,
     Moment::DuringSweep,
     Moment::AcrossClose,
     Moment::AcrossKill,
+    Moment::AcrossNotedKill,
     Moment::Edge(-1),
     Moment::Edge(0),
     Moment::Edge(1),
@@ -87,12 +89,12 @@ struct Tally {
 
 /// The wall clock as it would be without a step.
 fn right_ms(subject: &Subject, start_ms: u64) -> u64 {
-    start_ms + subject.oracle.monotonic_ms()
+    start_ms + subject.time.monotonic()
 }
 
 fn play(step: Step, moment: Moment, hold: Duration, accepts: bool, tally: &mut Tally) {
     let mut subject = Subject::new();
-    let start_ms = subject.oracle.wall_ms() - subject.oracle.monotonic_ms();
+    let start_ms = subject.time.wall() - subject.time.monotonic();
     let issue_all = |subject: &mut Subject| {
         LIFETIMES_S.iter().for_each(|s| subject.issue(Duration::from_secs(*s)));
     };
@@ -103,17 +105,17 @@ fn play(step: Step, moment: Moment, hold: Duration, accepts: bool, tally: &mut T
     }
     match moment {
         Moment::BeforeIssue | Moment::AfterIssue => {}
-        Moment::Idle | Moment::AcrossClose | Moment::AcrossKill => {
-            subject.oracle.advance(Duration::from_secs(5));
+        Moment::Idle | Moment::AcrossClose | Moment::AcrossKill | Moment::AcrossNotedKill => {
+            subject.time.advance(5_000);
             subject.look();
         }
         Moment::DuringSweep => {
-            subject.oracle.advance(Duration::from_secs(120));
+            subject.time.advance(120_000);
             subject.sweep(1);
         }
         Moment::Edge(by) => {
             let edge = u64::try_from(61 * SECOND + by).unwrap();
-            subject.oracle.advance(Duration::from_millis(edge));
+            subject.time.advance(edge);
             subject.look();
         }
     }
@@ -121,12 +123,13 @@ fn play(step: Step, moment: Moment, hold: Duration, accepts: bool, tally: &mut T
     match moment {
         Moment::AcrossClose => subject.close_and_open(),
         Moment::AcrossKill => subject.kill_and_open(),
+        Moment::AcrossNotedKill => subject.note_kill_and_open(),
         Moment::DuringSweep => subject.sweep(1),
         Moment::BeforeIssue => issue_all(&mut subject),
         _ => {}
     }
     subject.look();
-    subject.oracle.advance(hold);
+    subject.time.advance(ms(hold));
     subject.look();
     subject.sweep(u64::MAX);
     subject.issue(Duration::from_secs(60));
@@ -148,13 +151,13 @@ fn play(step: Step, moment: Moment, hold: Duration, accepts: bool, tally: &mut T
 fn come_back(subject: &mut Subject, start_ms: u64) {
     subject.step_to(right_ms(subject, start_ms));
     subject.look();
-    assert_eq!(subject.oracle.disbelieved_ms(), None);
+    assert_eq!(subject.time.disbelieved(), None);
     let refused = subject.refused;
     subject.issue(Duration::from_secs(60));
-    subject.kill_and_open();
+    subject.note_kill_and_open();
     subject.issue(Duration::from_secs(60));
     subject.close_and_open();
-    subject.oracle.advance(Duration::from_secs(3_700));
+    subject.time.advance(3_700_000);
     subject.look();
     subject.sweep(u64::MAX);
     subject.issue(Duration::from_secs(60));

@@ -82,6 +82,19 @@ impl Error {
         )
     }
 
+    /// Something stored in another format than the one that this version reads.
+    pub(crate) fn format(subject: &str, found: u64, read: u64) -> Self {
+        let way_out = if found > read {
+            "upgrade"
+        } else {
+            "it was written by an earlier version, which this one does not read"
+        };
+        Self::new(
+            ErrorKind::Format,
+            format!("{subject} is of format {found}, this version reads {read}: {way_out}"),
+        )
+    }
+
     pub(crate) fn corrupt(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Corrupt, message)
     }

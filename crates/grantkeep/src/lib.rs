@@ -28,5 +28,5 @@ pub use error::{Error, ErrorKind, Result};
 pub use keyring::{KEYRING_FILE, KEYS_MAX, Keyring, RootKey, random};
 pub use memory::Memory;
 pub use store::*;
-pub use timekeeper::{DRIFT_MAX, LEAP_BELIEVED_MIN, LEAP_HOLD};
+pub use timekeeper::{DRIFT_MAX, LEAP_BELIEVED_MIN, LEAP_HOLD, PACE_HOLD};
 pub use wait::Wait;

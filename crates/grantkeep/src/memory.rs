@@ -2,14 +2,15 @@
 //! user's own tests. Nothing is on disk.
 
 use crate::backend::{
-    Backend, Batch, Budget, Expect, Key, KindRows, Outcome, PAGE_ROWS_MAX, Page, Row, Stats, Swept,
-    Term, Version, Write,
+    Backend, Batch, Budget, Expect, Key, Kind, KindRows, Outcome, PAGE_ROWS_MAX, Page, Row, Stats,
+    Swept, Term, Version, Write,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::error::Result;
 use crate::sync::{Arc, Mutex};
 use crate::timekeeper::Timekeeper;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// A backend of plain maps.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ struct Maps {
     rows: BTreeMap<Key, Row>,
     deaths: BTreeSet<(Timestamp, Key)>,
     terms: BTreeSet<(Term, Key)>,
+    /// The paced time before which a remembered row is not swept.
+    remembered: BTreeMap<Key, Timestamp>,
     commits: u64,
     swept: u64,
 }
@@ -43,6 +46,7 @@ impl Memory {
         if batch.issues() {
             self.time.check_believed()?;
         }
+        let moment = self.time.moment();
         let maps = &mut *self.maps.lock();
         for step in batch.steps() {
             let stored = maps.rows.get(&step.key);
@@ -65,8 +69,12 @@ impl Memory {
                 Write::Delete => maps.remove(&step.key),
                 Write::Put(new) => {
                     let row = Row::new(step.key, new, version, batch.op())?;
-                    self.time.note_lifetime(row.expires_at().since(self.time.now()));
+                    self.time.note_lifetime(row.expires_at().since(moment.now));
                     maps.remove(&step.key);
+                    if step.key.kind == Kind::REMEMBERED {
+                        let until = row.expires_at().saturating_sub(moment.lead());
+                        maps.remembered.insert(step.key, until);
+                    }
                     maps.deaths.insert((row.expires_at(), step.key));
                     for term in row.terms().iter() {
                         maps.terms.insert((term, step.key));
@@ -83,6 +91,7 @@ impl Maps {
     fn remove(&mut self, key: &Key) {
         if let Some(row) = self.rows.remove(key) {
             self.deaths.remove(&(row.expires_at(), *key));
+            self.remembered.remove(key);
             for term in row.terms().iter() {
                 self.terms.remove(&(term, *key));
             }
@@ -99,6 +108,14 @@ impl Default for Memory {
 impl Backend for Memory {
     fn now(&self) -> Timestamp {
         self.time.now()
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.time.wall()
+    }
+
+    fn lead(&self) -> Duration {
+        self.time.lead()
     }
 
     async fn get(&self, key: Key) -> Result<Option<Row>> {
@@ -127,17 +144,19 @@ impl Backend for Memory {
     }
 
     async fn sweep(&self, budget: Budget) -> Result<Swept> {
-        let settled = self.time.settled();
+        let (settled, paced) = (self.time.settled(), self.time.paced());
         let maps = &mut *self.maps.lock();
-        let mut swept = Swept::default();
-        while let Some((death, key)) = maps.deaths.first().copied() {
-            swept.more = death <= settled && swept.rows >= budget.rows;
-            if death > settled || swept.more {
-                break;
-            }
-            maps.remove(&key);
-            swept.rows += 1;
+        let dead = maps.deaths.iter().take_while(|(death, _)| *death <= settled);
+        let dead = dead.map(|(_, key)| *key);
+        let forgotten = |key: &Key| maps.remembered.get(key).is_none_or(|until| *until <= paced);
+        let most = usize::try_from(budget.rows).unwrap_or(usize::MAX);
+        let mut keys: Vec<Key> = dead.filter(forgotten).take(most.saturating_add(1)).collect();
+        let more = keys.len() > most;
+        keys.truncate(most);
+        for key in &keys {
+            maps.remove(key);
         }
+        let swept = Swept { rows: keys.len() as u64, more, ..Swept::default() };
         maps.swept += swept.rows;
         Ok(swept)
     }
@@ -156,6 +175,7 @@ impl Backend for Memory {
             rows: kinds.into_iter().map(|(kind, rows)| KindRows { kind, rows }).collect(),
             commits: maps.commits,
             swept_rows: maps.swept,
+            clock_lead: self.time.lead(),
             live_set_bytes: maps.rows.values().map(|row| row.as_record().len() as u64).sum(),
             ..Stats::default()
         }

@@ -1,8 +1,67 @@
-//! The store's own time: the wall clock forward, never backward.
+//! The store's own time: two clocks, and what lies between them.
+//!
+//! *Settled* time is the time that the store never goes back behind; rows expire in it. *Wall* time
+//! is the clock of the machine as it is; whoever talks to the store lives in it. The *lead* is how
+//! far the time of the store is ahead of the wall clock. It is not there until the wall clock was
+//! ahead for a while, and was then corrected.
+//!
+//! # The rules
+//!
+//! 1. Settled time advances with the monotonic clock. A wall clock that is ahead of it by up to
+//!    [`DRIFT_MAX`] is followed at once.
+//! 2. A wall clock that is further ahead is a *leap*. It counts for validity at once: [`now`] is
+//!    the later of the two clocks. Settled time follows once the leap has held for [`LEAP_HOLD`],
+//!    and only up to what is believed by itself. A leap beyond that refuses issuing until somebody
+//!    [accepts] it, or the clock is corrected.
+//! 3. A wall clock behind settled time changes nothing: what is between them is the lead. A wall
+//!    clock that comes forward again consumes the lead first. So a clock that runs fast and is set
+//!    back every day gains one day's drift, and no more.
+//! 4. The lead is *noted* with settled time in every frame of the log and in the table ([`Mark`]).
+//!    A step of the wall clock back by more than is believed is left out: a board whose clock
+//!    starts in 1970 has no lead of 50 years. While a leap is held there is no lead.
+//! 5. An open has the mark of the last close or crash. While the store was closed no monotonic
+//!    clock ran, so the passing of time is that of the wall clock: until rule 2 has settled it, the
+//!    store is *opening*, and the wall clock plus the lead of the mark takes the place of the wall
+//!    clock in rules 1 and 2. That lead goes on being noted, so a crash on the way takes nothing
+//!    back. An open whose wall clock is behind that of the mark stops opening once that has held as
+//!    well; one that is further behind than is believed goes on opening.
+//! 6. The *shown* lead, by which times are converted, follows the lead in steps of more than
+//!    [`DRIFT_MAX`], so that two looks at one row agree.
+//! 7. *Paced* time is settled time less the *slow* lead. That one grows at once, and by each leap
+//!    that settles; it shrinks by more than drift only once it was smaller for [`PACE_HOLD`]. So
+//!    paced time is never ahead of the wall clock, nor of the one that a leap replaced within the
+//!    last day. Rows of the kind [`Kind::REMEMBERED`](crate::backend::Kind::REMEMBERED) are removed
+//!    by it: they stand for values whose end is a wall time, and a leap that is taken back must not
+//!    have them forgotten.
+//!
+//! # Invariants
+//!
+//! - Settled time never decreases, and [`now`] is never before it (P5).
+//! - No lead is negative; the slow lead is at least the lead.
+//! - Paced time is never after settled time, nor after the wall clock.
+//! - A mark read between the two writes of a settling leap has the former settled time with the
+//!   latter lead, so an open judges the leap anew. (The other way round it would be counted twice.)
+//!
+//! # Locks
+//!
+//! Every look at the time is a few atomic loads, unless a step of the clock is being judged. What
+//! is being judged is behind `judged`, the innermost lock of the store.
+//!
+//! # What it does not do
+//!
+//! - A machine that is suspended has a monotonic clock that stands still. Then rule 3 counts the
+//!   passing of time against a lead first.
+//! - The slow lead is not stored: after a restart the noted lead takes its place.
+//!
+//! [`now`]: Timekeeper::now
+//! [accepts]: Timekeeper::accept
+
+mod held;
 
 use crate::clock::{Clock, Timestamp, millis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, AtomicBool, AtomicI64, AtomicU64, Mutex, Ordering};
+use held::Shrinking;
 use std::time::Duration;
 
 /// A step of the wall clock up to this size is ordinary drift and is followed at once.
@@ -16,77 +75,190 @@ pub const LEAP_HOLD: Duration = Duration::from_secs(30);
 /// a store of short tokens may be closed over a long holiday.
 pub const LEAP_BELIEVED_MIN: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// Burnt values are not forgotten because of a leap that was taken back within this long.
+pub const PACE_HOLD: Duration = Duration::from_secs(24 * 3600);
+
 /// A row that lives longer than this is kept for good: its lifetime says nothing of how long the
 /// store may have been closed, so no leap is believed for it.
 const LIFETIME_BELIEVED_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// Keeps the store's time.
-///
-/// *Settled* time is what the store will never go back behind: it starts at the stored high-water
-/// mark, advances with the monotonic clock, and follows the wall clock forward. [`now`](Self::now)
-/// is the later of settled time and the wall clock, so a leap forward expires at once, and a leap
-/// that is taken back before it has held for [`LEAP_HOLD`] costs nothing.
+const DRIFT_MAX_MS: u64 = DRIFT_MAX.as_secs() * 1_000;
+
+/// What is stored of the time: how far it has come, and how far that is ahead of the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Mark {
+    pub(crate) settled: Timestamp,
+    pub(crate) lead: Duration,
+}
+
+impl Mark {
+    /// True if the lead is another than `before`, and not by drift alone.
+    pub(crate) fn leads_anew(self, before: Self) -> bool {
+        self.lead.abs_diff(before.lead) > DRIFT_MAX
+    }
+}
+
+/// The clocks at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// The time by which validity is judged.
+    pub(crate) now: Timestamp,
+    /// The wall clock.
+    pub(crate) wall: Timestamp,
+    /// The time that may be acted on for good, and the noted lead.
+    pub(crate) mark: Mark,
+    monotonic: Duration,
+}
+
+impl Moment {
+    /// How far the time of the store is ahead of the wall clock.
+    pub(crate) fn lead(&self) -> Duration {
+        self.now.since(self.wall)
+    }
+}
+
+/// Keeps the store's time, by the rules at the head of this file.
 #[derive(Debug)]
 pub(crate) struct Timekeeper {
     clock: Arc<dyn Clock>,
-    /// Settled time minus monotonic time, milliseconds. Only ever grows.
+    /// Settled time minus monotonic time, milliseconds. Only ever grows; written by anybody.
     offset_ms: AtomicI64,
-    /// True while the wall clock is further ahead than drift explains.
-    leaping: AtomicBool,
-    /// The monotonic time at which the present leap was first seen.
-    leap_seen_at: Mutex<Option<Duration>>,
+    /// The noted lead. Drift is written by anybody, steps under `judged`.
+    noted_ms: AtomicU64,
+    /// The slow lead. Anybody makes it grow; it shrinks under `judged`.
+    slow_ms: AtomicU64,
+    /// The shown lead; written by anybody.
+    shown_ms: AtomicU64,
+    /// True while something is judged; written under `judged`.
+    judging: AtomicBool,
+    judged: Mutex<Judged>,
     /// The longest lifetime in use, milliseconds.
     lifetime_longest_ms: AtomicU64,
 }
 
+/// The steps of the clock that are being judged.
+#[derive(Debug, Default)]
+struct Judged {
+    /// The monotonic time at which the present leap was first seen.
+    leap_since: Option<Duration>,
+    /// The lead that the store was opened with, while it is opening.
+    opening_ms: Option<u64>,
+    /// The monotonic time at which an open first saw a wall clock behind that of its mark.
+    behind_since: Option<Duration>,
+    slow: Shrinking,
+}
+
 impl Timekeeper {
-    /// `high_water` is the largest time the store has reached, or `None` for a new store.
-    pub(crate) fn new(clock: Arc<dyn Clock>, high_water: Option<Timestamp>) -> Self {
-        let start = high_water.unwrap_or_else(|| clock.wall().into());
-        let offset = signed(start.as_millis()).saturating_sub(signed(millis(clock.monotonic())));
+    /// `mark` is the last one that the store has stored, or `None` for a new store.
+    pub(crate) fn new(clock: Arc<dyn Clock>, mark: Option<Mark>) -> Self {
+        let new = || Mark { settled: clock.wall().into(), lead: Duration::ZERO };
+        let Mark { settled, lead } = mark.unwrap_or_else(new);
+        let offset = signed(settled.as_millis()).saturating_sub(signed(millis(clock.monotonic())));
+        let lead_ms = millis(lead);
+        let opening_ms = Some(lead_ms).filter(|lead_ms| *lead_ms > 0);
         Self {
             clock,
             offset_ms: AtomicI64::new(offset),
-            leaping: AtomicBool::new(false),
-            leap_seen_at: Mutex::new(None),
+            noted_ms: AtomicU64::new(lead_ms),
+            slow_ms: AtomicU64::new(lead_ms),
+            shown_ms: AtomicU64::new(0),
+            judging: AtomicBool::new(opening_ms.is_some()),
+            judged: Mutex::new(Judged { opening_ms, ..Judged::default() }),
             lifetime_longest_ms: AtomicU64::new(0),
         }
     }
 
     /// The time by which validity is judged.
     pub(crate) fn now(&self) -> Timestamp {
-        let monotonic = self.clock.monotonic();
-        let wall_ms = Timestamp::from(self.clock.wall()).as_millis();
-        let settled_ms = self.settled_at(monotonic).as_millis();
-        let ahead_ms = wall_ms.saturating_sub(settled_ms);
-        if ahead_ms <= millis(DRIFT_MAX) {
-            if ahead_ms > 0 {
-                self.settle(wall_ms, monotonic);
-            }
-            if self.leaping.load(Ordering::Relaxed) {
-                self.end_leap();
-            }
-        } else {
-            self.leap(ahead_ms, wall_ms, monotonic);
-        }
-        Timestamp::from_millis(wall_ms.max(settled_ms))
+        self.moment().now
     }
 
     /// The time that may be acted on for good: windows before it may be cut.
     pub(crate) fn settled(&self) -> Timestamp {
-        self.now();
-        self.settled_at(self.clock.monotonic())
+        self.moment().mark.settled
+    }
+
+    /// The wall clock.
+    pub(crate) fn wall(&self) -> Timestamp {
+        self.clock.wall().into()
+    }
+
+    /// What is to be stored of the time.
+    pub(crate) fn mark(&self) -> Mark {
+        self.moment().mark
+    }
+
+    /// The shown lead.
+    pub(crate) fn lead(&self) -> Duration {
+        self.moment();
+        Duration::from_millis(self.shown_ms.load(Ordering::Relaxed))
+    }
+
+    /// The time by which remembered rows may be removed: never after settled time.
+    pub(crate) fn paced(&self) -> Timestamp {
+        let moment = self.moment();
+        let settled_ms = moment.mark.settled.as_millis();
+        let lead_ms = settled_ms.saturating_sub(moment.wall.as_millis());
+        let mut judged = self.judged.lock();
+        let slow_ms = self.slow_ms.load(Ordering::Relaxed);
+        if let Some(lower_ms) =
+            judged.slow.follow(slow_ms, lead_ms, moment.monotonic, PACE_HOLD, DRIFT_MAX_MS)
+        {
+            // Not if it has grown meanwhile.
+            let _ = self.slow_ms.compare_exchange(
+                slow_ms,
+                lower_ms,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+        }
+        let paced_ms = settled_ms.saturating_sub(self.slow_ms.load(Ordering::Relaxed));
+        debug_assert!(paced_ms <= settled_ms, "paced time is not after settled time");
+        Timestamp::from_millis(paced_ms)
+    }
+
+    /// Looks at the clocks.
+    pub(crate) fn moment(&self) -> Moment {
+        let monotonic = self.clock.monotonic();
+        let wall_ms = Timestamp::from(self.clock.wall()).as_millis();
+        let settled_ms = self.settled_at(monotonic).as_millis();
+        let (ahead_ms, lead_ms) =
+            (wall_ms.saturating_sub(settled_ms), settled_ms.saturating_sub(wall_ms));
+        let noted_ms = self.noted_ms.load(Ordering::Relaxed);
+        let calm = !self.judging.load(Ordering::Relaxed)
+            && ahead_ms <= DRIFT_MAX_MS
+            && lead_ms.abs_diff(noted_ms) <= DRIFT_MAX_MS;
+        let target_ms = if calm {
+            if lead_ms != noted_ms {
+                self.noted_ms.store(lead_ms, Ordering::Relaxed);
+            }
+            if ahead_ms > 0 {
+                self.settle(wall_ms, monotonic);
+            }
+            wall_ms
+        } else {
+            self.judge(wall_ms, monotonic)
+        };
+        if lead_ms > self.slow_ms.load(Ordering::Relaxed) {
+            self.slow_ms.fetch_max(lead_ms, Ordering::Relaxed);
+        }
+        let settled = self.settled_at(monotonic);
+        debug_assert!(settled.as_millis() >= settled_ms, "settled time never goes back");
+        let now_ms = target_ms.max(settled_ms).max(settled.as_millis());
+        self.show(now_ms.saturating_sub(wall_ms));
+        let lead = Duration::from_millis(self.noted_ms.load(Ordering::Relaxed));
+        Moment {
+            now: Timestamp::from_millis(now_ms),
+            wall: Timestamp::from_millis(wall_ms),
+            mark: Mark { settled, lead },
+            monotonic,
+        }
     }
 
     /// How far the wall clock is ahead of settled time, if further than is believed by itself.
     pub(crate) fn disbelieved(&self) -> Option<Duration> {
-        // A leap is only noted when the time is asked for, and this may be the first to ask.
-        self.now();
-        if !self.leaping.load(Ordering::Relaxed) {
-            return None;
-        }
-        let wall = Timestamp::from(self.clock.wall());
-        let ahead = wall.since(self.settled_at(self.clock.monotonic()));
+        let moment = self.moment();
+        let ahead = moment.now.since(moment.mark.settled);
         (millis(ahead) > self.believed_ms()).then_some(ahead)
     }
 
@@ -107,11 +279,18 @@ impl Timekeeper {
         }
     }
 
-    /// Believes the wall clock as it is now, whatever the leap.
+    /// Believes the wall clock as it is now, whatever the leap, and whatever the lead.
     pub(crate) fn accept(&self) {
+        let monotonic = self.clock.monotonic();
         let wall_ms = Timestamp::from(self.clock.wall()).as_millis();
-        self.settle(wall_ms, self.clock.monotonic());
-        self.end_leap();
+        let mut judged = self.judged.lock();
+        let target_ms = wall_ms.saturating_add(judged.opening_ms.unwrap_or(0));
+        let settled_ms = self.settled_at(monotonic).as_millis().max(target_ms);
+        self.noted_ms.store(settled_ms.saturating_sub(wall_ms), Ordering::Relaxed);
+        self.push(target_ms, monotonic);
+        let slow = std::mem::take(&mut judged.slow);
+        *judged = Judged { slow, ..Judged::default() };
+        self.judging.store(false, Ordering::Relaxed);
     }
 
     /// Notes that rows of this lifetime are in use.
@@ -123,6 +302,7 @@ impl Timekeeper {
 
     fn settled_at(&self, monotonic: Duration) -> Timestamp {
         let ms = self.offset_ms.load(Ordering::Acquire).saturating_add(signed(millis(monotonic)));
+        // A clock before 1970 is the epoch, as for every other timestamp.
         Timestamp::from_millis(u64::try_from(ms).unwrap_or(0))
     }
 
@@ -131,22 +311,71 @@ impl Timekeeper {
         self.offset_ms.fetch_max(offset, Ordering::AcqRel);
     }
 
-    fn leap(&self, ahead_ms: u64, wall_ms: u64, monotonic: Duration) {
-        let mut seen_at = self.leap_seen_at.lock();
-        self.leaping.store(true, Ordering::Relaxed);
-        let since = *seen_at.get_or_insert(monotonic);
-        let held = monotonic.saturating_sub(since) >= LEAP_HOLD;
-        if held && ahead_ms <= self.believed_ms() {
-            self.settle(wall_ms, monotonic);
-            *seen_at = None;
-            self.leaping.store(false, Ordering::Relaxed);
+    /// Settles on a leap. Paced time does not follow it yet.
+    fn push(&self, time_ms: u64, monotonic: Duration) {
+        let ahead_ms = time_ms.saturating_sub(self.settled_at(monotonic).as_millis());
+        if ahead_ms > 0 {
+            self.slow_ms.fetch_add(ahead_ms, Ordering::Relaxed);
+            self.settle(time_ms, monotonic);
         }
     }
 
-    fn end_leap(&self) {
-        let mut seen_at = self.leap_seen_at.lock();
-        *seen_at = None;
-        self.leaping.store(false, Ordering::Relaxed);
+    /// Judges a wall clock that is not where it is expected. Answers the time that counts for
+    /// validity, if it is later than settled time.
+    fn judge(&self, wall_ms: u64, monotonic: Duration) -> u64 {
+        let judged = &mut *self.judged.lock();
+        // Another caller may have settled it since this one looked.
+        let settled_ms = self.settled_at(monotonic).as_millis();
+        let lead_ms = settled_ms.saturating_sub(wall_ms);
+        let target_ms = wall_ms.saturating_add(judged.opening_ms.unwrap_or(0));
+        let ahead_ms = target_ms.saturating_sub(settled_ms);
+        if ahead_ms > DRIFT_MAX_MS {
+            self.noted_ms.store(judged.opening_ms.unwrap_or(0), Ordering::Relaxed);
+            judged.behind_since = None;
+            let since = *judged.leap_since.get_or_insert(monotonic);
+            let held = monotonic.saturating_sub(since) >= LEAP_HOLD;
+            if held && ahead_ms <= self.believed_ms() {
+                self.push(target_ms, monotonic);
+                let slow = std::mem::take(&mut judged.slow);
+                *judged = Judged { slow, ..Judged::default() };
+            }
+        } else {
+            judged.leap_since = None;
+            if ahead_ms > 0 {
+                self.settle(target_ms, monotonic);
+            }
+            let lead_ms = if ahead_ms > 0 { target_ms - wall_ms } else { lead_ms };
+            self.follow_lead(judged, lead_ms, monotonic);
+        }
+        let judging = judged.leap_since.is_some() || judged.opening_ms.is_some();
+        self.judging.store(judging, Ordering::Relaxed);
+        target_ms
+    }
+
+    /// Notes the lead, and ends an opening that has caught up.
+    fn follow_lead(&self, judged: &mut Judged, lead_ms: u64, monotonic: Duration) {
+        let opening_ms = judged.opening_ms;
+        let before_ms = opening_ms.unwrap_or_else(|| self.noted_ms.load(Ordering::Relaxed));
+        let credible = lead_ms.saturating_sub(before_ms) <= self.believed_ms();
+        let noted_ms = if credible { lead_ms } else { before_ms };
+        self.noted_ms.store(noted_ms.max(opening_ms.unwrap_or(0)), Ordering::Relaxed);
+        let Some(opening_ms) = opening_ms else { return };
+        let caught_up = lead_ms.saturating_sub(opening_ms) <= DRIFT_MAX_MS;
+        if !caught_up && !credible {
+            judged.behind_since = None;
+            return;
+        }
+        let since = *judged.behind_since.get_or_insert(monotonic);
+        if caught_up || monotonic.saturating_sub(since) >= LEAP_HOLD {
+            judged.opening_ms = None;
+            judged.behind_since = None;
+        }
+    }
+
+    fn show(&self, lead_ms: u64) {
+        if lead_ms.abs_diff(self.shown_ms.load(Ordering::Relaxed)) > DRIFT_MAX_MS {
+            self.shown_ms.store(lead_ms, Ordering::Relaxed);
+        }
     }
 
     fn believed_ms(&self) -> u64 {
@@ -159,116 +388,4 @@ fn signed(ms: u64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::ManualClock;
-    use std::time::{SystemTime, UNIX_EPOCH};
-
-    const DAY: Duration = Duration::from_secs(24 * 3600);
-
-    fn start() -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(1_700_000_000)
-    }
-
-    fn keeper() -> (Arc<ManualClock>, Timekeeper) {
-        let clock = Arc::new(ManualClock::at(start()));
-        let keeper = Timekeeper::new(clock.clone(), None);
-        (clock, keeper)
-    }
-
-    // Goal: P5, a step back revives nothing. Method: step the wall a year back and let time pass.
-    #[test]
-    fn time_never_goes_back_behind_settled() {
-        let (clock, keeper) = keeper();
-        clock.advance(Duration::from_secs(10));
-        let before = keeper.now();
-        clock.step_to(start() - 365 * DAY);
-        assert_eq!(keeper.now(), before);
-        clock.advance(Duration::from_secs(5));
-        assert_eq!(keeper.now().since(before), Duration::from_secs(5));
-    }
-
-    // Goal: P5, a moment's leap costs nothing, a held one settles. Method: leap a day, go back,
-    // leap again and hold.
-    #[test]
-    fn leap_counts_at_once_and_settles_after_the_hold() {
-        let (clock, keeper) = keeper();
-        let first = keeper.now();
-        clock.step_to(start() + DAY);
-        assert_eq!(keeper.now().since(first), DAY);
-        assert_eq!(keeper.settled(), first);
-        clock.step_to(start());
-        assert_eq!(keeper.now(), first);
-        clock.step_to(start() + DAY);
-        keeper.now();
-        clock.advance(LEAP_HOLD);
-        assert_eq!(keeper.settled().since(first), DAY + LEAP_HOLD);
-    }
-
-    // Goal: a leap beyond the longest lifetime is not believed until told. Method: leap a
-    // hundred years, hold, accept.
-    #[test]
-    fn leap_beyond_the_longest_lifetime_waits_to_be_told() {
-        let (clock, keeper) = keeper();
-        let first = keeper.now();
-        clock.step_to(start() + 36_500 * DAY);
-        keeper.now();
-        clock.advance(LEAP_HOLD * 10);
-        assert_eq!(keeper.settled().since(first), LEAP_HOLD * 10);
-        assert_eq!(keeper.check_believed().map_err(|e| e.kind()), Err(ErrorKind::Clock));
-        keeper.accept();
-        assert!(keeper.check_believed().is_ok());
-        assert!(keeper.settled().since(first) >= 36_500 * DAY);
-    }
-
-    // Goal: a leap is refused by whoever meets it first, and no row kept for good hides it.
-    // Method: note such a lifetime, leap a hundred years and a day, and ask nothing else before.
-    #[test]
-    fn leap_is_refused_before_anyone_asked_for_the_time() {
-        let (clock, keeper) = keeper();
-        keeper.note_lifetime(Duration::from_millis(u64::MAX / 4));
-        assert!(keeper.check_believed().is_ok());
-        clock.step_to(start() + 36_501 * DAY);
-        assert_eq!(keeper.check_believed().map_err(|e| e.kind()), Err(ErrorKind::Clock));
-        clock.step_to(start());
-        assert!(keeper.check_believed().is_ok());
-    }
-
-    // Goal: P5, a restart revives nothing. Method: open with a high-water mark ahead of the wall.
-    #[test]
-    fn high_water_mark_outlives_a_restart() {
-        let clock = Arc::new(ManualClock::at(start()));
-        let mark = Timestamp::from(start() + DAY);
-        let keeper = Timekeeper::new(clock, Some(mark));
-        assert_eq!(keeper.now(), mark);
-    }
-
-    // Goal: the bounds of drift, hold, and belief are exact. Method: each, and a millisecond more
-    // or less.
-    #[test]
-    fn bounds_of_a_leap_are_exact() {
-        let millisecond = Duration::from_millis(1);
-        let settled_after = |step, hold| {
-            let (clock, keeper) = keeper();
-            let first = keeper.now();
-            clock.step_to(start() + step);
-            keeper.now();
-            clock.advance(hold);
-            keeper.settled().since(first)
-        };
-        assert_eq!(settled_after(DRIFT_MAX, Duration::ZERO), DRIFT_MAX);
-        assert_eq!(settled_after(DRIFT_MAX + millisecond, Duration::ZERO), Duration::ZERO);
-        let nearly = LEAP_HOLD.saturating_sub(millisecond);
-        assert_eq!(settled_after(DAY, nearly), nearly);
-        assert_eq!(settled_after(DAY, LEAP_HOLD), DAY + LEAP_HOLD);
-
-        let (clock, keeper) = keeper();
-        for (longest, believed) in [(DAY, LEAP_BELIEVED_MIN), (400 * DAY, 400 * DAY)] {
-            keeper.note_lifetime(longest);
-            clock.step_to(start() + believed);
-            assert!(keeper.check_believed().is_ok());
-            clock.step_to(start() + believed + millisecond);
-            assert_eq!(keeper.check_believed().map_err(|e| e.kind()), Err(ErrorKind::Clock));
-        }
-    }
-}
+mod tests;

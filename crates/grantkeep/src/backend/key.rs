@@ -13,6 +13,11 @@ pub struct Kind(u8);
 impl Kind {
     const REVISED: u8 = 0x80;
 
+    /// The kind of rows that stand for a value which counts once, up to a time of the wall clock.
+    /// An engine that gets ahead of the wall clock keeps them until that has come, as far as it
+    /// can: see [`Backend::sweep`](super::Backend::sweep).
+    pub const REMEMBERED: Self = Self::write_once(5);
+
     /// A kind of rows that seldom change.
     pub const fn write_once(number: u8) -> Self {
         Self(number & !Self::REVISED)

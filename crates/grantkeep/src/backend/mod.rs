@@ -17,6 +17,7 @@ pub use stats::{KindRows, Stats};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use std::future::Future;
+use std::time::Duration;
 
 /// One page of a listing holds at most this many rows.
 pub const PAGE_ROWS_MAX: usize = 1_000;
@@ -79,8 +80,24 @@ pub struct Swept {
 ///   tells whose write won.
 /// - Futures complete on any executor, and with [`Wait`](crate::Wait) on none.
 pub trait Backend: Send + Sync + 'static {
-    /// The time by which validity is judged.
+    /// The time by which validity is judged. It never goes back, so it gets ahead of the wall clock
+    /// where that was ahead for a while, and was then corrected.
     fn now(&self) -> Timestamp;
+
+    /// The wall clock as it is, in which everybody else lives.
+    ///
+    /// A backend that judges validity by the wall clock itself leaves this as it is.
+    fn wall(&self) -> Timestamp {
+        self.now()
+    }
+
+    /// How far [`Backend::now`] is ahead of [`Backend::wall`], to about two seconds: it changes in
+    /// steps, so that a time which is converted twice is the same both times.
+    ///
+    /// A backend that judges validity by the wall clock itself leaves this as it is.
+    fn lead(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// The row under `key`, if there is one.
     ///
@@ -111,7 +128,9 @@ pub trait Backend: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Page>> + Send;
 
-    /// Removes rows whose window of death has passed.
+    /// Removes rows whose window of death has passed. Those of the kind [`Kind::REMEMBERED`] stay
+    /// for a day longer if time has leapt ahead, and until the wall clock has come to their end if
+    /// the leap was taken back meanwhile.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the engine takes no work.

@@ -62,6 +62,9 @@ pub struct Stats {
     pub hold_longest: Duration,
     /// How the engine is; see [`Store::health`](crate::Store::health).
     pub health: Health,
+    /// How far the time by which validity is judged is ahead of the wall clock, to about two
+    /// seconds. It is zero unless the clock was ahead for a while, and was then corrected.
+    pub clock_lead: Duration,
 }
 
 impl Stats {

@@ -12,7 +12,7 @@ use super::table::block::BlockBuilder;
 use super::table::filing::Filing;
 use super::table::{self, BLOCKS, BlockKey, TAGS, failed, tags};
 use super::window::Window;
-use crate::backend::Row;
+use crate::backend::{Kind, Row};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use redb::{ReadableTable as _, WriteTransaction};
@@ -123,7 +123,7 @@ impl Core {
     pub(crate) fn carry(&self, slice: Slice) -> Result<()> {
         let Slice { mut current, dead, through, .. } = slice;
         let carried = current.len() as u64;
-        let settled = self.time.settled();
+        let mark = self.time.mark();
         self.note_aliases(current.iter().map(|current| (current.tag, &current.row)))?;
         let struck = std::mem::take(&mut *self.struck.lock());
         let written = self.write_table(|transaction| {
@@ -135,7 +135,7 @@ impl Core {
             if let Some(through) = through {
                 table::set_carried(transaction, through)?;
             }
-            table::set_high_water(transaction, settled)?;
+            table::set_high_water(transaction, mark)?;
             Ok(moves)
         });
         let moves = written.inspect_err(|_| self.struck.lock().extend(&struck))?;
@@ -148,6 +148,7 @@ impl Core {
     /// Files records of the log with what is still needed, with what is dead, or with neither.
     fn sort_out(&self, segment: &Segment, found: Vec<Found>, slice: &mut Slice) {
         let is_dead = |place: &Place| self.slots.is_dead(place.slot());
+        let paced = self.time.paced();
         let seen = self.index.read_each(
             found,
             |found| found.tag,
@@ -162,8 +163,9 @@ impl Core {
             let window = live.and_then(|from| self.slots.window(from.slot()));
             match (live, window) {
                 (Some(from), Some(window)) => {
-                    let (ended, revised) =
-                        (window.end() <= slice.settled, row.key().kind.is_revised());
+                    let kind = row.key().kind;
+                    let by = if kind == Kind::REMEMBERED { paced } else { slice.settled };
+                    let (ended, revised) = (window.end() <= by, kind.is_revised());
                     if ended && !revised {
                         // An older version in the table lies in a window that ends no later.
                         slice.dead.push(Dead { tag, row, from: Some(from) });

@@ -124,7 +124,7 @@ impl Closing {
         if !core.make_room(&mut writer, FRAME_HEADER_BYTES) {
             return Ok(false);
         }
-        let last = writer.append(core.time.settled(), true, [].iter(), |_| {});
+        let last = writer.append(core.time.mark(), true, [].iter(), |_| {});
         core.hand_over(writer);
         core.wait_durable(last).wait().map(|()| true)
     }

@@ -11,11 +11,11 @@ use super::signal;
 use super::window::Window;
 use super::writer::{Item, Pending, Writer};
 use crate::backend::record::TOMBSTONE_BYTES_MAX;
-use crate::backend::{Batch, Expect, Key, Outcome, Row, Step, Version, Write};
-use crate::clock::Timestamp;
+use crate::backend::{Batch, Expect, Key, Kind, Outcome, Row, Step, Version, Write};
 use crate::error::Result;
 use crate::sabotage::{self, Flaw};
 use crate::sync::Instant;
+use crate::timekeeper::Moment;
 use std::future::poll_fn;
 use std::task::Poll;
 
@@ -122,7 +122,7 @@ impl Core {
         batch.validate()?;
         self.check_process()?;
         let asked_at = Instant::now();
-        let times = (self.time.now(), self.time.settled());
+        let moment = self.time.moment();
         if batch.issues() {
             self.time.check_believed()?;
             self.space.check()?;
@@ -132,7 +132,7 @@ impl Core {
         let mut fetched: Vec<Fetched> = Vec::new();
         let mut turn = Turn { core: self, class: class_of(&batch), number: None };
         loop {
-            match self.attempt(&batch, &mut ready, &fetched, &turn, (times, asked_at))? {
+            match self.attempt(&batch, &mut ready, &fetched, &turn, (moment, asked_at))? {
                 Attempt::Appended(sequence) => {
                     drop(turn);
                     self.wait_durable(sequence).await?;
@@ -169,7 +169,7 @@ impl Core {
         ready: &mut [Ready<'_>],
         fetched: &[Fetched],
         turn: &Turn<'_>,
-        (times, asked_at): ((Timestamp, Timestamp), Instant),
+        (moment, asked_at): (Moment, Instant),
     ) -> Result<Attempt> {
         let mut writer = self.writer.lock();
         writer.check_open()?;
@@ -186,7 +186,7 @@ impl Core {
             return Ok(Attempt::NoRoom(bytes as u64));
         }
         let rows = rows_to_write(batch, ready, stored)?;
-        let sequence = self.append(&mut writer, rows, times, asked_at)?;
+        let sequence = self.append(&mut writer, rows, moment, asked_at)?;
         if sabotage::is(Flaw::NobodyRings) {
             return Ok(Attempt::Appended(sequence));
         }
@@ -252,19 +252,23 @@ impl Core {
         &self,
         writer: &mut Writer,
         mut rows: Vec<ToWrite>,
-        (now, settled): (Timestamp, Timestamp),
+        moment: Moment,
         asked_at: Instant,
     ) -> Result<u64> {
         let mut slots = Vec::with_capacity(rows.len());
         for ToWrite { row, prior, .. } in &rows {
-            self.time.note_lifetime(Window::of(row.expires_at(), now).lifetime());
+            self.time.note_lifetime(Window::of(row.expires_at(), moment.now).lifetime());
             // By settled time, as it will be cut: a leap that is taken back leaves nothing behind.
-            let own = Window::of(row.expires_at(), settled);
+            let own = Window::of(row.expires_at(), moment.mark.settled);
             // Never under a window swept earlier than that of the version before: that one may be
             // in the table, and must not outlive what was said of it since (P2).
             let before = prior.slot.and_then(|slot| self.slots.window(slot));
             let window = before.filter(|window| window.turn() > own.turn()).unwrap_or(own);
-            slots.push(writer.windows.slot(window)?);
+            let slot = writer.windows.slot(window)?;
+            if row.key().kind == Kind::REMEMBERED {
+                writer.windows.remember(slot, window, moment.lead());
+            }
+            slots.push(slot);
         }
         let version = Version(writer.next_sequence);
         for write in &mut rows {
@@ -273,7 +277,7 @@ impl Core {
         let number = writer.segment.number;
         let mut offsets = Vec::with_capacity(rows.len());
         let written = rows.iter().map(|write| &write.row);
-        let sequence = writer.append(settled, false, written, |offset| offsets.push(offset));
+        let sequence = writer.append(moment.mark, false, written, |offset| offsets.push(offset));
         for ((write, slot), offset) in rows.into_iter().zip(slots).zip(offsets) {
             let ToWrite { tag, row, prior } = write;
             let place = Place::in_log(slot, number, offset);

@@ -14,8 +14,10 @@ use crate::backend::{Key, Kind, Term, record};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::sync::Arc;
+use crate::timekeeper::Mark;
 use redb::ReadableTableMetadata as _;
 use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
 
 /// Rows that are put into the index together: while one of their places there is fetched from
 /// memory, so are the next ones (`Index::fetch`).
@@ -31,7 +33,9 @@ pub(crate) struct Loading {
     shared: HashSet<u64>,
     /// Hashes of keys with such a tag whose rows in the table the log has replaced.
     resolved: HashSet<u64>,
-    pub(crate) high_water: Timestamp,
+    pub(crate) high_water: Mark,
+    /// Remembered rows of the table are left out if their window ended before this.
+    forgotten: Timestamp,
     pub(crate) slots: Arc<Slots>,
     log: Segments,
     /// The numbers of the segments with frames that are not carried.
@@ -64,6 +68,8 @@ impl Loading {
             shared: HashSet::new(),
             resolved: HashSet::new(),
             high_water: meta.high_water,
+            forgotten: (meta.high_water.settled.saturating_sub(meta.high_water.lead))
+                .min(options.clock.wall().into()),
             slots,
             log,
             needed: BTreeSet::new(),
@@ -117,12 +123,19 @@ impl Loading {
         let rows = tags::decode(key, value).ok_or_else(tags::damaged)?;
         let (window, block) = table::read_block_key(key).ok_or_else(tags::damaged)?;
         let slot = self.slot_in_table(window)?;
-        if window.end() <= self.high_water {
-            // Dead for good, and what was said of its rows since may be swept already.
+        // Dead for good, and what was said of its rows since may be swept already.
+        let dead = window.end() <= self.high_water.settled;
+        if dead && window.end() <= self.forgotten {
             return Ok(());
         }
         for (at, row) in rows.into_iter().enumerate() {
             let Some((tag, kind)) = row else { continue };
+            if kind == Kind::REMEMBERED {
+                // With which lead it was filed is not known: it may have been none.
+                self.windows.remember(slot, window, Duration::ZERO);
+            } else if dead {
+                continue;
+            }
             let row = u16::try_from(at).map_err(|_| tags::damaged())?;
             self.add(tag, Place::new(slot, Where::Block { block, row }), kind);
         }
@@ -198,7 +211,9 @@ impl Loading {
         frame: Frame,
         tags: &mut impl Iterator<Item = u64>,
     ) -> Result<()> {
-        self.high_water = self.high_water.max(frame.header.settled);
+        if frame.header.mark.settled >= self.high_water.settled {
+            self.high_water = frame.header.mark;
+        }
         self.needed.insert(segment);
         for ((at, row), tag) in frame.records.into_iter().zip(tags) {
             let key = row.key();
@@ -206,12 +221,15 @@ impl Loading {
                 self.index.own(tag).map_or_else(Vec::new, |shard| shard.places(tag).collect());
             // As in a commit: never under a window swept earlier than that of the version before.
             let windows = before.iter().filter_map(|place| self.slots.window(place.slot()));
-            let own = Window::of(row.expires_at(), frame.header.settled);
+            let own = Window::of(row.expires_at(), frame.header.mark.settled);
             let window = windows.chain([own]).max_by_key(|window| window.turn()).unwrap_or(own);
             if self.windows.is_crowded_for(window) {
-                self.forget_ended(frame.header.settled);
+                self.forget_ended(frame.header.mark.settled);
             }
             let slot = self.windows.slot(window)?;
+            if key.kind == Kind::REMEMBERED {
+                self.windows.remember(slot, window, frame.header.mark.lead);
+            }
             let at = offset.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
             self.supersede(table, tag, &key, before)?;
             let place = Place::in_log(slot, segment, at);

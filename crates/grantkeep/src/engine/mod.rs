@@ -217,6 +217,14 @@ impl Backend for Embedded {
         self.core.time.now()
     }
 
+    fn wall(&self) -> Timestamp {
+        self.core.time.wall()
+    }
+
+    fn lead(&self) -> Duration {
+        self.core.time.lead()
+    }
+
     async fn get(&self, key: Key) -> Result<Option<Row>> {
         self.core.find(&key)
     }
@@ -242,11 +250,11 @@ impl Backend for Embedded {
         let counters = &core.counters;
         let get = |counter: &crate::sync::Tally| counter.load(Ordering::Relaxed);
         let (index_bytes, live_set_bytes) = core.index.memory_bytes();
-        let settled = core.time.settled();
+        let (settled, paced) = (core.time.settled(), core.time.paced());
         let writer = core.writer.lock();
         let (rows, windows) = writer.windows.count();
         let spares: u64 = writer.spares.iter().map(|segment| u64::from(segment.bytes)).sum();
-        let sweep_lag = writer.windows.lag(settled);
+        let sweep_lag = writer.windows.lag(settled, paced);
         let unwritten = u64::from(writer.segment.bytes.saturating_sub(writer.tail));
         drop(writer);
         let log_bytes = core.segments.bytes();
@@ -273,6 +281,7 @@ impl Backend for Embedded {
             refused_full: core.space.refused(),
             hold_longest: Duration::from_micros(get(&counters.hold_longest_us)),
             health: core.health(),
+            clock_lead: core.time.lead(),
         }
     }
 }

@@ -17,23 +17,24 @@ impl Core {
     /// Appends an empty frame once the store comes to rest, and every minute from then on: it
     /// proves the frames before it, and keeps the high-water mark of time.
     pub(crate) fn note_time(&self) {
-        let settled = self.time.settled();
+        let mark = self.time.mark();
         let mut writer = self.writer.lock();
         let rested = writer.group.chunks.is_empty() && writer.base == writer.next_sequence - 1;
-        let noted_for = settled.since(writer.noted_at).as_secs();
+        let noted_for = mark.settled.since(writer.noted_at.settled).as_secs();
+        let due = noted_for >= NOTE_TIME_S || mark.leads_anew(writer.noted_at);
         if !matches!(writer.mode, Mode::Open) || !rested {
             return;
         }
-        if writer.noted == writer.base && noted_for < NOTE_TIME_S {
+        if writer.noted == writer.base && !due {
             return;
         }
         // Without room it is tried again at the next tick.
         if !self.make_room(&mut writer, FRAME_HEADER_BYTES) {
             return;
         }
-        let sequence = writer.append(settled, false, [].iter(), |_| {});
+        let sequence = writer.append(mark, false, [].iter(), |_| {});
         writer.noted = sequence;
-        writer.noted_at = settled;
+        writer.noted_at = mark;
         self.hand_over(writer);
     }
 
@@ -46,15 +47,15 @@ impl Core {
         if sabotage::is(Flaw::SweepWithoutHighWater) {
             return Ok(());
         }
-        let settled = self.time.settled();
+        let mark = self.time.mark();
         let mut writer = self.writer.lock();
         writer.check_open()?;
         if writer.framed_at < until {
             if !self.make_room(&mut writer, FRAME_HEADER_BYTES) {
                 drop(writer);
-                return self.write_table(|transaction| set_high_water(transaction, settled));
+                return self.write_table(|transaction| set_high_water(transaction, mark));
             }
-            writer.append(settled, false, [].iter(), |_| {});
+            writer.append(mark, false, [].iter(), |_| {});
         }
         let last = writer.next_sequence - 1;
         self.hand_over(writer);

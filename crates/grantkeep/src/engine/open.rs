@@ -107,7 +107,7 @@ fn open_found(
     let written = end.segment.as_ref().map_or(0, |(segment, _)| segment.number);
     lock.mark_open(Reached { newest, written, commit: end.sequence }).map_err(marked)?;
     // Before its first checkpoint a store has its largest time in the log alone.
-    let high_water = Some(loading.high_water).filter(|mark| mark.as_millis() > 0);
+    let high_water = Some(loading.high_water).filter(|mark| mark.settled.as_millis() > 0);
     let time = Timekeeper::new(Arc::clone(&options.clock), high_water);
     for window in loading.windows.live() {
         time.note_lifetime(window.lifetime());
@@ -134,8 +134,8 @@ fn open_found(
         pending: HashTable::new(),
         windows: loading.windows,
         noted: end.sequence,
-        noted_at: time.settled(),
-        framed_at: loading.high_water,
+        noted_at: time.mark(),
+        framed_at: loading.high_water.settled,
         log_idle: false,
         led: false,
     };

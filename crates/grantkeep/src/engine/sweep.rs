@@ -142,7 +142,6 @@ impl Sweeper {
         let before = self.commits;
         self.commits = core.counters.commits.load(Ordering::Relaxed);
         let blocks = if before == self.commits { SLICE_BLOCKS_AT_REST } else { SLICE_BLOCKS };
-        let settled = core.time.settled();
         let dead = &self.dead;
         let cut = core.write_table(|transaction| {
             let mut room = Room { blocks, terms: blocks * TERMS_A_BLOCK };
@@ -156,7 +155,7 @@ impl Sweeper {
                 cut += 1;
             }
             if !sabotage::is(Flaw::SweepWithoutHighWater) {
-                table::set_high_water(transaction, settled)?;
+                table::set_high_water(transaction, core.time.mark())?;
             }
             Ok(cut)
         })?;
@@ -194,9 +193,10 @@ impl Core {
     /// Declares the window dead that has ended first, or looks at some of its revised rows before;
     /// true if there is none, or the budget is used up.
     fn end_window(&self, sweep: &mut Sweep, dead: &mut VecDeque<Window>) -> Result<bool> {
-        let settled = self.time.settled();
+        let (settled, paced) = (self.time.settled(), self.time.paced());
         // An idle sweep is this one comparison.
-        let Some((window, _)) = self.writer.lock().windows.ended(settled) else { return Ok(true) };
+        let ended = self.writer.lock().windows.ended(settled, paced);
+        let Some((window, _)) = ended else { return Ok(true) };
         if sweep.swept.rows >= sweep.budget.rows {
             sweep.swept.more = true;
             return Ok(true);

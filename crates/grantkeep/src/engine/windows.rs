@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// The windows of all slots, readable without a lock.
 #[derive(Debug)]
@@ -62,6 +63,8 @@ struct State {
     pins: u32,
     rows: BTreeMap<u8, u64>,
     dead: bool,
+    /// The paced time before which it is not swept, since it holds remembered rows.
+    remembered_until: Timestamp,
 }
 
 impl Windows {
@@ -129,18 +132,32 @@ impl Windows {
         }
     }
 
-    /// The window that has ended, oldest end first, if any has by `time`.
-    pub(crate) fn ended(&self, time: Timestamp) -> Option<(Window, Slot)> {
-        let (end, window) = *self.ends.first()?;
-        if end > time {
-            return None;
+    /// Notes that a remembered row is filed under a window while the lead is so large: what it
+    /// stands for ends on the wall clock no later than the window, less that lead.
+    pub(crate) fn remember(&mut self, slot: Slot, window: Window, lead: Duration) {
+        if let Some(state) = self.states.get_mut(usize::from(slot)) {
+            let until = window.end().saturating_sub(lead);
+            state.remembered_until = state.remembered_until.max(until);
         }
-        self.slots.get(&window).map(|slot| (window, *slot))
     }
 
-    /// How long the oldest ended window has waited.
-    pub(crate) fn lag(&self, time: Timestamp) -> std::time::Duration {
-        self.ended(time).map_or_else(Default::default, |(window, _)| time.since(window.end()))
+    /// The window that has ended, oldest end first, if any has by `settled`. One that holds
+    /// remembered rows must have ended by `paced` as well, unless more than half of all slots hold
+    /// windows: then the store could soon file nothing any more.
+    pub(crate) fn ended(&self, settled: Timestamp, paced: Timestamp) -> Option<(Window, Slot)> {
+        let crowded = self.slots.len() > SLOTS / 2;
+        let mut ended = self.ends.iter().take_while(|(end, _)| *end <= settled);
+        ended.find_map(|(_, window)| {
+            let slot = *self.slots.get(window)?;
+            let state = self.states.get(usize::from(slot))?;
+            (crowded || state.remembered_until <= paced).then_some((*window, slot))
+        })
+    }
+
+    /// How long the oldest window that is to be swept has waited.
+    pub(crate) fn lag(&self, settled: Timestamp, paced: Timestamp) -> Duration {
+        let ended = self.ended(settled, paced);
+        ended.map_or(Duration::ZERO, |(window, _)| settled.since(window.end()))
     }
 
     /// Declares a window dead: its rows are gone at once. Answers how many they were, or `None`
@@ -195,5 +212,65 @@ impl Windows {
         }
         let rows = kinds.into_iter().filter(|(_, rows)| *rows > 0);
         (rows.map(|(kind, rows)| KindRows { kind, rows }).collect(), windows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A register with one window for each of so many seconds.
+    fn windows(count: u64) -> Windows {
+        let mut windows = Windows::new(Arc::new(Slots::new()));
+        for second in 0..count {
+            let now = Timestamp::from_millis(second * 1_000);
+            windows.slot(Window::of(now.saturating_add(SECOND), now)).unwrap();
+        }
+        windows
+    }
+
+    // Goal: P5, a window that holds remembered rows waits for paced time, others do not, and none
+    // keeps the one behind it waiting. Method: three windows, the first and the last of which hold
+    // such a row, filed without a lead and with one.
+    #[test]
+    fn remembered_rows_are_swept_by_paced_time() {
+        let mut windows = windows(3);
+        let all: Vec<Window> = windows.ends.iter().map(|(_, window)| *window).collect();
+        for (at, lead) in [(0, Duration::ZERO), (2, 2 * SECOND)] {
+            let slot = windows.slot(all[at]).unwrap();
+            windows.remember(slot, all[at], lead);
+        }
+        let at = |seconds: u64| Timestamp::from_millis(seconds * 1_000);
+        let ended = |windows: &Windows, settled, paced| {
+            windows.ended(at(settled), at(paced)).map(|(window, _)| window)
+        };
+        assert_eq!(ended(&windows, 1, 2), None, "settled time counts in any case");
+        assert_eq!(ended(&windows, 9, 2), Some(all[0]));
+        assert_eq!(ended(&windows, 9, 1), Some(all[1]));
+        windows.kill(all[1]);
+        assert_eq!(ended(&windows, 9, 1), None, "neither is over on the wall clock");
+        assert_eq!(windows.lag(at(9), at(1)), Duration::ZERO);
+        windows.kill(all[0]);
+        assert_eq!(ended(&windows, 9, 2), Some(all[2]), "what was filed ahead ends ahead");
+    }
+
+    // Goal: P10, remembered rows do not take all slots. Method: as many windows as half of them,
+    // and a few more; sweep all that may be swept.
+    #[test]
+    fn remembered_rows_leave_half_of_the_slots() {
+        let half = u64::try_from(SLOTS / 2).unwrap();
+        let mut windows = windows(half + 3);
+        for window in windows.live().collect::<Vec<_>>() {
+            let slot = windows.slot(window).unwrap();
+            windows.remember(slot, window, Duration::ZERO);
+        }
+        let mut swept = Vec::new();
+        while let Some((window, _)) = windows.ended(Timestamp::MAX, Timestamp::default()) {
+            windows.kill(window);
+            swept.push(window.end().as_millis() / 1_000);
+        }
+        assert_eq!(swept, [2, 3, 4], "the oldest, until half of all slots are free");
     }
 }

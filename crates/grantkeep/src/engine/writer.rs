@@ -10,6 +10,7 @@ use crate::backend::{Key, Row};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, Instant};
+use crate::timekeeper::Mark;
 use hashbrown::HashTable;
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -84,7 +85,7 @@ pub(crate) struct Writer {
     pub(crate) windows: Windows,
     /// The last frame that only notes the time, and the time it notes.
     pub(crate) noted: u64,
-    pub(crate) noted_at: Timestamp,
+    pub(crate) noted_at: Mark,
     /// The largest settled time in any frame so far, or in the table at open.
     pub(crate) framed_at: Timestamp,
     /// True while the log thread waits for work.
@@ -205,13 +206,13 @@ impl Writer {
     /// Appends a frame to what is gathered; `placed` gets each record's offset in the segment.
     pub(crate) fn append<'a>(
         &mut self,
-        settled: Timestamp,
+        mark: Mark,
         closed: bool,
         rows: impl Iterator<Item = &'a Row> + Clone,
         mut placed: impl FnMut(u32),
     ) -> u64 {
         let sequence = self.next_sequence;
-        let header = FrameHeader { sequence, base: self.base, settled, closed };
+        let header = FrameHeader { sequence, base: self.base, mark, closed };
         let continues = self
             .group
             .chunks
@@ -233,7 +234,7 @@ impl Writer {
             let added = u32::try_from(chunk.bytes.len() - before).unwrap_or(u32::MAX);
             self.tail = self.tail.saturating_add(added);
         }
-        self.framed_at = self.framed_at.max(settled);
+        self.framed_at = self.framed_at.max(mark.settled);
         self.next_sequence += 1;
         self.group.last = sequence;
         sequence

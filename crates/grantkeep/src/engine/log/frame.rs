@@ -11,17 +11,20 @@
 //!     24      8  base: everything up to this sequence number was durable before this frame was
 //!                written
 //!     32      8  settled time, milliseconds since the Unix epoch
-//!     40         payload: the records, each padded with zeros to a multiple of 8 bytes
+//!     40      8  its lead over the wall clock, milliseconds
+//!     48         payload: the records, each padded with zeros to a multiple of 8 bytes
 //! ```
 
 use crate::backend::{BATCH_BYTES_MAX, BATCH_STEPS_MAX, Row, record};
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, millis};
 use crate::engine::place::RECORD_ALIGN;
 use crate::sabotage::{self, Flaw};
 use crate::sync::Arc;
+use crate::timekeeper::Mark;
+use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-pub(crate) const FRAME_HEADER_BYTES: usize = 40;
+pub(crate) const FRAME_HEADER_BYTES: usize = 48;
 
 /// The longest frame: its values, and the header and padding of every record.
 pub(crate) const FRAME_BYTES_MAX: usize = FRAME_HEADER_BYTES
@@ -37,8 +40,8 @@ pub(crate) struct FrameHeader {
     pub(crate) sequence: u64,
     /// Everything up to here was durable before the frame was written.
     pub(crate) base: u64,
-    /// The store's settled time.
-    pub(crate) settled: Timestamp,
+    /// The store's settled time, and its lead over the wall clock.
+    pub(crate) mark: Mark,
     /// True for the last frame of an orderly close.
     pub(crate) closed: bool,
 }
@@ -75,7 +78,8 @@ pub(crate) fn append<'a>(
     covered.extend_from_slice(&(if header.closed { CLOSED } else { 0 }).to_le_bytes());
     covered.extend_from_slice(&header.sequence.to_le_bytes());
     covered.extend_from_slice(&header.base.to_le_bytes());
-    covered.extend_from_slice(&header.settled.as_millis().to_le_bytes());
+    covered.extend_from_slice(&header.mark.settled.as_millis().to_le_bytes());
+    covered.extend_from_slice(&millis(header.mark.lead).to_le_bytes());
     out.extend_from_slice(&[0; 8]);
     out.extend_from_slice(&covered);
     for row in rows {
@@ -122,7 +126,10 @@ pub(crate) fn read(shared: &Arc<[u8]>, start: usize, nonce: u64) -> Option<Frame
     let header = FrameHeader {
         sequence: record::u64_at(header, 16)?,
         base: record::u64_at(header, 24)?,
-        settled: Timestamp::from_millis(record::u64_at(header, 32)?),
+        mark: Mark {
+            settled: Timestamp::from_millis(record::u64_at(header, 32)?),
+            lead: Duration::from_millis(record::u64_at(header, 40)?),
+        },
         closed: flags == CLOSED,
     };
     (whole && record::u64_at(bytes, 0)? == check(&covered, nonce)).then_some(Frame {
@@ -157,8 +164,8 @@ mod tests {
     }
 
     fn frame_of(nonce: u64, rows: &[Row]) -> Vec<u8> {
-        let settled = Timestamp::from_millis(3);
-        let header = FrameHeader { sequence: 7, base: 5, settled, closed: false };
+        let mark = Mark { settled: Timestamp::from_millis(3), lead: Duration::from_millis(4) };
+        let header = FrameHeader { sequence: 7, base: 5, mark, closed: false };
         let mut bytes = Vec::new();
         append(&mut bytes, nonce, &header, rows.iter(), |_| {});
         bytes
@@ -180,6 +187,8 @@ mod tests {
         let read_back = read(&bytes, 42).unwrap();
         assert_eq!((read_back.bytes, read_back.records.len()), (bytes.len(), 2));
         assert_eq!((read_back.header.sequence, read_back.header.base), (7, 5));
+        let mark = Mark { settled: Timestamp::from_millis(3), lead: Duration::from_millis(4) };
+        assert_eq!(read_back.header.mark, mark);
         assert!(read(&bytes, 43).is_none());
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();

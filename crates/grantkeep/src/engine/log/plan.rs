@@ -168,8 +168,8 @@ mod tests {
     use super::super::replay::replay;
     use super::*;
     use crate::backend::Row;
-    use crate::clock::Timestamp;
     use crate::disk::OsDisk;
+    use crate::timekeeper::Mark;
     use std::ops::RangeInclusive;
 
     const STORE: [u8; 16] = [3; 16];
@@ -184,8 +184,8 @@ mod tests {
     fn write(segment: &Segment, base: u64, sequences: RangeInclusive<u64>) {
         let mut bytes = Vec::new();
         for sequence in sequences {
-            let settled = Timestamp::from_millis(1);
-            let header = FrameHeader { sequence, base, settled, closed: false };
+            let mark = Mark::default();
+            let header = FrameHeader { sequence, base, mark, closed: false };
             frame::append(&mut bytes, segment.nonce, &header, std::iter::empty::<&Row>(), |_| {});
         }
         segment.file.write_at(&bytes, SEGMENT_DATA.into()).unwrap();

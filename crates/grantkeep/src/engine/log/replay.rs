@@ -198,8 +198,8 @@ mod tests {
     use super::super::frame::{self, FrameHeader};
     use super::*;
     use crate::backend::Row;
-    use crate::clock::Timestamp;
     use crate::disk::OsDisk;
+    use crate::timekeeper::Mark;
 
     // Goal: P1, damage is refused wherever behind it the frame lies that proves it. Method: one
     // such frame in a segment as long as several reads, before, across, and behind their ends.
@@ -209,8 +209,8 @@ mod tests {
         let read = u32::try_from(READ_BYTES).unwrap();
         let bytes = SEGMENT_DATA + 2 * read + 4_096;
         let segment = Segment::create(&OsDisk, dir.path(), &[1; 16], 1, bytes).unwrap();
-        let settled = Timestamp::from_millis(1);
-        let header = FrameHeader { sequence: 9, base: 8, settled, closed: false };
+        let mark = Mark::default();
+        let header = FrameHeader { sequence: 9, base: 8, mark, closed: false };
         let mut frame = Vec::new();
         frame::append(&mut frame, segment.nonce, &header, std::iter::empty::<&Row>(), |_| {});
         let from = |at: u32| SEGMENT_DATA + at;

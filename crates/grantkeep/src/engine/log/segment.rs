@@ -26,7 +26,7 @@ use crate::disk::{Disk, DiskFile, OpenMode, fill_zeros};
 use crate::engine::backup::ADVICE;
 use crate::engine::place::NUMBER_MAX;
 use crate::engine::table::TABLE_FILE;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::keyring::random;
 use crate::sabotage::{self, Flaw};
 use crate::sync::{Arc, AtomicU64, Ordering};
@@ -42,7 +42,8 @@ pub(crate) const SEGMENT_BYTES_LEAST: u32 = 128 << 10;
 const _: () = assert!(FRAME_BYTES_MAX as u64 + (SEGMENT_DATA as u64) < SEGMENT_BYTES_LEAST as u64);
 
 const MAGIC: [u8; 8] = *b"GKLOG\0\0\0";
-const FORMAT: u32 = 1;
+/// The format of the segments that this version reads and writes.
+const FORMAT: u32 = 2;
 const HEADER_BYTES: usize = 56;
 const COPY_AT: [u64; 2] = [0, 4_096];
 
@@ -143,8 +144,9 @@ impl Segment {
     /// Opens a segment by its header.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if neither copy of the header is whole, or it is another store's, or
-    /// its number is one that no segment has, [`ErrorKind::Format`] if it is of a newer format.
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if neither copy of the header is whole, or
+    /// it is another store's, or its number is one that no segment has,
+    /// [`ErrorKind::Format`](crate::ErrorKind::Format) if it is of another format.
     pub(crate) fn open(disk: &dyn Disk, path: PathBuf, store: &[u8; 16]) -> Result<Self> {
         let failed = |cause| Error::file("read the log segment", path.display(), cause);
         let file = disk.open(&path, OpenMode::Existing).map_err(failed)?;
@@ -158,15 +160,9 @@ impl Segment {
                 read => read.map_err(failed)?,
             }
             let Some(read) = read_header(&header) else { continue };
-            if read.format > FORMAT {
-                return Err(Error::new(
-                    ErrorKind::Format,
-                    format!(
-                        "the log segment {} is of format {}, this version reads {FORMAT}: upgrade",
-                        path.display(),
-                        read.format
-                    ),
-                ));
+            if read.format != FORMAT {
+                let what = format!("the log segment {}", path.display());
+                return Err(Error::format(&what, read.format.into(), FORMAT.into()));
             }
             if read.store != *store {
                 return Err(Error::corrupt(format!(

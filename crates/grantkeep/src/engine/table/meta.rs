@@ -4,31 +4,35 @@
 //! rows, or expire them, in silence.
 
 use super::{BLOCKS, DEATHS, ROWS, TABLE_FILE, TAGS, TERMS, failed};
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, millis};
 use crate::engine::backup::ADVICE;
 use crate::engine::place::NUMBER_MAX;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::timekeeper::Mark;
 use redb::{
     Database, ReadTransaction, ReadableDatabase as _, ReadableTable, TableDefinition,
     WriteTransaction,
 };
+use std::time::Duration;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
-const FORMAT: u64 = 1;
+/// The format of the tables that this version reads and writes.
+const FORMAT: u64 = 2;
 
 const META_FORMAT: &str = "format";
 const META_STORE_LOW: &str = "store id, low half";
 const META_STORE_HIGH: &str = "store id, high half";
 const META_CARRIED: &str = "carried through sequence number";
 const META_HIGH_WATER: &str = "high-water mark of time, ms";
+const META_LEAD: &str = "its lead over the wall clock, ms";
 const META_COMMITS: &str = "number of the last commit";
 
-/// Of all other numbers; a store of an earlier build has none.
+/// Of all other numbers.
 const META_CHECK: &str = "check";
 /// The numbers without their check.
-const NUMBERS: u64 = 6;
+const NUMBERS: u64 = 7;
 
 /// What the table knows of the store.
 #[derive(Debug, Clone, Copy)]
@@ -37,8 +41,8 @@ pub(crate) struct Meta {
     pub(crate) store: [u8; 16],
     /// Every commit up to this one is in the table as far as it is still needed.
     pub(crate) carried: u64,
-    /// The largest settled time that was stored.
-    pub(crate) high_water: Timestamp,
+    /// The largest settled time that was stored, and its lead.
+    pub(crate) high_water: Mark,
     /// The number of the table's last commit: it tells whether a commit that failed has happened.
     pub(crate) commits: u64,
 }
@@ -49,9 +53,10 @@ pub(crate) fn set_carried(transaction: &WriteTransaction, carried: u64) -> Resul
     Ok(())
 }
 
-pub(crate) fn set_high_water(transaction: &WriteTransaction, time: Timestamp) -> Result<()> {
+pub(crate) fn set_high_water(transaction: &WriteTransaction, mark: Mark) -> Result<()> {
     let mut meta = transaction.open_table(META).map_err(failed)?;
-    meta.insert(META_HIGH_WATER, time.as_millis()).map_err(failed)?;
+    meta.insert(META_HIGH_WATER, mark.settled.as_millis()).map_err(failed)?;
+    meta.insert(META_LEAD, millis(mark.lead)).map_err(failed)?;
     Ok(())
 }
 
@@ -100,6 +105,7 @@ pub(super) fn create(database: &Database, store: [u8; 16]) -> Result<()> {
         meta.insert(META_STORE_HIGH, half(64)).map_err(failed)?;
         meta.insert(META_CARRIED, 0).map_err(failed)?;
         meta.insert(META_HIGH_WATER, 0).map_err(failed)?;
+        meta.insert(META_LEAD, 0).map_err(failed)?;
         transaction.open_table(BLOCKS).map_err(failed)?;
         transaction.open_table(TAGS).map_err(failed)?;
         transaction.open_table(ROWS).map_err(failed)?;
@@ -133,8 +139,8 @@ pub(crate) fn copy_meta(from: &ReadTransaction, to: &Database) -> Result<Meta> {
 /// Reads the numbers of a store.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`] where they do not fit their check, [`ErrorKind::Format`] for a store of a
-/// newer format.
+/// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) where they do not fit their check,
+/// [`ErrorKind::Format`](crate::ErrorKind::Format) for a store of another format.
 pub(super) fn read(database: &Database) -> Result<Meta> {
     let transaction = database.begin_read().map_err(failed)?;
     let meta = transaction.open_table(META).map_err(|cause| {
@@ -146,14 +152,11 @@ pub(super) fn read(database: &Database) -> Result<Meta> {
         Ok(value.ok_or_else(missing)?.value())
     };
     let format = number(META_FORMAT)?;
-    if format > FORMAT {
-        return Err(Error::new(
-            ErrorKind::Format,
-            format!("the store is of format {format}, this version reads {FORMAT}: upgrade"),
-        ));
+    if format != FORMAT {
+        return Err(Error::format("the store", format, FORMAT));
     }
     let Summed { numbers, check, stored } = sum(&meta)?;
-    if numbers != NUMBERS || stored.is_some_and(|stored| stored != check) {
+    if numbers != NUMBERS || stored != Some(check) {
         return Err(Error::corrupt(format!(
             "the numbers in {TABLE_FILE} do not fit their check: {ADVICE}"
         )));
@@ -168,7 +171,10 @@ pub(super) fn read(database: &Database) -> Result<Meta> {
     Ok(Meta {
         store: store.to_le_bytes(),
         carried,
-        high_water: Timestamp::from_millis(number(META_HIGH_WATER)?),
+        high_water: Mark {
+            settled: Timestamp::from_millis(number(META_HIGH_WATER)?),
+            lead: Duration::from_millis(number(META_LEAD)?),
+        },
         commits: number(META_COMMITS)?,
     })
 }

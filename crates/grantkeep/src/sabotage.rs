@@ -45,6 +45,8 @@ pub enum Flaw {
     CarriedEarly,
     /// Whoever waits when the store is poisoned is not told.
     WaitersForgotten,
+    /// A caller that offered to write what it gathered, and cannot, tells nobody.
+    OfferForgotten,
 }
 
 /// True if the build has this flaw.

@@ -8,6 +8,7 @@ mod closing;
 mod evicting;
 mod explore;
 mod failing;
+mod joining;
 mod planted;
 #[path = "../../src/pseudorandom.rs"]
 #[allow(dead_code, unreachable_pub)]

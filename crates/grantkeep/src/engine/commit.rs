@@ -14,7 +14,10 @@ use crate::backend::{Batch, Expect, Key, Outcome, Row, Step, Version, Write};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::sabotage::{self, Flaw};
-use crate::sync::Instant;
+use crate::sync::{Arc, Instant};
+use crate::wait::{self, Lead};
+use std::future::poll_fn;
+use std::task::Poll;
 
 /// A step made ready outside the lock.
 struct Ready<'a> {
@@ -59,7 +62,7 @@ enum Attempt {
 
 impl Core {
     /// Applies a batch, and answers once that is durable.
-    pub(crate) async fn commit(&self, batch: Batch) -> Result<Outcome> {
+    pub(crate) async fn commit(self: &Arc<Self>, batch: Batch) -> Result<Outcome> {
         batch.validate()?;
         self.check_process()?;
         let asked_at = Instant::now();
@@ -71,9 +74,11 @@ impl Core {
         let mut ready = self.make_ready(&batch)?;
         let mut fetched: Vec<Fetched> = Vec::new();
         loop {
-            match self.attempt(&batch, &mut ready, &fetched, times, asked_at)? {
+            // Anew each time: a future may change hands where it waits.
+            let offers = poll_fn(|task| Poll::Ready(wait::is_polling(task.waker()))).await;
+            match self.attempt(&batch, &mut ready, &fetched, (times, asked_at), offers)? {
                 Attempt::Appended(sequence) => {
-                    self.wait_durable(sequence).await?;
+                    self.wait_own(sequence).await?;
                     return Ok(Outcome::Applied);
                 }
                 Attempt::Failed(key, sequence) => {
@@ -104,13 +109,15 @@ impl Core {
         ready.collect()
     }
 
+    /// Appends a batch that holds. If it `offers` to write what is gathered, its caller looks after
+    /// that once the present poll is over; else the log thread is rung for.
     fn attempt(
-        &self,
+        self: &Arc<Self>,
         batch: &Batch,
         ready: &mut [Ready<'_>],
         fetched: &[Fetched],
-        times: (Timestamp, Timestamp),
-        asked_at: Instant,
+        (times, asked_at): ((Timestamp, Timestamp), Instant),
+        offers: bool,
     ) -> Result<Attempt> {
         let mut writer = self.writer.lock();
         writer.check_open()?;
@@ -132,12 +139,12 @@ impl Core {
         if sabotage::is(Flaw::NobodyRings) {
             return Ok(Attempt::Appended(sequence));
         }
-        match logger::take_lead(&mut writer) {
-            Some(group) => {
-                drop(writer);
-                logger::lead(self, &group);
-            }
-            None => self.hand_over(writer),
+        if offers && logger::may_be_led(&writer) {
+            drop(writer);
+            let refused = wait::offer(Arc::clone(self) as Arc<dyn Lead>);
+            refused.into_iter().for_each(Lead::leave);
+        } else {
+            self.hand_over(writer);
         }
         Ok(Attempt::Appended(sequence))
     }

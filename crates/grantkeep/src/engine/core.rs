@@ -149,8 +149,25 @@ impl Core {
         }
     }
 
-    /// Waits until everything up to `sequence` is durable and visible.
+    /// Has what is gathered written, also if a caller has offered to do it: that one may be held up
+    /// by whoever waits here.
+    pub(crate) fn press(&self) {
+        let writer = self.writer.lock();
+        if !writer.group.chunks.is_empty() {
+            self.hand_over(writer);
+        }
+    }
+
+    /// Waits until everything up to `sequence`, which others have appended, is durable and visible.
     pub(crate) async fn wait_durable(&self, sequence: u64) -> Result<()> {
+        if self.durable.value() < sequence && !sabotage::is(Flaw::NobodyRings) {
+            self.press();
+        }
+        self.wait_own(sequence).await
+    }
+
+    /// Waits until a batch that was just appended, and everything before it, is durable and visible.
+    pub(crate) async fn wait_own(&self, sequence: u64) -> Result<()> {
         self.durable.reach(sequence).await.map_err(|_| self.unknown())
     }
 

@@ -10,8 +10,8 @@ use super::writer::{Group, Item, Mode, Writer};
 use crate::backend::Row;
 use crate::error::Result;
 use crate::sabotage::{self, Flaw};
-use crate::sync::RwLockWriteGuard;
-use crate::wait;
+use crate::sync::{Arc, RwLockWriteGuard};
+use crate::wait::Lead;
 use std::io;
 
 /// What publishing an item took away: the place of the row before.
@@ -68,21 +68,38 @@ fn next_group(core: &Core) -> Option<Group> {
     }
 }
 
-/// Lets a caller that waits for what it has gathered take the lead, if the log thread sleeps and
-/// nobody else leads.
-pub(crate) fn take_lead(writer: &mut Writer) -> Option<Group> {
-    let alone = writer.log_idle && !writer.led;
+/// True if a caller may bring out what is gathered: the log thread sleeps, and nobody else leads.
+pub(crate) fn may_be_led(writer: &Writer) -> bool {
     // Who writes for itself is not answered before it has: that flaw is the log thread's.
-    let flawed = sabotage::is(Flaw::AcknowledgedBeforeSync);
-    (alone && wait::is_waiting() && !flawed).then(|| {
+    writer.log_idle && !writer.led && !sabotage::is(Flaw::AcknowledgedBeforeSync)
+}
+
+impl Lead for Core {
+    /// Brings out what is gathered, unless it is on its way: between an offer and this the log
+    /// thread may have been rung for, or another caller may have begun to lead. Whoever leads rings
+    /// for what was gathered meanwhile.
+    fn lead(self: Arc<Self>) {
+        let mut writer = self.writer.lock();
+        let poisoned = matches!(writer.mode, Mode::Poisoned(_));
+        if poisoned || writer.group.chunks.is_empty() || !may_be_led(&writer) {
+            return;
+        }
         writer.led = true;
-        writer.take_group()
-    })
+        let group = writer.take_group();
+        drop(writer);
+        lead(&self, &group);
+    }
+
+    fn leave(self: Arc<Self>) {
+        if !sabotage::is(Flaw::OfferForgotten) {
+            self.press();
+        }
+    }
 }
 
 /// Brings out a group in the place of the log thread, which goes on with what was gathered
 /// meanwhile.
-pub(crate) fn lead(core: &Core, group: &Group) {
+fn lead(core: &Core, group: &Group) {
     let guard = PoisonGuard::new(core, "leading");
     if bring_out(core, group) {
         let mut writer = core.writer.lock();

@@ -73,6 +73,7 @@ impl Core {
         progress: &mut Progress,
         slice: &mut Slice,
     ) -> Result<bool> {
+        self.tidy_unread()?;
         let mut reader = FrameReader::new(segment, progress.offset);
         let mut found = Vec::new();
         while !slice.is_full() && reader.offset() < segment.end() {

@@ -52,6 +52,9 @@ pub(crate) struct Core {
     /// Hashes of keys that the last open found in the log, and under their tag one row in the
     /// table, so that carrying or replacing them tidies up.
     pub(crate) aliases: Mutex<HashSet<u64>>,
+    /// Keys that were replaced while it could not be read which older versions were theirs: the log
+    /// thread, or whoever leads, adds to them, and the keeper reads them before it carries.
+    pub(crate) unread: Mutex<Vec<Key>>,
     /// Rows in blocks that were replaced since the last table commit, to be struck out by the next.
     pub(crate) struck: Mutex<Vec<Struck>>,
     pub(crate) table: Table,

@@ -3,6 +3,7 @@
 //! callers share one. A caller that waits, and finds nobody else there, does it itself: a change of
 //! threads and back costs it about as much again as it computes.
 
+use super::aliases::Resolved;
 use super::core::{Core, count};
 use super::index::Shard;
 use super::place::Place;
@@ -186,15 +187,25 @@ fn publish_batch(core: &Core, items: &[Item], replaced: &mut Vec<Replaced>) -> R
     let of_item = numbers.clone();
     numbers.sort_unstable();
     numbers.dedup();
-    let mut shards: Vec<(usize, RwLockWriteGuard<'_, Shard>)> = numbers
-        .into_iter()
-        .filter_map(|number| core.index.write(number).map(|shard| (number, shard)))
-        .collect();
+    // What must be read is read without the locks, and holds while the shards stay as they were.
+    let mut resolved = Vec::new();
+    let mut shards = loop {
+        let shards: Vec<(usize, RwLockWriteGuard<'_, Shard>)> = numbers
+            .iter()
+            .filter_map(|number| core.index.write(*number).map(|shard| (*number, shard)))
+            .collect();
+        let met = core.meetings(&shards, items, &resolved);
+        if met.is_empty() {
+            break shards;
+        }
+        drop(shards);
+        resolved = core.resolve(met);
+    };
     for (item, number) in items.iter().zip(of_item) {
         let Some((_, shard)) = shards.iter_mut().find(|(held, _)| *held == number) else {
             continue;
         };
-        let before = publish_item(core, shard, item)?;
+        let before = publish_item(core, shard, item, &resolved);
         replaced.push(before);
         // Terms are noted under the shard's lock, where whoever drops them looks first.
         // What was carried in a block has its terms under that block's window only.
@@ -209,17 +220,15 @@ fn publish_batch(core: &Core, items: &[Item], replaced: &mut Vec<Replaced>) -> R
     Ok(())
 }
 
-fn publish_item(core: &Core, shard: &mut Shard, item: &Item) -> Result<Replaced> {
+/// Points the index at the new row. Nothing is read here: the shard is locked.
+fn publish_item(core: &Core, shard: &mut Shard, item: &Item, resolved: &[Resolved]) -> Replaced {
     let (tag, key) = (item.tag, item.row.key());
     shard.live.put(tag, item.row.clone(), item.place.slot());
-    let mut before: Vec<Place> = Vec::new();
-    if item.prior.is_some() {
-        before.extend(shard.places(tag).filter(|place| !core.slots.is_dead(place.slot())));
-    }
-    if before.len() > 1 {
-        before = core.places_of(&key, before)?;
-        core.aliases.lock().remove(&core.index.hash(&key));
-    }
+    let before = match resolved.iter().find(|own| own.key == key) {
+        Some(own) => own.before.clone(),
+        None if item.prior.is_some() => core.live_places(shard, tag),
+        None => Vec::new(),
+    };
     for place in &before {
         core.strike_later(*place);
     }
@@ -232,5 +241,5 @@ fn publish_item(core: &Core, shard: &mut Shard, item: &Item) -> Result<Replaced>
             }
         }
     }
-    Ok(before.first().copied())
+    before.first().copied()
 }

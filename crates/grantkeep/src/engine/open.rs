@@ -127,6 +127,7 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
         segments: held,
         young_terms: Mutex::new(loading.young_terms),
         aliases: Mutex::new(loading.aliases),
+        unread: Mutex::new(Vec::new()),
         struck: Mutex::new(loading.struck),
         table,
         keeper: sender,

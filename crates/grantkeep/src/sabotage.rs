@@ -47,6 +47,8 @@ pub enum Flaw {
     WaitersForgotten,
     /// A caller that offered to write what it gathered, and cannot, tells nobody.
     OfferForgotten,
+    /// What a look-up reads from a place that has got another row meanwhile is taken for damage.
+    MovedTakenForDamage,
 }
 
 /// True if the build has this flaw.

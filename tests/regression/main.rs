@@ -4,6 +4,7 @@ mod carried_gap;
 mod carried_once;
 mod dead_slice;
 mod failed_close;
+mod failed_publish;
 mod free_segments;
 mod lost_tail;
 mod many_windows;

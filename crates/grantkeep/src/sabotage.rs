@@ -45,6 +45,10 @@ pub enum Flaw {
     CarriedEarly,
     /// Whoever waits when the store is poisoned is not told.
     WaitersForgotten,
+    /// A caller that offered to write what it gathered, and cannot, tells nobody.
+    OfferForgotten,
+    /// What a look-up reads from a place that has got another row meanwhile is taken for damage.
+    MovedTakenForDamage,
 }
 
 /// True if the build has this flaw.

@@ -8,6 +8,7 @@ mod closing;
 mod evicting;
 mod explore;
 mod failing;
+mod joining;
 mod planted;
 #[path = "../../src/pseudorandom.rs"]
 #[allow(dead_code, unreachable_pub)]
@@ -15,6 +16,7 @@ mod pseudorandom;
 mod racing;
 mod reading;
 mod replay;
+mod reusing;
 #[path = "../../src/sim_disk/mod.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod sim_disk;

@@ -1,6 +1,6 @@
 use crate::explore::{DEPTH, Scenario, config, count_nothing_here, played_here, run, seed};
 use crate::world::{Start, images};
-use crate::{carrying, evicting, failing, racing, reading};
+use crate::{carrying, evicting, failing, joining, racing, reading, reusing};
 use grantkeep::sabotage::{Flaw, set};
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use std::cell::RefCell;
@@ -12,7 +12,7 @@ const SCHEDULES: usize = 2_000;
 /// What the failure that finds a fault must say: one of these.
 type Says = &'static [&'static str];
 
-const FAULTS: [(Flaw, Scenario, Says); 10] = [
+const FAULTS: [(Flaw, Scenario, Says); 12] = [
     (Flaw::OneLook, racing::RACE, &["deadlock"]),
     (Flaw::AcknowledgedBeforeSync, reading::READ, &["was seen"]),
     (Flaw::AnsweredBeforeSync, racing::RACE, &["was seen", "nobody has won"]),
@@ -23,6 +23,8 @@ const FAULTS: [(Flaw, Scenario, Says); 10] = [
     (Flaw::MovedBlindly, carrying::CARRY, &["went back", "was seen", "left"]),
     (Flaw::CarriedEarly, carrying::CARRY, &["is missing before", "is damaged at", "was seen"]),
     (Flaw::WaitersForgotten, failing::FAIL, &["deadlock"]),
+    (Flaw::OfferForgotten, joining::JOIN, &["deadlock"]),
+    (Flaw::MovedTakenForDamage, reusing::REUSE, &["not where the index says"]),
 ];
 
 /// Plants what `GRANTKEEP_PLANTED` names, so that a failure can be looked at and played again.

@@ -5,8 +5,26 @@ use super::core::Core;
 use super::index::Shard;
 use super::place::{Place, Where};
 use super::window::Window;
+use super::writer::Item;
 use crate::backend::{Key, Row};
 use crate::error::Result;
+use std::ops::DerefMut;
+
+/// A key that is about to get another version, and under whose tag several rows lie.
+pub(crate) struct Meeting {
+    key: Key,
+    /// The places under the tag, and the shard's count of changes when they were.
+    places: Vec<Place>,
+    changes: u64,
+}
+
+/// Which of the places under its tag are the key's own: to be replaced by its next version.
+pub(crate) struct Resolved {
+    pub(crate) key: Key,
+    pub(crate) before: Vec<Place>,
+    /// The shard's count of changes at which this holds.
+    changes: u64,
+}
 
 impl Core {
     /// Takes away the entries of older versions in blocks that the last open found beside rows
@@ -68,6 +86,105 @@ impl Core {
             self.take_away(tag, key, alias);
         }
         Ok(())
+    }
+
+    /// The places under a tag whose windows are not swept.
+    pub(crate) fn live_places(&self, shard: &Shard, tag: u64) -> Vec<Place> {
+        shard.places(tag).filter(|place| !self.slots.is_dead(place.slot())).collect()
+    }
+
+    /// The keys among `items` of which it must be read which places are their own. None of them once
+    /// all are `resolved`, and their shards have not changed since.
+    pub(crate) fn meetings(
+        &self,
+        shards: &[(usize, impl DerefMut<Target = Shard>)],
+        items: &[Item],
+        resolved: &[Resolved],
+    ) -> Vec<Meeting> {
+        let meeting = |item: &Item| {
+            let (tag, key) = (item.tag, item.row.key());
+            let number = self.index.shard_of(tag);
+            let (_, shard) = shards.iter().find(|(held, _)| *held == number)?;
+            let (places, changes) = (self.live_places(shard, tag), shard.changes());
+            (places.len() > 1).then_some(Meeting { key, places, changes })
+        };
+        let replacing = items.iter().filter(|item| item.prior.is_some());
+        let met: Vec<Meeting> = replacing.filter_map(meeting).collect();
+        let is_known = |met: &Meeting| {
+            resolved.iter().any(|own| own.key == met.key && own.changes == met.changes)
+        };
+        if met.iter().all(is_known) { Vec::new() } else { met }
+    }
+
+    /// Reads which places are the keys' own. Where a read fails, the older versions stay beside the
+    /// new one, and look-ups take the newest, until [`Core::tidy_unread`] has read them.
+    pub(crate) fn resolve(&self, met: Vec<Meeting>) -> Vec<Resolved> {
+        let resolve = |Meeting { key, places, changes }| {
+            let hash = self.index.hash(&key);
+            let before = if let Ok(before) = self.places_of(&key, places) {
+                self.aliases.lock().remove(&hash);
+                before
+            } else {
+                self.aliases.lock().insert(hash);
+                self.unread.lock().push(key);
+                Vec::new()
+            };
+            Resolved { key, before, changes }
+        };
+        met.into_iter().map(resolve).collect()
+    }
+
+    /// Takes away the older versions that a publish could not read. It comes before anything is
+    /// carried: what was carried could not be told from the latest version (P2).
+    ///
+    /// # Errors
+    /// Whatever kept a row from being read: nothing is carried then.
+    pub(crate) fn tidy_unread(&self) -> Result<()> {
+        let mut keys = std::mem::take(&mut *self.unread.lock());
+        while let Some(key) = keys.last() {
+            if let Err(cause) = self.tidy(key) {
+                self.unread.lock().append(&mut keys);
+                return Err(cause);
+            }
+            keys.pop();
+        }
+        Ok(())
+    }
+
+    fn tidy(&self, key: &Key) -> Result<()> {
+        let tag = self.index.tag(key);
+        loop {
+            let look = |shard: &Shard| (self.live_places(shard, tag), shard.changes());
+            let (places, changes) = self.index.read(tag, look).unwrap_or_default();
+            let mut own = Vec::new();
+            for place in self.places_of(key, places)? {
+                let row = match place.at() {
+                    Where::ById => self.row_by_id(key, &[place])?.map(|(row, _)| row),
+                    _ => self.row_at(key, place)?,
+                };
+                own.extend(row.map(|row| (row.version(), row.is_tombstone(), place)));
+            }
+            own.sort_unstable_by_key(|(version, ..)| *version);
+            own.pop();
+            let removed = self.index.change(tag, |shard| {
+                let same = shard.changes() == changes;
+                if same {
+                    own.iter().for_each(|(.., place)| _ = shard.remove(tag, *place));
+                }
+                same
+            });
+            if removed == Some(false) {
+                continue;
+            }
+            self.aliases.lock().remove(&self.index.hash(key));
+            for (_, is_tombstone, place) in own {
+                self.strike_later(place);
+                if !is_tombstone {
+                    self.writer.lock().windows.remove(place.slot(), key.kind);
+                }
+            }
+            return Ok(());
+        }
     }
 
     /// Takes an entry out of the index and off the count of its window; false if it is gone.

@@ -93,6 +93,7 @@ impl Core {
         until: u32,
         slice: &mut Slice,
     ) -> Result<bool> {
+        self.tidy_unread()?;
         let mut reader = FrameReader::new(segment, progress.offset);
         let mut found = Vec::new();
         while !slice.is_full() && reader.offset() < until {

@@ -14,8 +14,9 @@ use crate::backend::record::TOMBSTONE_BYTES_MAX;
 use crate::backend::{Batch, Expect, Key, Kind, Outcome, Row, Step, Version, Write};
 use crate::error::Result;
 use crate::sabotage::{self, Flaw};
-use crate::sync::Instant;
+use crate::sync::{Arc, Instant};
 use crate::timekeeper::Moment;
+use crate::wait::{self, Lead};
 use std::future::poll_fn;
 use std::task::Poll;
 
@@ -118,7 +119,7 @@ impl Drop for Turn<'_> {
 
 impl Core {
     /// Applies a batch, and answers once that is durable.
-    pub(crate) async fn commit(&self, batch: Batch) -> Result<Outcome> {
+    pub(crate) async fn commit(self: &Arc<Self>, batch: Batch) -> Result<Outcome> {
         batch.validate()?;
         self.check_process()?;
         let asked_at = Instant::now();
@@ -132,10 +133,12 @@ impl Core {
         let mut fetched: Vec<Fetched> = Vec::new();
         let mut turn = Turn { core: self, class: class_of(&batch), number: None };
         loop {
-            match self.attempt(&batch, &mut ready, &fetched, &turn, (moment, asked_at))? {
+            // Anew each time: a future may change hands where it waits.
+            let offers = poll_fn(|task| Poll::Ready(wait::is_polling(task.waker()))).await;
+            match self.attempt(&batch, &mut ready, &fetched, &turn, (moment, asked_at, offers))? {
                 Attempt::Appended(sequence) => {
                     drop(turn);
-                    self.wait_durable(sequence).await?;
+                    self.wait_own(sequence).await?;
                     return Ok(Outcome::Applied);
                 }
                 Attempt::Failed(key, sequence) => {
@@ -163,13 +166,15 @@ impl Core {
         ready.collect()
     }
 
+    /// Appends a batch that holds. If it `offers` to write what is gathered, its caller looks after
+    /// that once the present poll is over; else the log thread is rung for.
     fn attempt(
-        &self,
+        self: &Arc<Self>,
         batch: &Batch,
         ready: &mut [Ready<'_>],
         fetched: &[Fetched],
         turn: &Turn<'_>,
-        (moment, asked_at): (Moment, Instant),
+        (moment, asked_at, offers): (Moment, Instant, bool),
     ) -> Result<Attempt> {
         let mut writer = self.writer.lock();
         writer.check_open()?;
@@ -190,12 +195,12 @@ impl Core {
         if sabotage::is(Flaw::NobodyRings) {
             return Ok(Attempt::Appended(sequence));
         }
-        match logger::take_lead(&mut writer) {
-            Some(group) => {
-                drop(writer);
-                logger::lead(self, &group);
-            }
-            None => self.hand_over(writer),
+        if offers && logger::may_be_led(&writer) {
+            drop(writer);
+            let refused = wait::offer(Arc::clone(self) as Arc<dyn Lead>);
+            refused.into_iter().for_each(Lead::leave);
+        } else {
+            self.hand_over(writer);
         }
         Ok(Attempt::Appended(sequence))
     }

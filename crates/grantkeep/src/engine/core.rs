@@ -61,6 +61,9 @@ pub(crate) struct Core {
     /// Hashes of keys that the last open found in the log, and under their tag one row in the
     /// table, so that carrying or replacing them tidies up.
     pub(crate) aliases: Mutex<HashSet<u64>>,
+    /// Keys that were replaced while it could not be read which older versions were theirs: the log
+    /// thread, or whoever leads, adds to them, and the keeper reads them before it carries.
+    pub(crate) unread: Mutex<Vec<Key>>,
     /// Rows in blocks that were replaced since the last table commit, to be struck out by the next.
     pub(crate) struck: Mutex<Vec<Struck>>,
     pub(crate) table: Table,
@@ -219,8 +222,25 @@ impl Core {
         }
     }
 
-    /// Waits until everything up to `sequence` is durable and visible.
+    /// Has what is gathered written, also if a caller has offered to do it: that one may be held up
+    /// by whoever waits here.
+    pub(crate) fn press(&self) {
+        let writer = self.writer.lock();
+        if !writer.group.chunks.is_empty() {
+            self.hand_over(writer);
+        }
+    }
+
+    /// Waits until everything up to `sequence`, which others have appended, is durable and visible.
     pub(crate) async fn wait_durable(&self, sequence: u64) -> Result<()> {
+        if self.durable.value() < sequence && !sabotage::is(Flaw::NobodyRings) {
+            self.press();
+        }
+        self.wait_own(sequence).await
+    }
+
+    /// Waits until a batch that was just appended, and everything before it, is durable and visible.
+    pub(crate) async fn wait_own(&self, sequence: u64) -> Result<()> {
         self.durable.reach(sequence).await.map_err(|_| self.unknown())
     }
 }

@@ -3,6 +3,7 @@
 //! callers share one. A caller that waits, and finds nobody else there, does it itself: a change of
 //! threads and back costs it about as much again as it computes.
 
+use super::aliases::Resolved;
 use super::core::{Core, count};
 use super::index::Shard;
 use super::place::Place;
@@ -11,8 +12,8 @@ use crate::backend::Row;
 use crate::error::Result;
 use crate::foreign::AtWork;
 use crate::sabotage::{self, Flaw};
-use crate::sync::RwLockWriteGuard;
-use crate::wait;
+use crate::sync::{Arc, RwLockWriteGuard};
+use crate::wait::Lead;
 use std::io;
 
 /// What publishing an item took away: the place of the row before.
@@ -70,21 +71,38 @@ fn next_group(core: &Core) -> Option<Group> {
     }
 }
 
-/// Lets a caller that waits for what it has gathered take the lead, if the log thread sleeps and
-/// nobody else leads.
-pub(crate) fn take_lead(writer: &mut Writer) -> Option<Group> {
-    let alone = writer.log_idle && !writer.led;
+/// True if a caller may bring out what is gathered: the log thread sleeps, and nobody else leads.
+pub(crate) fn may_be_led(writer: &Writer) -> bool {
     // Who writes for itself is not answered before it has: that flaw is the log thread's.
-    let flawed = sabotage::is(Flaw::AcknowledgedBeforeSync);
-    (alone && wait::is_waiting() && !flawed).then(|| {
+    writer.log_idle && !writer.led && !sabotage::is(Flaw::AcknowledgedBeforeSync)
+}
+
+impl Lead for Core {
+    /// Brings out what is gathered, unless it is on its way: between an offer and this the log
+    /// thread may have been rung for, or another caller may have begun to lead. Whoever leads rings
+    /// for what was gathered meanwhile.
+    fn lead(self: Arc<Self>) {
+        let mut writer = self.writer.lock();
+        let poisoned = matches!(writer.mode, Mode::Poisoned(_));
+        if poisoned || writer.group.chunks.is_empty() || !may_be_led(&writer) {
+            return;
+        }
         writer.led = true;
-        writer.take_group()
-    })
+        let group = writer.take_group();
+        drop(writer);
+        lead(&self, &group);
+    }
+
+    fn leave(self: Arc<Self>) {
+        if !sabotage::is(Flaw::OfferForgotten) {
+            self.press();
+        }
+    }
 }
 
 /// Brings out a group in the place of the log thread, which goes on with what was gathered
 /// meanwhile.
-pub(crate) fn lead(core: &Core, group: &Group) {
+fn lead(core: &Core, group: &Group) {
     let _at_work = AtWork::begin();
     let guard = PoisonGuard::new(core, "leading");
     if bring_out(core, group) {
@@ -172,15 +190,25 @@ fn publish_batch(core: &Core, items: &[Item], replaced: &mut Vec<Replaced>) -> R
     let of_item = numbers.clone();
     numbers.sort_unstable();
     numbers.dedup();
-    let mut shards: Vec<(usize, RwLockWriteGuard<'_, Shard>)> = numbers
-        .into_iter()
-        .filter_map(|number| core.index.write(number).map(|shard| (number, shard)))
-        .collect();
+    // What must be read is read without the locks, and holds while the shards stay as they were.
+    let mut resolved = Vec::new();
+    let mut shards = loop {
+        let shards: Vec<(usize, RwLockWriteGuard<'_, Shard>)> = numbers
+            .iter()
+            .filter_map(|number| core.index.write(*number).map(|shard| (*number, shard)))
+            .collect();
+        let met = core.meetings(&shards, items, &resolved);
+        if met.is_empty() {
+            break shards;
+        }
+        drop(shards);
+        resolved = core.resolve(met);
+    };
     for (item, number) in items.iter().zip(of_item) {
         let Some((_, shard)) = shards.iter_mut().find(|(held, _)| *held == number) else {
             continue;
         };
-        let before = publish_item(core, shard, item)?;
+        let before = publish_item(core, shard, item, &resolved);
         replaced.push(before);
         // Terms are noted under the shard's lock, where whoever drops them looks first.
         // What was carried in a block has its terms under that block's window only.
@@ -195,17 +223,15 @@ fn publish_batch(core: &Core, items: &[Item], replaced: &mut Vec<Replaced>) -> R
     Ok(())
 }
 
-fn publish_item(core: &Core, shard: &mut Shard, item: &Item) -> Result<Replaced> {
+/// Points the index at the new row. Nothing is read here: the shard is locked.
+fn publish_item(core: &Core, shard: &mut Shard, item: &Item, resolved: &[Resolved]) -> Replaced {
     let (tag, key) = (item.tag, item.row.key());
     shard.live.put(tag, item.row.clone(), item.place.slot());
-    let mut before: Vec<Place> = Vec::new();
-    if item.prior.is_some() {
-        before.extend(shard.places(tag).filter(|place| !core.slots.is_dead(place.slot())));
-    }
-    if before.len() > 1 {
-        before = core.places_of(&key, before)?;
-        core.aliases.lock().remove(&core.index.hash(&key));
-    }
+    let before = match resolved.iter().find(|own| own.key == key) {
+        Some(own) => own.before.clone(),
+        None if item.prior.is_some() => core.live_places(shard, tag),
+        None => Vec::new(),
+    };
     for place in &before {
         core.strike_later(*place);
     }
@@ -218,5 +244,5 @@ fn publish_item(core: &Core, shard: &mut Shard, item: &Item) -> Result<Replaced>
             }
         }
     }
-    Ok(before.first().copied())
+    before.first().copied()
 }

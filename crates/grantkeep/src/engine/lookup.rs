@@ -47,7 +47,13 @@ impl Core {
     }
 
     /// Fetches the durable row under `key` from log or table, and keeps it in the live set.
+    ///
+    /// Places are read without a lock. Meanwhile a window may be swept, and its slot, its blocks, and
+    /// a segment's file may get other rows: what a read says then, damage included, is said of those.
+    /// Each of these changes the shard first. So nothing but a row of the key itself is believed
+    /// unless the shard is as it was when the places were looked up.
     pub(crate) fn fetch(&self, tag: u64, key: &Key) -> Result<Fetched> {
+        let mut failed = None;
         for _ in 0..TRIES {
             let (places, changes) = match self.look(tag, key) {
                 Seen::Places(places, changes) => (places, changes),
@@ -60,41 +66,19 @@ impl Core {
                     return Ok(Fetched { key: *key, row: None, slot: None, changes: u64::MAX });
                 }
             };
-            let mut best: Option<(Row, Place)> = None;
-            let mut moved = false;
-            let (by_id, places): (Vec<_>, Vec<_>) =
-                places.into_iter().partition(|place| place.at() == Where::ById);
-            for place in places {
-                match self.row_at(key, place)? {
-                    None => moved |= !self.slots.is_dead(place.slot()),
-                    Some(row) if row.key() != *key => {}
-                    Some(row) => {
-                        let newer = |(held, _): &(Row, Place)| held.version() < row.version();
-                        if best.as_ref().is_none_or(newer) {
-                            best = Some((row, place));
-                        }
-                    }
+            let read = self.read_places(tag, key, places, changes);
+            let found = read.as_ref().is_ok_and(|(best, moved)| best.is_some() && !moved);
+            let as_seen = self.index.read(tag, Shard::changes) == Some(changes)
+                || sabotage::is(Flaw::MovedTakenForDamage);
+            let best = match read {
+                Ok((best, false)) if found || as_seen => best,
+                Ok(_) => continue,
+                Err(error) if as_seen => return Err(error),
+                Err(error) => {
+                    failed = Some(error);
+                    continue;
                 }
-            }
-            match self.row_by_id(key, &by_id)? {
-                Some((row, _))
-                    if best.as_ref().is_some_and(|(held, _)| held.version() >= row.version()) => {}
-                Some(found) => best = Some(found),
-                // An entry by id has its row in the table for as long as it is there: without it
-                // the entry has gone meanwhile, or is another key's, or the table is damaged. One
-                // beside a later version in the log outlives its row for a moment.
-                None if !by_id.is_empty() => {
-                    let gone = self.index.read(tag, Shard::changes) != Some(changes);
-                    if !gone && best.is_none() && !self.is_of_another(tag, key, &by_id)? {
-                        return Err(Error::corrupt(format!("{key:?} is missing in the table")));
-                    }
-                    moved |= gone;
-                }
-                None => {}
-            }
-            if moved {
-                continue;
-            }
+            };
             if let Some((row, place)) = &best {
                 self.index.change(tag, |shard| {
                     if shard.changes() == changes || sabotage::is(Flaw::StaleKept) {
@@ -105,13 +89,59 @@ impl Core {
             let (row, place) = best.unzip();
             return Ok(Fetched { key: *key, row, slot: place.map(Place::slot), changes });
         }
-        Err(Error::corrupt(format!("{key:?} is in the index, and not where the index says")))
+        Err(failed.unwrap_or_else(|| {
+            Error::corrupt(format!("{key:?} is in the index, and not where the index says"))
+        }))
+    }
+
+    /// The latest version of `key` in these places, which the shard had at so many `changes`, and
+    /// whether one of them has moved on.
+    fn read_places(
+        &self,
+        tag: u64,
+        key: &Key,
+        places: Vec<Place>,
+        changes: u64,
+    ) -> Result<(Option<(Row, Place)>, bool)> {
+        let mut best: Option<(Row, Place)> = None;
+        let mut moved = false;
+        let (by_id, places): (Vec<_>, Vec<_>) =
+            places.into_iter().partition(|place| place.at() == Where::ById);
+        for place in places {
+            match self.row_at(key, place)? {
+                None => moved |= !self.slots.is_dead(place.slot()),
+                Some(row) if row.key() != *key => {}
+                Some(row) => {
+                    let newer = |(held, _): &(Row, Place)| held.version() < row.version();
+                    if best.as_ref().is_none_or(newer) {
+                        best = Some((row, place));
+                    }
+                }
+            }
+        }
+        match self.row_by_id(key, &by_id)? {
+            Some((row, _))
+                if best.as_ref().is_some_and(|(held, _)| held.version() >= row.version()) => {}
+            Some(found) => best = Some(found),
+            // An entry by id has its row in the table for as long as it is there: without it the
+            // entry has gone meanwhile, or is another key's, or the table is damaged. One beside a
+            // later version in the log outlives its row for a moment.
+            None if !by_id.is_empty() => {
+                let gone = self.index.read(tag, Shard::changes) != Some(changes);
+                if !gone && best.is_none() && !self.is_of_another(tag, key, &by_id)? {
+                    return Err(Error::corrupt(format!("{key:?} is missing in the table")));
+                }
+                moved |= gone;
+            }
+            None => {}
+        }
+        Ok((best, moved))
     }
 
     /// The row that the table has under the key's own id, and which of the places by id under its
     /// tag is its own: that of the window it is filed under, or the one that ends last while it is
     /// being filed anew.
-    fn row_by_id(&self, key: &Key, places: &[Place]) -> Result<Option<(Row, Place)>> {
+    pub(crate) fn row_by_id(&self, key: &Key, places: &[Place]) -> Result<Option<(Row, Place)>> {
         if places.is_empty() {
             return Ok(None);
         }

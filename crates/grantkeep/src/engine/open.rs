@@ -158,6 +158,7 @@ fn open_found(
         segments: held,
         young_terms: Mutex::new(loading.young_terms),
         aliases: Mutex::new(loading.aliases),
+        unread: Mutex::new(Vec::new()),
         struck: Mutex::new(loading.struck),
         table,
         table_still: Mutex::new(()),

@@ -9,7 +9,6 @@ use super::health::Watch;
 use super::jobs::Jobs;
 use super::keeper::Keeper;
 use super::latency::Latencies;
-use super::line::Line;
 use super::load::Loading;
 use super::lock::{LOCK_FILE, Lock, Reached};
 use super::log::plan::Planner;
@@ -24,14 +23,13 @@ use super::space::Space;
 use super::supply::{Supplier, Supply};
 use super::table::{Meta, TABLE_FILE, Table};
 use super::trouble::{Part, Troubles};
-use super::writer::{Group, Mode, Writer};
+use super::writer::Writer;
 use super::{Embedded, backup, directory, file_limit, logger, table};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::{KEYRING_FILE, Keyring, random};
 use crate::sync::{Arc, AtomicBool, Instant, Mutex, thread};
 use crate::timekeeper::Timekeeper;
-use hashbrown::HashTable;
 use std::path::Path;
 
 /// A table that is being made has this name until it is whole.
@@ -121,26 +119,13 @@ fn open_found(
         lock.note(Reached { newest, written, commit: end.sequence }).map_err(marked)?;
     }
     let lock = Arc::new(lock);
-    let next_sequence = end.sequence + 1;
-    let writer = Writer {
-        mode: Mode::Open,
-        next_sequence,
-        base: end.sequence,
-        segment: Arc::clone(&plan.active),
-        tail: plan.tail,
-        spares: plan.spares,
-        line: Line::default(),
-        group: Group::default(),
-        pending: HashTable::new(),
-        windows: loading.windows,
-        noted: end.sequence,
-        noted_at: time.mark(),
-        framed_at: loading.high_water.settled,
-        log_idle: false,
-        led: false,
-    };
+    let marks = (time.mark(), loading.high_water.settled);
+    let active = (Arc::clone(&plan.active), plan.tail);
+    let writer = Writer::behind(end.sequence, active, plan.spares, loading.windows, marks);
     let held = Segments::default();
-    plan.held.into_iter().for_each(|segment| held.push(segment));
+    for segment in plan.held {
+        held.push(segment);
+    }
     let core = Arc::new(Core {
         dir: dir.to_path_buf(),
         process: std::process::id(),

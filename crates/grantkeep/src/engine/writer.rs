@@ -101,6 +101,34 @@ impl Beside for Writer {
 }
 
 impl Writer {
+    /// The writer of a log whose last commit is `last`, and which goes on in the segment `active`
+    /// behind an offset. `marks` are the time as it is, and the largest settled time in any frame.
+    pub(crate) fn behind(
+        last: u64,
+        (segment, tail): (Arc<Segment>, u32),
+        spares: VecDeque<Arc<Segment>>,
+        windows: Windows,
+        (noted_at, framed_at): (Mark, Timestamp),
+    ) -> Self {
+        Self {
+            mode: Mode::Open,
+            next_sequence: last + 1,
+            base: last,
+            segment,
+            tail,
+            spares,
+            line: Line::default(),
+            group: Group::default(),
+            pending: HashTable::new(),
+            windows,
+            noted: last,
+            noted_at,
+            framed_at,
+            log_idle: false,
+            led: false,
+        }
+    }
+
     /// Refuses with [`ErrorKind::Unavailable`] unless the store takes work.
     pub(crate) fn check_open(&self) -> Result<()> {
         match &self.mode {

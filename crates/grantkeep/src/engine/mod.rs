@@ -35,6 +35,7 @@ mod windows;
 mod work;
 mod writer;
 
+pub use backup::BACKUP_FILE;
 pub use options::{
     KeySource, LIVE_SET_BYTES, LOG_BUDGET_BYTES, LOG_BUDGET_BYTES_MIN, Options, RESERVE_BYTES,
     TABLE_CACHE_BYTES,
@@ -52,6 +53,7 @@ use futures_channel::oneshot;
 use lock::Lock;
 use log::frame::FRAME_HEADER_BYTES;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 use work::Work;
 use writer::Mode;
 
@@ -123,6 +125,18 @@ impl Embedded {
         progress: impl FnMut(Verifying) + Send + 'static,
     ) -> Result<Verified> {
         self.ask(|reply| Work::Verify(Box::new(progress), reply)).await
+    }
+
+    /// How far the clock is ahead of the largest time that the store has seen, if that is further
+    /// than it believes by itself: then nothing is issued until `accept_clock` is called.
+    pub fn clock_ahead(&self) -> Option<Duration> {
+        self.core.time.disbelieved()
+    }
+
+    /// How many rows are dead at this time and can be swept as a whole window; at least so many
+    /// rows have expired then.
+    pub fn rows_ended_by(&self, time: SystemTime) -> u64 {
+        self.core.writer.lock().windows.rows_ended_by(time.into())
     }
 
     /// Says that what was issued before a backup was restored is refused from now on.

@@ -271,7 +271,7 @@ impl Timekeeper {
                 format!(
                     "the clock is {} s ahead of the largest time this store has seen, more than \
                      the {} s it believes by itself: correct the clock, or accept it with \
-                     `accept_clock`",
+                     `grantkeep accept-clock` or `Store::accept_clock`",
                     ahead.as_secs(),
                     self.believed_ms() / 1000
                 ),

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::sync::Arc;
 use crate::wait::Wait as _;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 impl Store<Embedded> {
     /// Opens the store in a directory, or creates one where the directory is missing or empty,
@@ -71,6 +72,17 @@ impl Store<Embedded> {
     /// ```
     pub fn health(&self) -> Health {
         self.inner.backend.health()
+    }
+
+    /// How far the clock is ahead of the largest time that the store has seen, if that is further
+    /// than it believes by itself: then nothing is issued until [`Store::accept_clock`] is called.
+    pub fn clock_ahead(&self) -> Option<Duration> {
+        self.inner.backend.clock_ahead()
+    }
+
+    /// How many rows can be swept at this time: at least so many have expired then.
+    pub fn rows_ended_by(&self, time: SystemTime) -> u64 {
+        self.inner.backend.rows_ended_by(time)
     }
 
     /// Closes the store: everything acknowledged is durable, and the next open is a fast one.

@@ -82,6 +82,7 @@ pub fn family(number: u64, id: FamilyId, salt: [u8; 32], epochs: Epochs, now: Ti
         salt,
         key_id: 1,
         rotated_at: now,
+        rotated_lead_ms: 0,
         absolute_expires_at: now.saturating_add(12 * FAMILY_LIFETIME),
         epochs,
         state: FamilyState::Active,

@@ -59,6 +59,7 @@ pub fn family(name: &str, subject: &str) -> Family {
         salt: *id(name).as_bytes(),
         key_id: 1,
         rotated_at: Timestamp::from_millis(1_800_000_000_000),
+        rotated_lead_ms: 0,
         absolute_expires_at: Timestamp::from_millis(1_900_000_000_000),
         epochs: Epochs::default(),
         state: FamilyState::Active,

@@ -162,8 +162,8 @@ impl<B: Backend> Grants<B> {
                 confirmation: record.confirmation.as_ref(),
                 family: None,
                 generation: None,
-                issued_at: now.into(),
-                expires_at: expires_at.into(),
+                issued_at: self.store.wall().into(),
+                expires_at: self.store.on_the_wall(expires_at).into(),
             })?;
             let secret = code.expose().as_bytes();
             record.payload = close(request.payload, &self.store.keyring(), secret)?;

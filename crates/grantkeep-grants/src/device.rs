@@ -274,7 +274,7 @@ impl<B: Backend> Grants<B> {
         let mut change = self.store.change()?;
         let pair = self.open(&mut change, &standing, now, &opening)?;
         strip(&mut held.record);
-        held.record.state = DeviceState::Spent { at: now, family: pair.family };
+        held.record.state = DeviceState::Spent { at: self.store.wall(), family: pair.family };
         change.replace(&held, &held.record, held.expires_at)?;
         standing.require(&mut change);
         if !self.commit(change).await? {

@@ -77,15 +77,16 @@ impl<B: Backend> Grants<B> {
         for held in listing.records {
             let in_force = held.in_force(self.store.now());
             let family = held.record;
+            let refreshed_at = family.refreshed_at().into();
             if in_force && self.admitted(&family.subject, &family.client, &family.epochs).await? {
                 items.push(GrantInForce {
                     family: family.id,
                     client: family.client,
                     subject: family.subject,
                     scopes: Scopes::stored(family.scopes),
-                    refreshed_at: family.rotated_at.into(),
-                    expires_at: held.expires_at.into(),
-                    ends_at: family.absolute_expires_at.into(),
+                    refreshed_at,
+                    expires_at: self.store.on_the_wall(held.expires_at).into(),
+                    ends_at: self.store.on_the_wall(family.absolute_expires_at).into(),
                 });
             }
         }

@@ -68,7 +68,6 @@ impl<B: Backend> Grants<B> {
         &self,
         change: &mut Change,
         family: &mut Family,
-        now: Timestamp,
         until: Timestamp,
     ) -> Result<Secret> {
         let minting = Minting {
@@ -80,8 +79,8 @@ impl<B: Backend> Grants<B> {
             confirmation: family.confirmation.as_ref(),
             family: Some(family.id),
             generation: Some(family.generation),
-            issued_at: now.into(),
-            expires_at: until.into(),
+            issued_at: family.refreshed_at().into(),
+            expires_at: self.store.on_the_wall(until).into(),
         };
         let brought = bring(self.minter(), &minting)?;
         family.brought = brought.is_some();

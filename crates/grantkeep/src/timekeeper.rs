@@ -14,8 +14,9 @@
 //!    and only up to what is believed by itself. A leap beyond that refuses issuing until somebody
 //!    [accepts] it, or the clock is corrected.
 //! 3. A wall clock behind settled time changes nothing: what is between them is the lead. A wall
-//!    clock that comes forward again consumes the lead first. So a clock that runs fast and is set
-//!    back every day gains one day's drift, and no more.
+//!    clock that comes forward again consumes the lead first. So a wall clock that runs faster than
+//!    the monotonic one, and is set back every day, gains one day's drift and no more. Where both
+//!    run fast, the lead grows by each day's drift, since settled time does not slow down.
 //! 4. The lead is *noted* with settled time in every frame of the log and in the table ([`Mark`]).
 //!    A step of the wall clock back by more than is believed is left out: a board whose clock
 //!    starts in 1970 has no lead of 50 years. While a leap is held there is no lead.

@@ -3,7 +3,8 @@
 use super::authenticate::SecretId;
 use super::redirect;
 use crate::scope::Scopes;
-use grantkeep::{Client, Timestamp};
+use grantkeep::backend::Backend;
+use grantkeep::{Client, Store, Timestamp};
 use std::fmt;
 use std::time::SystemTime;
 
@@ -119,8 +120,9 @@ pub enum ClientRefusal {
 }
 
 impl ClientInfo {
-    pub(super) fn of(client: Client) -> Self {
-        let expires = |at: Timestamp| (at != Timestamp::NEVER).then(|| at.into());
+    pub(super) fn of<B: Backend>(client: Client, store: &Store<B>) -> Self {
+        let expires =
+            |at: Timestamp| (at != Timestamp::NEVER).then(|| store.on_the_wall(at).into());
         let secrets = client.secrets.iter().map(|secret| SecretInfo {
             id: SecretId(secret.id),
             created_at: secret.created_at.into(),

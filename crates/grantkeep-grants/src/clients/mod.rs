@@ -76,7 +76,7 @@ impl<B: Backend> Grants<B> {
             redirect_uris: new.redirect_uris.iter().map(|&uri| uri.to_owned()).collect(),
             grant_types: info::grant_types(&new.grants),
             scopes: Scopes::read(&new.scopes)?.into_text(),
-            created_at: self.store.now(),
+            created_at: self.store.wall(),
             disabled_at: None,
             fence: self.store.fence(),
             id,
@@ -97,7 +97,7 @@ impl<B: Backend> Grants<B> {
                 epoch.require(&mut change);
             }
             if self.commit(change).await? {
-                let client = ClientInfo::of(client);
+                let client = ClientInfo::of(client, &self.store);
                 return Ok(Creation::Created(Box::new(ClientCreated { client, secret })));
             }
         }
@@ -109,7 +109,7 @@ impl<B: Backend> Grants<B> {
     /// As [`Backend::get`].
     pub async fn client(&self, id: &str) -> Result<Option<ClientInfo>> {
         let held = self.store.client(id).await?;
-        Ok(held.map(|held| ClientInfo::of(held.record)))
+        Ok(held.map(|held| ClientInfo::of(held.record, &self.store)))
     }
 
     /// The next `limit` clients after `cursor` (at most
@@ -124,7 +124,8 @@ impl<B: Backend> Grants<B> {
         limit: usize,
     ) -> Result<Listed<ClientInfo>> {
         let page = self.store.clients(cursor, limit).await?;
-        let items = page.records.into_iter().map(|held| ClientInfo::of(held.record)).collect();
+        let items =
+            page.records.into_iter().map(|held| ClientInfo::of(held.record, &self.store)).collect();
         Ok(Listed { items, next: page.next })
     }
 
@@ -179,14 +180,14 @@ impl<B: Backend> Grants<B> {
             let epoch = self.store.epoch(Owner::Client(id)).await?;
             // By a restore it is disabled without a closed epoch.
             if held.record.disabled_at.is_some() && epoch.is_closed() {
-                return Ok(Some(ClientInfo::of(held.record)));
+                return Ok(Some(ClientInfo::of(held.record, &self.store)));
             }
-            held.record.disabled_at.get_or_insert(self.store.now());
+            held.record.disabled_at.get_or_insert(self.store.wall());
             let mut change = self.store.change()?;
             change.close_epoch(&epoch)?.revoking();
             if self.put_client(change, &held).await? {
                 self.events().tell(|| Event::ClientRevoked { client: id.to_owned() });
-                return Ok(Some(ClientInfo::of(held.record)));
+                return Ok(Some(ClientInfo::of(held.record, &self.store)));
             }
         }
     }
@@ -206,14 +207,14 @@ impl<B: Backend> Grants<B> {
                 return Ok(None);
             };
             if held.record.disabled_at.take().is_none() {
-                return Ok(Some(ClientInfo::of(held.record)));
+                return Ok(Some(ClientInfo::of(held.record, &self.store)));
             }
             held.record.fence = self.store.fence();
             let epoch = self.store.epoch(Owner::Client(id)).await?;
             let mut change = self.store.change()?;
             change.open_epoch(&epoch)?;
             if self.put_client(change, &held).await? {
-                return Ok(Some(ClientInfo::of(held.record)));
+                return Ok(Some(ClientInfo::of(held.record, &self.store)));
             }
         }
     }
@@ -253,7 +254,7 @@ impl<B: Backend> Grants<B> {
             };
             rewrite(&mut held.record)?;
             if self.put_client(self.store.change()?, &held).await? {
-                return Ok(Some(ClientInfo::of(held.record)));
+                return Ok(Some(ClientInfo::of(held.record, &self.store)));
             }
         }
     }

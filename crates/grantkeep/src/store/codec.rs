@@ -4,8 +4,9 @@ use crate::backend::VALUE_BYTES_MAX;
 use crate::error::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// The format of the values that this version writes.
-const FORMAT: u8 = 1;
+/// The format of the values that this version reads and writes. In format 1 every time was the
+/// store's own.
+const FORMAT: u8 = 2;
 
 /// What decoding may claim: it counts a number as long as it is in memory, so a value at its limit
 /// claims more than it has.
@@ -48,10 +49,7 @@ pub(super) fn decode_head<'a, T: Deserialize<'a>>(name: &str, bytes: &'a [u8]) -
 fn body<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a [u8]> {
     let (format, body) = bytes.split_first().ok_or_else(|| damaged(name))?;
     if *format != FORMAT {
-        return Err(Error::new(
-            ErrorKind::Format,
-            format!("a stored {name} is of format {format}, this version reads {FORMAT}: upgrade"),
-        ));
+        return Err(Error::format(&format!("a stored {name}"), (*format).into(), FORMAT.into()));
     }
     Ok(body)
 }

@@ -125,13 +125,13 @@ mod tests {
             salt: [211; 32],
             payload: None,
         };
-        let head = [1, 1, 2, b'a', b'l', 1, b'c', 1, b'r', 0, 0, 0, 0, 32];
+        let head = [2, 1, 2, b'a', b'l', 1, b'c', 1, b'r', 0, 0, 0, 0, 32];
         let bytes = [&head[..], &[211; 32], &[0]].concat();
         assert_eq!(codec::encode(Device::NAME, &device).unwrap(), bytes);
         assert_eq!(codec::decode::<Device>(Device::NAME, &bytes).unwrap(), device);
         assert!(!format!("{device:?}").contains("211"));
         let code = UserCode::of(Digest::from_bytes([7; 32]));
-        let bytes = [&[1, 32][..], &[7; 32]].concat();
+        let bytes = [&[2, 32][..], &[7; 32]].concat();
         assert_eq!(codec::encode(UserCode::NAME, &code).unwrap(), bytes);
         assert_eq!(codec::decode::<UserCode>(UserCode::NAME, &bytes).unwrap(), code);
         assert_eq!(code.device(), Digest::from_bytes([7; 32]));

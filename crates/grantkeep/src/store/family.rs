@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 
 /// Length of a family id in bytes: 96 random bits, which a refresh token of 32 bytes has room for
 /// beside its generation and its MAC. A collision is refused by the insert, not believed.
@@ -100,7 +101,7 @@ type Head = (FamilyState, Timestamp);
 pub struct Family {
     /// Active or revoked.
     pub state: FamilyState,
-    /// When the grant ends, however often it is refreshed.
+    /// When the grant ends, however often it is refreshed, by the store's time.
     pub absolute_expires_at: Timestamp,
     /// Its name.
     pub id: FamilyId,
@@ -124,8 +125,10 @@ pub struct Family {
     pub salt: [u8; 32],
     /// The root key its refresh tokens are made under.
     pub key_id: u32,
-    /// When the present generation was issued.
+    /// When the present generation was issued, by the store's time: its grace period begins then.
     pub rotated_at: Timestamp,
+    /// How far that was ahead of the wall clock; see [`Family::refreshed_at`].
+    pub rotated_lead_ms: u64,
     /// The epochs it was opened under.
     pub epochs: Epochs,
     /// What the server attached.
@@ -159,6 +162,13 @@ impl fmt::Debug for Family {
             .field("generation", &self.generation)
             .field("state", &self.state)
             .finish_non_exhaustive()
+    }
+}
+
+impl Family {
+    /// When the present generation was issued, by the wall clock.
+    pub fn refreshed_at(&self) -> Timestamp {
+        self.rotated_at.saturating_sub(Duration::from_millis(self.rotated_lead_ms))
     }
 }
 
@@ -209,6 +219,7 @@ mod tests {
             salt: [0xfe; 32],
             key_id: 70_000,
             rotated_at: Timestamp::from_millis(1 << 41),
+            rotated_lead_ms: 0,
             absolute_expires_at: Timestamp::from_millis(1 << 42),
             epochs: Epochs::default(),
             state: FamilyState::Active,

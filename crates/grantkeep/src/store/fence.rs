@@ -16,12 +16,12 @@ use std::time::Duration;
 pub struct Fence {
     /// A random number: two restores of one backup have different ones.
     number: u64,
-    /// When the store was restored.
+    /// When the store was restored, by the wall clock.
     at: Timestamp,
 }
 
 impl Fence {
-    /// When the store was restored.
+    /// When the store was restored, by the wall clock.
     pub fn at(&self) -> Timestamp {
         self.at
     }
@@ -57,7 +57,7 @@ pub(super) async fn read(backend: &impl Backend) -> Result<Option<Fence>> {
 pub(super) async fn set(backend: &impl Backend, lifetime_max: Duration) -> Result<()> {
     let mut bytes = [0; 8];
     random(&mut bytes)?;
-    let fence = Fence { number: u64::from_le_bytes(bytes), at: backend.now() };
+    let fence = Fence { number: u64::from_le_bytes(bytes), at: backend.wall() };
     loop {
         let mut change = Change::new(backend.now(), lifetime_max)?;
         match &held(backend).await? {

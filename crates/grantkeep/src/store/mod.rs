@@ -19,6 +19,7 @@ mod record;
 mod refresh_text;
 mod seal;
 mod token;
+mod wall;
 
 pub use change::Change;
 pub use client::{CLIENT_SECRETS_MAX, Client, ClientSecret, REDIRECT_URIS_MAX};
@@ -128,7 +129,8 @@ impl<B: Backend> Store<B> {
         Arc::clone(&self.inner.keyring.read())
     }
 
-    /// The time by which validity is judged.
+    /// The time by which validity is judged: the store's own, not that of the wall clock
+    /// ([`Store::wall`]).
     pub fn now(&self) -> Timestamp {
         self.inner.backend.now()
     }
@@ -193,7 +195,7 @@ impl<B: Backend> Store<B> {
     /// The record with this id, expired or not.
     ///
     /// # Errors
-    /// As [`Backend::get`]; [`ErrorKind::Format`] for a record of a newer version.
+    /// As [`Backend::get`]; [`ErrorKind::Format`] for a record of another version.
     pub async fn get<R: Record>(&self, id: Digest) -> Result<Option<Held<R>>> {
         let row = self.inner.backend.get(Key::new(R::KIND, id)).await?;
         row.map(|row| Held::read(&row)).transpose()

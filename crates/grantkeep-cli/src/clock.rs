@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 /// Has the store in `dir` go by the clock as it is now, if it does not yet.
 pub(crate) fn accept(dir: &Path) -> Result<()> {
     let shown = dir.display();
-    let store = Store::options().create(false).by_itself(false).open(dir)?;
+    let store = Store::options().create(false).in_passing(true).open(dir)?;
     let Some(ahead) = store.clock_ahead() else {
         println!("{shown} believes the clock as it is: nothing was changed");
         return store.close();

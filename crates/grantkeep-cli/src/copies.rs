@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Copies the store in `dir` into a new directory, which is removed again if that fails.
 pub(crate) fn backup(dir: &Path, to: &Path) -> Result<()> {
-    let store = Store::options().create(false).by_itself(false).open(dir)?;
+    let store = Store::options().create(false).in_passing(true).open(dir)?;
     let made = MadeDir::new(to).map_err(|cause| refused(to, cause))?;
     store.backup(to).wait()?;
     made.keep();
@@ -43,7 +43,7 @@ pub(crate) fn restore(dir: &Path, force: bool) -> Result<()> {
         println!("  refuse every code, token, and grant that was issued before, for good");
         println!("  disable every client");
     }
-    let options = Store::options().restored(true).backup_only(!force).by_itself(false);
+    let options = Store::options().restored(true).backup_only(!force).in_passing(true);
     let store = options.open(dir).map_err(|cause| explained(dir, cause))?;
     let clients = clients(&store.stats());
     let fence = store.fence();

@@ -7,7 +7,7 @@ use std::path::Path;
 /// Opens the store in `dir` and prints what it says of itself, as it is found: what has died and is
 /// not swept yet is counted, and told.
 pub(crate) fn print(dir: &Path) -> Result<()> {
-    let store = Store::options().create(false).by_itself(false).open(dir)?;
+    let store = Store::options().create(false).in_passing(true).open(dir)?;
     let stats = store.stats();
     let mut lines = lines(&stats);
     let ended = store.rows_ended_by(store.now().into());

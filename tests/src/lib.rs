@@ -12,6 +12,7 @@ pub mod player;
 pub mod process;
 pub mod pseudorandom;
 pub mod reference;
+pub mod refusing;
 pub mod samples;
 pub mod script;
 pub mod sim_disk;

@@ -225,7 +225,8 @@ fn distrust_cache(disk: &dyn Disk, dir: &Path) -> Result<()> {
         // The reserve holds nothing, and what else there is was not put there by the store.
         let ours = [LOCK_FILE, KEYRING_FILE, TABLE_FILE, TABLE_FRESH];
         for name in names.iter().filter(|name| ours.contains(&name.as_str()) || is_of_log(name)) {
-            let file = disk.open(&folder.join(name), OpenMode::Existing).map_err(failed)?;
+            // The keyring may be one that only may be read, and any file is synced without more.
+            let file = disk.open_read(&folder.join(name)).map_err(failed)?;
             file.sync_data().map_err(failed)?;
             file.drop_cache().map_err(failed)?;
         }
@@ -247,7 +248,7 @@ fn load_keyring(disk: &dyn Disk, dir: &Path, keys: &KeySource, exists: bool) -> 
             Keyring::from_text(&text)
         }
         KeySource::File => {
-            let found = disk.open(&dir.join(KEYRING_FILE), OpenMode::Existing).is_ok();
+            let found = disk.open_read(&dir.join(KEYRING_FILE)).is_ok();
             if exists || found {
                 return Keyring::load(disk, dir);
             }
@@ -304,7 +305,9 @@ fn open_table(
     let file = disk.open(&fresh, OpenMode::Any).map_err(failed)?;
     file.set_len(0).map_err(failed)?;
     let opened = Table::open(file, Arc::clone(space), cache, Some(store))?;
-    disk.create_dir(&dir.join(LOG_DIR)).map_err(failed)?;
+    let log = dir.join(LOG_DIR);
+    let making = |cause| Error::file("create the directory", log.display(), cause);
+    disk.create_dir(&log).map_err(making)?;
     // Names reach the device in any order: a table without a log would be damage.
     disk.sync_dir(dir).map_err(failed)?;
     disk.rename(&fresh, &path).map_err(failed)?;

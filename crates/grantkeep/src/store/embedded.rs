@@ -128,11 +128,12 @@ impl Options {
     ///
     /// # Errors
     /// [`ErrorKind::Missing`] without the directory or its parent, [`ErrorKind::NotAStore`] for a
-    /// directory of something else, [`ErrorKind::Locked`] if another process has it open,
-    /// [`ErrorKind::Keyring`] for a missing, damaged or wrong keyring, [`ErrorKind::Format`] for a
-    /// store of a newer version, [`ErrorKind::Corrupt`] for damage, [`ErrorKind::Permission`] and
-    /// [`ErrorKind::Full`] as the operating system says, [`ErrorKind::Limit`] and
-    /// [`ErrorKind::Lifetime`] for options outside their limits.
+    /// directory of something else, [`ErrorKind::Locked`] if it is open already and is not closed
+    /// within [`Options::lock_patience`], [`ErrorKind::Keyring`] for a missing, damaged or wrong
+    /// keyring, [`ErrorKind::Format`] for a store of a newer version, [`ErrorKind::Corrupt`] for
+    /// damage, [`ErrorKind::Permission`] and [`ErrorKind::Full`] as the operating system says,
+    /// [`ErrorKind::Limit`] and [`ErrorKind::Lifetime`] for options outside their limits, the
+    /// former also where the process may not write files as long as the store needs.
     ///
     /// # Durability
     /// On success all that was acknowledged before is there and durable.

@@ -120,6 +120,11 @@ impl Embedded {
         self.ask(|reply| Work::Verify(Box::new(progress), reply)).await
     }
 
+    /// How far the time was set back when the store was restored.
+    pub(crate) fn set_back(&self) -> Duration {
+        self.core.set_back
+    }
+
     /// Says that what was issued before a backup was restored is refused from now on.
     pub(crate) fn end_restore(&self) -> Result<()> {
         backup::remove_mark(&*self.core.disk, &self.core.dir)

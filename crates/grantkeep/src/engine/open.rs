@@ -24,6 +24,7 @@ use crate::sync::{Arc, Instant, Mutex, Receiver, thread, unbounded};
 use crate::timekeeper::Timekeeper;
 use hashbrown::HashTable;
 use std::path::Path;
+use std::time::Duration;
 
 /// A table that is being made has this name until it is whole.
 const TABLE_FRESH: &str = "table.redb.new";
@@ -78,7 +79,12 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
     lock.mark_open(Reached { newest, written, commit: end.sequence }).map_err(marked)?;
     // Before its first checkpoint a store has its largest time in the log alone.
     let high_water = Some(loading.high_water).filter(|mark| mark.settled.as_millis() > 0);
-    let time = Timekeeper::new(Arc::clone(&options.clock), high_water);
+    let clock = Arc::clone(&options.clock);
+    let (time, set_back) = if options.restored {
+        Timekeeper::restored(clock, high_water)
+    } else {
+        (Timekeeper::new(clock, high_water), Duration::ZERO)
+    };
     for window in loading.windows.live() {
         time.note_lifetime(window.lifetime());
     }
@@ -105,7 +111,7 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
         windows: loading.windows,
         noted: end.sequence,
         noted_at: time.mark(),
-        framed_at: loading.high_water.settled,
+        framed_at: loading.high_water.settled.min(time.settled()),
         log_idle: false,
         led: false,
     };
@@ -117,6 +123,7 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
         disk,
         store: meta.store,
         time,
+        set_back,
         space,
         writer: Mutex::new(writer),
         work: Doorbell::new(),

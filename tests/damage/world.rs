@@ -341,5 +341,6 @@ fn client(name: &str) -> Client {
         created_at: AT,
         disabled_at: None,
         fence: None,
+        set_back_ms: 0,
     }
 }

@@ -56,6 +56,7 @@ fn values() {
         created_at: at,
         disabled_at: Some(at),
         fence: None,
+        set_back_ms: 0,
     };
     assert_eq!(value(&client), CLIENT);
     let brought = RefreshText { family: samples::family_id("f"), generation: 300 };
@@ -173,7 +174,7 @@ const FAMILY: &str = "\
 const CLIENT: &str = "\
     020163016e010108010101010101010102200303030303030303030303030303030303030303030303030303\
     030303030303fd00505c18a3010000fdffffffffffffff3f011568747470733a2f2f6170702e6578616d706c\
-    652f630870617373776f72640472656164fd00505c18a301000001fd00505c18a301000000";
+    652f630870617373776f72640472656164fd00505c18a301000001fd00505c18a30100000000";
 
 const BROUGHT: &str = "020c38bb6b79d6f9a7c771e796b6fb2c01";
 

@@ -20,7 +20,7 @@ const BY: fn() -> Presented<'static> = || Presented::by(CLIENT);
 /// Grants over a store on a disk in memory.
 pub struct World {
     pub clock: Arc<ManualClock>,
-    disk: SimDisk,
+    pub disk: SimDisk,
     grants: Option<Grants<Embedded>>,
     start: SystemTime,
 }

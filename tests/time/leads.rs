@@ -3,10 +3,12 @@
 
 use crate::grants::{RESTARTS, Restart, World, policy};
 use grantkeep::backend::{Backend, Budget, Kind};
-use grantkeep::{Burned, Clock as _, ManualClock, PACE_HOLD, Store, Timestamp, Wait as _};
+use grantkeep::{
+    Burned, Clock as _, KeySource, ManualClock, PACE_HOLD, Store, Timestamp, Wait as _,
+};
 use grantkeep_grants::{
-    Claims, Creation, Grants, Introspection, Minter, MinterError, Minting, NewClient, NewPersonal,
-    Once, Presented, Redeemed, Refreshed,
+    Authenticated, Claims, Creation, GrantType, Grants, Introspection, Minter, MinterError,
+    Minting, NewClient, NewPersonal, NewSecret, Once, Presented, Redeemed, Refreshed,
 };
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -369,6 +371,57 @@ fn what_is_issued_ahead_lives_its_lifetime() {
         assert!(!world.is_active(&pair.access), "{lead:?}");
         assert!(matches!(world.refresh(&pair), Refreshed::Rotated(_)), "{lead:?}");
     }
+}
+
+// Goal: P2, P5, a restore gives the lead up, and nothing from before is in force for it: no token,
+// and no secret that had expired. Method: a store ahead by each lead, a backup, the restore; what
+// was issued and what had expired before; closes and a kill.
+#[test]
+fn a_restore_gives_the_lead_up() {
+    for lead in [HOUR, 10 * DAY, 29 * DAY] {
+        let world = World::new();
+        let new = NewClient::confidential("app").grants([GrantType::Password]);
+        world.grants().create_client(new).wait().unwrap();
+        let added = |lifetime| {
+            let new = NewSecret::minted().lifetime(lifetime);
+            world.grants().add_client_secret("app", new).wait().unwrap().unwrap().secret.unwrap()
+        };
+        let (short, long) = (added(HOUR / 2), added(lead + DAY));
+        let early = world.clock.wall() + DAY;
+        assert_eq!(world.burn("jti", early), Burned::First);
+        get_ahead(&world.clock, lead, || world.sweep());
+        let pair = world.pair();
+        world.grants().store().backup("/backup").wait().unwrap();
+        let keys = (*world.grants().store().keyring()).clone();
+        let mut disk = world.disk.clone();
+        for turn in 0..4 {
+            let options =
+                grantkeep_tests::options(&world.clock).keys(KeySource::Given(keys.clone()));
+            let options = options.disk(Arc::new(disk.clone())).restored(turn == 0);
+            let store = options.open("/backup").unwrap();
+            let grants = Grants::new(store, policy()).unwrap();
+            assert_eq!(grants.store().lead(), Duration::ZERO, "{lead:?} {turn}");
+            assert_eq!(grants.store().now(), world.clock.wall().into());
+            let answer = grants.introspect(pair.access.expose()).wait().unwrap();
+            assert!(matches!(answer, Introspection::Inactive), "{lead:?} {turn}");
+            let burnt = grants.burn(Once::jti("client-1", "jti"), early).wait().unwrap();
+            assert_eq!(burnt, Burned::Seen, "{lead:?} {turn}");
+            grants.enable_client("app").wait().unwrap();
+            for (text, lives) in [(&short, false), (&long, true)] {
+                let secret = Some(text.expose().as_bytes());
+                let answer = grants.authenticate_client("app", secret).wait().unwrap();
+                assert_eq!(matches!(answer, Authenticated::Client(_)), lives, "{lead:?} {turn}");
+            }
+            let verified = grants.store().verify(|_| ()).wait().unwrap();
+            assert_eq!(verified.damages, 0, "{verified:?}");
+            if turn % 2 == 0 {
+                grants.store().close().unwrap();
+            } else {
+                disk = disk.kill();
+            }
+        }
+    }
+    println!("time: restores of 3 stores that were ahead");
 }
 
 // Goal: the last use of a personal token is told even where it was noted by a clock that was ahead.

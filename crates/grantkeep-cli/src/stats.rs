@@ -34,6 +34,7 @@ fn lines(stats: &Stats) -> Vec<(&'static str, String)> {
         ("log backlog bytes", stats.log_backlog_bytes.to_string()),
         ("table bytes", stats.table_bytes.to_string()),
         ("index bytes", stats.index_bytes.to_string()),
+        ("clock lead", format!("{:?}", stats.clock_lead)),
         ("open took", format!("{:.1?}", stats.open_took)),
     ]
 }

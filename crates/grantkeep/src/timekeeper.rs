@@ -37,7 +37,8 @@
 //!
 //! # Invariants
 //!
-//! - Settled time never decreases, and [`now`] is never before it (P5).
+//! - Settled time never decreases, and [`now`] is never before it (P5). A restore alone sets it
+//!   back ([`Timekeeper::restored`]): the layer above admits nothing from before.
 //! - No lead is negative; the slow lead is at least the lead.
 //! - Paced time is never after settled time, nor after the wall clock.
 //! - A mark read between the two writes of a settling leap has the former settled time with the
@@ -167,6 +168,21 @@ impl Timekeeper {
             judged: Mutex::new(Judged { opening_ms, ..Judged::default() }),
             lifetime_longest_ms: AtomicU64::new(0),
         }
+    }
+
+    /// The time of a store that was restored, and how far it was set back: nothing that was issued
+    /// before is admitted, so the lead may be given up. A wall clock that is behind by more than is
+    /// believed is taken for a wrong one, and nothing is given up for it.
+    pub(crate) fn restored(clock: Arc<dyn Clock>, mark: Option<Mark>) -> (Self, Duration) {
+        let Some(mark) = mark else { return (Self::new(clock, None), Duration::ZERO) };
+        let wall = Timestamp::from(clock.wall());
+        let behind = mark.settled.since(wall);
+        if behind.saturating_sub(mark.lead) > LEAP_BELIEVED_MIN {
+            return (Self::new(clock, Some(mark)), Duration::ZERO);
+        }
+        let settled = mark.settled.min(wall);
+        let set_back = behind.max(mark.lead);
+        (Self::new(clock, Some(Mark { settled, lead: Duration::ZERO })), set_back)
     }
 
     /// The time by which validity is judged.

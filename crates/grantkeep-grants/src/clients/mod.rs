@@ -79,6 +79,7 @@ impl<B: Backend> Grants<B> {
             created_at: self.store.wall(),
             disabled_at: None,
             fence: self.store.fence(),
+            set_back_ms: self.store.set_back_ms(),
             id,
         };
         check(&mut client)?;

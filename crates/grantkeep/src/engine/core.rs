@@ -45,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) store: [u8; 16],
     pub(crate) time: Timekeeper,
+    /// How far the time was set back when the store was restored.
+    pub(crate) set_back: Duration,
     pub(crate) space: Arc<Space>,
     pub(crate) writer: Mutex<Writer>,
     /// Rung when the log thread has work.

@@ -159,6 +159,11 @@ impl Embedded {
         self.core.writer.lock().windows.rows_ended_by(time.into())
     }
 
+    /// How far the time was set back when the store was restored.
+    pub(crate) fn set_back(&self) -> Duration {
+        self.core.set_back
+    }
+
     /// Says that what was issued before a backup was restored is refused from now on.
     pub(crate) fn end_restore(&self) -> Result<()> {
         backup::remove_mark(&*self.core.disk, &self.core.dir)

@@ -31,6 +31,7 @@ use crate::keyring::{KEYRING_FILE, Keyring, random};
 use crate::sync::{Arc, AtomicBool, Instant, Mutex, thread};
 use crate::timekeeper::Timekeeper;
 use std::path::Path;
+use std::time::Duration;
 
 /// A table that is being made has this name until it is whole.
 const TABLE_FRESH: &str = "table.redb.new";
@@ -106,7 +107,12 @@ fn open_found(
     lock.mark_open(Reached { newest, written, commit: end.sequence }).map_err(marked)?;
     // Before its first checkpoint a store has its largest time in the log alone.
     let high_water = Some(loading.high_water).filter(|mark| mark.settled.as_millis() > 0);
-    let time = Timekeeper::new(Arc::clone(&options.clock), high_water);
+    let clock = Arc::clone(&options.clock);
+    let (time, set_back) = if options.restored {
+        Timekeeper::restored(clock, high_water)
+    } else {
+        (Timekeeper::new(clock, high_water), Duration::ZERO)
+    };
     for window in loading.windows.live() {
         time.note_lifetime(window.lifetime());
     }
@@ -119,7 +125,7 @@ fn open_found(
         lock.note(Reached { newest, written, commit: end.sequence }).map_err(marked)?;
     }
     let lock = Arc::new(lock);
-    let marks = (time.mark(), loading.high_water.settled);
+    let marks = (time.mark(), loading.high_water.settled.min(time.settled()));
     let active = (Arc::clone(&plan.active), plan.tail);
     let writer = Writer::behind(end.sequence, active, plan.spares, loading.windows, marks);
     let held = Segments::default();
@@ -133,6 +139,7 @@ fn open_found(
         names,
         store: meta.store,
         time,
+        set_back,
         space,
         writer: Mutex::new(writer),
         work: Doorbell::new(),

@@ -143,8 +143,14 @@ impl Options {
         check_lifetime_max(lifetime_max)?;
         let restored = self.restored;
         let (backend, keyring) = self.open_backend(dir.as_ref())?;
-        let store = Store::made(backend, keyring, lifetime_max, restored).wait()?;
+        let set_back = backend.set_back();
+        let store =
+            Store::made(backend, keyring, lifetime_max, restored.then_some(set_back)).wait()?;
         if restored {
+            if !set_back.is_zero() {
+                // The frames in the log say what time it was: without them it is set back for good.
+                store.checkpoint().wait()?;
+            }
             store.inner.backend.end_restore()?;
         }
         Ok(store)

@@ -93,16 +93,16 @@ impl<B: Backend> Store<B> {
     /// [`ErrorKind::Keyring`] if the backend was used with other keys before,
     /// [`ErrorKind::Lifetime`] for a `lifetime_max` over [`LIFETIME_MAX`].
     pub async fn new(backend: B, keyring: Keyring, lifetime_max: Duration) -> Result<Self> {
-        Self::made(backend, keyring, lifetime_max, false).await
+        Self::made(backend, keyring, lifetime_max, None).await
     }
 
-    /// The same over a backend that was restored from a backup, if `restored` says so: nothing that
-    /// was issued before is admitted.
+    /// The same over a backend that was restored from a backup, if `restored` says so, and how far
+    /// its time was set back: nothing that was issued before is admitted.
     async fn made(
         backend: B,
         keyring: Keyring,
         lifetime_max: Duration,
-        restored: bool,
+        restored: Option<Duration>,
     ) -> Result<Self> {
         check_lifetime_max(lifetime_max)?;
         let mut inner = Inner {
@@ -112,8 +112,8 @@ impl<B: Backend> Store<B> {
             fence: None,
         };
         inner.note_keys(&keyring).await?;
-        if restored {
-            fence::set(&inner.backend, lifetime_max).await?;
+        if let Some(set_back) = restored {
+            fence::set(&inner.backend, lifetime_max, set_back).await?;
         }
         inner.fence = fence::read(&inner.backend).await?;
         Ok(Self { inner: Arc::new(inner) })

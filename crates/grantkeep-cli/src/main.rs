@@ -3,6 +3,7 @@
 mod clock;
 mod copies;
 mod demo;
+mod keys;
 mod policy;
 mod stats;
 mod verify;
@@ -47,6 +48,9 @@ enum Command {
         /// The backup's directory, with the keyring put back into it
         dir: PathBuf,
     },
+    /// Lists, adds, and removes the root keys in a store's keyring file
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Prints a shipped policy as TOML, or checks one of your own
     Policy(PolicyArguments),
     /// The process that the demonstration kills
@@ -92,6 +96,7 @@ fn main() -> ExitCode {
         Command::Verify { dir } => verify::verify(&dir).map_err(Into::into),
         Command::Backup { dir, to } => copies::backup(&dir, &to).map_err(Into::into),
         Command::Restore { dir } => copies::restore(&dir).map_err(Into::into),
+        Command::Keys(keys) => keys::run(&keys).map_err(Into::into),
         Command::Policy(PolicyArguments { name, check }) => {
             policy::print(name.as_deref(), check.as_deref()).map_err(Into::into)
         }

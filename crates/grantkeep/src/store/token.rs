@@ -64,6 +64,8 @@ impl Record for Token {
 pub struct Personal {
     /// What its owner calls it.
     pub name: String,
+    /// The root key that its look-up id is made with: without it the token cannot be presented.
+    pub key_id: u32,
     /// Its owner.
     pub subject: String,
     /// The client it was made through; empty for none.
@@ -83,6 +85,7 @@ pub struct Personal {
 impl Record for Personal {
     const KIND: Kind = Kind::revised(3);
     const NAME: &'static str = "personal access token";
+    const FORMAT: u8 = 2;
 
     fn terms(&self) -> Terms {
         match self.client.as_str() {

@@ -169,7 +169,9 @@ impl Core {
             let removed = self.index.change(tag, |shard| {
                 let same = shard.changes() == changes;
                 if same {
-                    own.iter().for_each(|(.., place)| _ = shard.remove(tag, *place));
+                    for (.., place) in &own {
+                        shard.remove(tag, *place);
+                    }
                 }
                 same
             });

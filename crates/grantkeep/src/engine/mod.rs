@@ -47,6 +47,7 @@ use core::Core;
 use futures_channel::oneshot;
 use lock::Lock;
 use log::frame::FRAME_HEADER_BYTES;
+use std::fmt;
 use std::path::Path;
 use work::Work;
 use writer::Mode;
@@ -56,7 +57,6 @@ use writer::Mode;
 ///
 /// # Durability
 /// A batch is acknowledged when its frame in the log is synced; many callers share one sync.
-#[derive(Debug)]
 pub struct Embedded {
     core: Arc<Core>,
     running: Mutex<Option<Running>>,
@@ -73,6 +73,13 @@ struct Running {
 struct Threads {
     log: thread::JoinHandle<()>,
     keeper: thread::JoinHandle<()>,
+}
+
+impl fmt::Debug for Embedded {
+    /// The directory alone: a handle is printed by whoever logs its arguments (P9).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded").field("dir", &self.core.dir).finish_non_exhaustive()
+    }
 }
 
 impl Embedded {

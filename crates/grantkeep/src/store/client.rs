@@ -47,7 +47,7 @@ impl fmt::Debug for ClientSecret {
 }
 
 /// A registered client. Its row never expires.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
     /// Its id.
     pub id: String,
@@ -69,6 +69,19 @@ pub struct Client {
     pub disabled_at: Option<Timestamp>,
     /// The store's fence when it was created or enabled last.
     pub fence: Option<Fence>,
+}
+
+impl fmt::Debug for Client {
+    /// How many secrets and redirect URIs there are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("secrets", &self.secrets.len())
+            .field("redirect_uris", &self.redirect_uris.len())
+            .field("disabled_at", &self.disabled_at)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Client {

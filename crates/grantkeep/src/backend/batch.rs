@@ -106,14 +106,16 @@ impl Batch {
     }
 
     /// Says that the batch is the store's own, and gives nobody anything: it is applied where a
-    /// [`revoking`](Self::revoking) one is. What an open writes must not keep the store from opening.
+    /// [`revoking`](Self::revoking) one is. What an open writes must not keep the store from
+    /// opening.
     pub(crate) fn housekeeping(&mut self) -> &mut Self {
         self.housekeeping = true;
         self
     }
 
-    /// True if the batch puts rows where there are none, is not [`revoking`](Self::revoking), and is
-    /// not the store's own: engines refuse it while the disk is full or the clock is not believed.
+    /// True if the batch puts rows where there are none, is not [`revoking`](Self::revoking), and
+    /// is not the store's own: engines refuse it while the disk is full or the clock is not
+    /// believed.
     pub fn issues(&self) -> bool {
         let issues =
             |step: &Step| step.expect == Expect::Absent && matches!(step.write, Write::Put(_));

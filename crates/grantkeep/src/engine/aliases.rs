@@ -93,8 +93,8 @@ impl Core {
         shard.places(tag).filter(|place| !self.slots.is_dead(place.slot())).collect()
     }
 
-    /// The keys among `items` of which it must be read which places are their own. None of them once
-    /// all are `resolved`, and their shards have not changed since.
+    /// The keys among `items` of which it must be read which places are their own. None of them
+    /// once all are `resolved`, and their shards have not changed since.
     pub(crate) fn meetings(
         &self,
         shards: &[(usize, impl DerefMut<Target = Shard>)],

@@ -176,7 +176,8 @@ impl Core {
         self.wait_own(sequence).await
     }
 
-    /// Waits until a batch that was just appended, and everything before it, is durable and visible.
+    /// Waits until a batch that was just appended, and everything before it, is durable and
+    /// visible.
     pub(crate) async fn wait_own(&self, sequence: u64) -> Result<()> {
         self.durable.reach(sequence).await.map_err(|_| self.unknown())
     }

@@ -79,9 +79,9 @@ impl Change {
         Ok(self)
     }
 
-    /// Puts a record under the look-up id of a text that somebody else has made, or that is so short
-    /// that it may come twice; answers the id. The change is not applied if a record of this type
-    /// was put for the text before, under any root key of the store: see [`Change::texts`].
+    /// Puts a record under the look-up id of a text that somebody else has made, or that is so
+    /// short that it may come twice; answers the id. The change is not applied if a record of this
+    /// type was put for the text before, under any root key of the store: see [`Change::texts`].
     ///
     /// # Errors
     /// [`ErrorKind::Limit`] for a text that no store can hold; otherwise as [`Change::insert`].

@@ -63,3 +63,24 @@ fn body<'a>(name: &str, format: u8, bytes: &'a [u8]) -> Result<&'a [u8]> {
 fn damaged(name: &str) -> Error {
     Error::corrupt(format!("a stored {name} does not decode"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: a record whose fields have changed since it was written is refused as what it is, not
+    // read as another and not taken for damage. Method: a value under each other version.
+    #[test]
+    fn other_formats_of_a_record_are_refused() {
+        let bytes = encode("family", 2, &7_u32).unwrap();
+        assert_eq!(decode::<u32>("family", 2, &bytes).unwrap(), 7);
+        for format in (0..=u8::MAX).filter(|format| *format != 2) {
+            let refused = [
+                decode::<u32>("family", format, &bytes).unwrap_err(),
+                decode_head::<u32>("family", format, &bytes).unwrap_err(),
+            ];
+            assert!(refused.iter().all(|error| error.kind() == ErrorKind::Format));
+        }
+        assert_eq!(decode::<u32>("family", 2, &[]).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}

@@ -74,10 +74,10 @@ impl Store<Embedded> {
     ///
     /// # Errors
     /// [`ErrorKind::Keyring`] if the keyring was given by the caller: rotate it there and reopen.
-    /// [`ErrorKind::Limit`] if it has [`KEYS_MAX`] keys: [`retire_key`](Self::retire_key) one first.
-    /// [`ErrorKind::Unknown`] if the file was replaced and it is not known whether for good: the
-    /// store takes no more work, and the next open shows which it is.
-    /// [`ErrorKind::Full`], [`ErrorKind::Io`] if it could not be written, which changes nothing.
+    /// [`ErrorKind::Limit`] if it has [`KEYS_MAX`] keys: [`retire_key`](Self::retire_key) one
+    /// first. [`ErrorKind::Unknown`] if the file was replaced and it is not known whether for good:
+    /// the store takes no more work, and the next open shows which it is. [`ErrorKind::Full`],
+    /// [`ErrorKind::Io`] if it could not be written, which changes nothing.
     ///
     /// # Durability
     /// The new key is durable when this returns.
@@ -100,8 +100,8 @@ impl Store<Embedded> {
     /// the key validates from now on. `docs/operating.md` says what dies with a key.
     ///
     /// # Errors
-    /// [`ErrorKind::Keyring`] if the keyring was given by the caller, if there is no such key, or if
-    /// it is the active one: rotate first. Otherwise as
+    /// [`ErrorKind::Keyring`] if the keyring was given by the caller, if there is no such key, or
+    /// if it is the active one: rotate first. Otherwise as
     /// [`rotate_keyring`](Self::rotate_keyring).
     ///
     /// # Durability

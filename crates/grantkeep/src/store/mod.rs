@@ -74,8 +74,9 @@ impl<B: fmt::Debug> fmt::Debug for Store<B> {
 struct Inner<B> {
     backend: B,
     keyring: RwLock<Arc<Keyring>>,
-    /// Written while the keys are changed, one change at a time. Read by a commit that has made sure
-    /// that a text is new under all of them: a key that comes meanwhile would be none of those.
+    /// Written while the keys are changed, one change at a time. Read by a commit that has made
+    /// sure that a text is new under all of them: a key that comes meanwhile would be none of
+    /// those.
     keys_change: async_lock::RwLock<()>,
     lifetime_max: Duration,
     fence: Option<Fence>,
@@ -178,6 +179,9 @@ impl<B: Backend> Store<B> {
     /// The record of a presented token, under whichever root key it was issued. Expired records
     /// are answered until they are swept: validity is the caller's to judge.
     ///
+    /// A record that is not in memory is read on the calling thread, which blocks for that long, an
+    /// executor's thread as well: `docs/start.md` shows a way around that.
+    ///
     /// # Errors
     /// [`ErrorKind::Limit`] for a token no store can hold; otherwise as [`Backend::get`].
     pub async fn find<R: Record>(&self, token: &[u8]) -> Result<Option<Held<R>>> {
@@ -205,7 +209,8 @@ impl<B: Backend> Store<B> {
         }))
     }
 
-    /// The record with this id, expired or not.
+    /// The record with this id, expired or not. Blocks the calling thread while it reads, as
+    /// [`Store::find`] does.
     ///
     /// # Errors
     /// As [`Backend::get`]; [`ErrorKind::Format`] for a record of a newer version.

@@ -166,10 +166,14 @@ impl fmt::Debug for Family {
 }
 
 impl Family {
-    /// True if its present refresh token can be presented: the root key that it takes to recognize
-    /// it was not retired.
+    /// True if its present refresh token can be presented: none of the root keys that it takes to
+    /// recognize it, and to open what goes with it, was retired.
     pub fn is_presentable(&self, keyring: &Keyring) -> bool {
-        keyring.key(self.brought.unwrap_or(self.key_id)).is_some()
+        let opens = match &self.payload {
+            Some(Payload::Sealed { key_id, .. }) => keyring.key(*key_id).is_some(),
+            Some(Payload::Plain(_)) | None => true,
+        };
+        opens && keyring.key(self.brought.unwrap_or(self.key_id)).is_some()
     }
 }
 

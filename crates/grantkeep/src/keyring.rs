@@ -209,9 +209,9 @@ impl Keyring {
             return Err(Error::new(
                 ErrorKind::Limit,
                 format!(
-                    "the keyring has {} keys, the limit is {KEYS_MAX}: retire one that nothing in \
-                     force was issued under",
-                    self.keys.len()
+                    "the keyring would have {} keys, the limit is {KEYS_MAX}: retire one that \
+                     nothing in force was issued under",
+                    self.keys.len() + 1
                 ),
             ));
         }

@@ -78,7 +78,7 @@ pub fn family(number: u64, id: FamilyId, salt: [u8; 32], epochs: Epochs, now: Ti
         audience: "https://api.example.com".to_owned(),
         confirmation: None,
         generation: 1,
-        brought: false,
+        brought: None,
         salt,
         key_id: 1,
         rotated_at: now,

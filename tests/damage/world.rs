@@ -306,6 +306,7 @@ fn revoked() -> FamilyState {
 
 fn personal(name: &str, subject: &str) -> Personal {
     Personal {
+        key_id: 1,
         name: name.to_owned(),
         subject: subject.to_owned(),
         client: "client-1".to_owned(),

@@ -8,3 +8,4 @@ mod failed_publish;
 mod free_segments;
 mod lost_tail;
 mod many_windows;
+mod thread_local;

@@ -55,7 +55,7 @@ pub fn family(name: &str, subject: &str) -> Family {
         audience: "https://api.example".to_owned(),
         confirmation: None,
         generation: 1,
-        brought: false,
+        brought: None,
         salt: *id(name).as_bytes(),
         key_id: 1,
         rotated_at: Timestamp::from_millis(1_800_000_000_000),

@@ -3,6 +3,7 @@
 mod clock;
 mod copies;
 mod demo;
+mod keys;
 mod made;
 mod policy;
 mod stats;
@@ -58,6 +59,9 @@ enum Command {
         /// The store's directory; it must not be open in another process
         dir: PathBuf,
     },
+    /// Lists, adds, and removes the root keys in a store's keyring file
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Prints a shipped policy as TOML, or checks one of your own
     Policy(PolicyArguments),
     /// The process that the demonstration kills
@@ -110,6 +114,7 @@ fn main() -> ExitCode {
         Command::Backup { dir, to } => copies::backup(&dir, &to).map_err(Into::into),
         Command::Restore { dir, force } => copies::restore(&dir, force).map_err(Into::into),
         Command::AcceptClock { dir } => clock::accept(&dir).map_err(Into::into),
+        Command::Keys(keys) => keys::run(&keys).map_err(Into::into),
         Command::Policy(PolicyArguments { name, check }) => {
             policy::print(name.as_deref(), check.as_deref()).map_err(Into::into)
         }

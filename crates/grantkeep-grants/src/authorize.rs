@@ -169,7 +169,7 @@ impl<B: Backend> Grants<B> {
             record.payload = close(request.payload, &self.store.keyring(), secret)?;
             record.epochs = standing.epochs();
             let mut change = self.store.change()?;
-            change.insert(self.store.id(secret)?, &record, expires_at)?;
+            self.add_text(&mut change, &code, &record, expires_at)?;
             standing.require(&mut change);
             if self.commit(change).await? {
                 self.events().tell(|| Event::Authorized {

@@ -249,7 +249,7 @@ impl<B: Backend> Grants<B> {
             audience: opening.audience.clone(),
             confirmation: opening.confirmation,
             generation: FIRST,
-            brought: false,
+            brought: None,
             salt: *salt,
             key_id: root.id(),
             rotated_at: now,
@@ -306,7 +306,7 @@ impl<B: Backend> Grants<B> {
         if let Some(attachment) = attachment {
             token.payload = Some(attachment.close(&self.store.keyring(), secret)?);
         }
-        change.insert(self.store.id(secret)?, &token, expires_at)?;
+        self.add_text(change, &access, &token, expires_at)?;
         Ok(access)
     }
 }

@@ -173,6 +173,7 @@ impl<B: Backend> Grants<B> {
         let lifetime = self.lives(new.lifetime)?;
         let mut record = Personal {
             name: new.name.to_owned(),
+            key_id: 0,
             subject: new.subject.to_owned(),
             client: new.client.to_owned(),
             scopes: Scopes::read(&new.scopes)?.into_text(),
@@ -198,11 +199,11 @@ impl<B: Backend> Grants<B> {
                 expires_at: self.store.on_the_wall(expires_at).into(),
             })?;
             let secret = token.expose().as_bytes();
-            let id = self.store.id(secret)?;
             record.payload = close(new.payload, &self.store.keyring(), secret)?;
             record.epochs = standing.epochs();
             let mut change = self.store.change()?;
-            change.insert(id, &record, expires_at)?;
+            record.key_id = change.root_key()?.id();
+            let id = self.add_text(&mut change, &token, &record, expires_at)?;
             standing.require(&mut change);
             if self.commit(change).await? {
                 self.events().tell(|| Event::Issued {
@@ -249,9 +250,11 @@ impl<B: Backend> Grants<B> {
     ) -> Result<Listed<PersonalInForce>> {
         let listing = self.store.list::<Personal>(Owner::Subject(subject), cursor, limit).await?;
         let mut items = Vec::with_capacity(listing.records.len());
+        let keyring = self.store.keyring();
         for held in listing.records {
             let token = held.record;
             if self.store.now() < held.expires_at
+                && keyring.key(token.key_id).is_some()
                 && token.revoked_at.is_none()
                 && self.admitted(&token.subject, &token.client, &token.epochs).await?
             {

@@ -237,7 +237,7 @@ impl<B: Backend> Grants<B> {
                 family.generation = generation;
                 self.note_rotation(&mut family, now);
                 let refresh = self.add_refresh(&mut change, &mut family, expires_at)?;
-                if family.brought {
+                if family.brought.is_some() {
                     self.keep_successor(&mut change, token, &refresh, now)?;
                 }
                 refresh
@@ -280,7 +280,7 @@ impl<B: Backend> Grants<B> {
         predecessor: &str,
         family: &Family,
     ) -> Result<Option<Secret>> {
-        if family.brought {
+        if family.brought.is_some() {
             return self.kept_successor(predecessor).await;
         }
         self.derived(family).map(Some)
@@ -288,7 +288,7 @@ impl<B: Backend> Grants<B> {
 
     /// The present refresh token, for who presents it where it does not rotate.
     fn unchanged(&self, token: &str, family: &Family) -> Result<Secret> {
-        if family.brought {
+        if family.brought.is_some() {
             return Ok(Secret::new(Zeroizing::new(token.to_owned())));
         }
         self.derived(family)

@@ -80,7 +80,7 @@ pub struct SecretInfo {
 }
 
 /// A registered client.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientInfo {
     /// Its id.
@@ -101,6 +101,19 @@ pub struct ClientInfo {
     pub created_at: SystemTime,
     /// When it was disabled, if it is.
     pub disabled_at: Option<SystemTime>,
+}
+
+impl fmt::Debug for ClientInfo {
+    /// How many secrets and redirect URIs there are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientInfo")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("secrets", &self.secrets.len())
+            .field("redirect_uris", &self.redirect_uris.len())
+            .field("disabled_at", &self.disabled_at)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a client may not have what it asks for; `oauth_error` says what it is told.

@@ -18,6 +18,7 @@ use authenticate::digested;
 use grantkeep::backend::Backend;
 use grantkeep::{Change, Client, Cursor, Error, ErrorKind, Held, Owner, Result, Timestamp};
 use new::{check_id, check_redirects, fresh_id};
+use std::fmt;
 
 /// A client that was just created.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub enum Creation {
 }
 
 /// What of a client can be changed; see [`Grants::update_client`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ClientEdit {
     /// What people call it.
     pub name: String,
@@ -50,6 +51,17 @@ pub struct ClientEdit {
     pub grants: Vec<GrantType>,
     /// The scopes it may be granted; one text may name several, separated by spaces.
     pub scopes: Vec<String>,
+}
+
+impl fmt::Debug for ClientEdit {
+    /// How many redirect URIs there are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientEdit")
+            .field("name", &self.name)
+            .field("redirect_uris", &self.redirect_uris.len())
+            .field("grants", &self.grants)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<B: Backend> Grants<B> {

@@ -62,6 +62,7 @@ use futures_channel::{mpsc, oneshot};
 use futures_util::StreamExt as _;
 use lock::Lock;
 use requests::{Reply, Request};
+use std::fmt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -71,10 +72,16 @@ use std::time::{Duration, SystemTime};
 ///
 /// # Durability
 /// A batch is acknowledged when its frame in the log is synced; many callers share one sync.
-#[derive(Debug)]
 pub struct Embedded {
     core: Arc<Core>,
     closing: Arc<Closing>,
+}
+
+impl fmt::Debug for Embedded {
+    /// The directory alone: a handle is printed by whoever logs its arguments (P9).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded").field("dir", &self.core.dir).finish_non_exhaustive()
+    }
 }
 
 impl Embedded {

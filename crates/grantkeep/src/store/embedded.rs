@@ -6,6 +6,9 @@ use crate::engine::{Embedded, Options, Verified, Verifying};
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::error::Result;
+#[cfg(doc)]
+use crate::keyring::KEYS_MAX;
+use crate::keyring::Keyring;
 use crate::sync::Arc;
 use crate::wait::Wait as _;
 use std::path::Path;
@@ -95,19 +98,22 @@ impl Store<Embedded> {
         self.inner.backend.close()
     }
 
-    /// Adds a root key, which issues from now on, and writes the keyring file of the store.
+    /// Adds a root key, which issues from now on, and writes the keyring file of the store. Of
+    /// several calls at a time each adds one, one after the other.
     ///
     /// # Errors
     /// [`ErrorKind::Keyring`] if the keyring was given by the caller: rotate it there and reopen.
-    /// [`ErrorKind::Unknown`] if the file was replaced and it is not known whether for good: the
-    /// store takes no more work, and the next open shows which it is.
-    /// [`ErrorKind::Full`], [`ErrorKind::Io`] if it could not be written, which changes nothing.
+    /// [`ErrorKind::Limit`] if it has [`KEYS_MAX`] keys: [`retire_key`](Self::retire_key) one
+    /// first. [`ErrorKind::Unknown`] if the file was replaced and it is not known whether for good:
+    /// the store takes no more work, and the next open shows which it is. [`ErrorKind::Full`],
+    /// [`ErrorKind::Io`] if it could not be written, which changes nothing.
     ///
     /// # Durability
     /// The new key is durable when this returns.
     pub async fn rotate_keyring(&self) -> Result<()> {
         // Before the new key is noted: it would be another than the one that the caller makes.
         self.inner.backend.check_keeps_keyring()?;
+        let _alone = self.inner.keys_change.write().await;
         let mut keyring = (*self.keyring()).clone();
         let mut id = keyring.next_id();
         // A key that was noted, and then not saved, keeps its id.
@@ -116,6 +122,29 @@ impl Store<Embedded> {
         }
         keyring.rotate_to(id)?;
         self.inner.note_keys(&keyring).await?;
+        self.put_keyring(keyring)
+    }
+
+    /// Removes a root key, and writes the keyring file of the store: nothing that was issued under
+    /// the key validates from now on. `docs/operating.md` says what dies with a key.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Keyring`] if the keyring was given by the caller, if there is no such key, or
+    /// if it is the active one: rotate first. Otherwise as
+    /// [`rotate_keyring`](Self::rotate_keyring).
+    ///
+    /// # Durability
+    /// The key is gone from the keyring file when this returns.
+    pub async fn retire_key(&self, id: u32) -> Result<()> {
+        self.inner.backend.check_keeps_keyring()?;
+        let _alone = self.inner.keys_change.write().await;
+        let mut keyring = (*self.keyring()).clone();
+        keyring.retire(id)?;
+        self.put_keyring(keyring)
+    }
+
+    /// Writes the keyring file, and then goes by it.
+    fn put_keyring(&self, keyring: Keyring) -> Result<()> {
         self.inner.backend.save_keyring(&keyring)?;
         *self.inner.keyring.write() = Arc::new(keyring);
         Ok(())

@@ -11,6 +11,7 @@ use crate::backend::{Backend, Key, Kind, Terms};
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::keyring::Keyring;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -118,8 +119,9 @@ pub struct Family {
     /// The generation of the refresh token that is accepted; the first is 1. A family of 0 is
     /// reserved: its code was claimed, and nothing was issued yet.
     pub generation: u32,
-    /// True if the text of the present refresh token was brought, and is not derived.
-    pub brought: bool,
+    /// The root key that the look-up id of the present refresh token is made with, if its text was
+    /// brought; `None` if it is derived.
+    pub brought: Option<u32>,
     /// What, with the root key, its refresh tokens are made from.
     #[serde(with = "bytes::fixed")]
     pub salt: [u8; 32],
@@ -170,6 +172,16 @@ impl Family {
     pub fn refreshed_at(&self) -> Timestamp {
         self.rotated_at.saturating_sub(Duration::from_millis(self.rotated_lead_ms))
     }
+
+    /// True if its present refresh token can be presented: none of the root keys that it takes to
+    /// recognize it, and to open what goes with it, was retired.
+    pub fn is_presentable(&self, keyring: &Keyring) -> bool {
+        let opens = match &self.payload {
+            Some(Payload::Sealed { key_id, .. }) => keyring.key(*key_id).is_some(),
+            Some(Payload::Plain(_)) | None => true,
+        };
+        opens && keyring.key(self.brought.unwrap_or(self.key_id)).is_some()
+    }
 }
 
 impl Held<Family> {
@@ -192,7 +204,8 @@ impl<B: Backend> Store<B> {
     pub async fn family_standing(&self, family: FamilyId) -> Result<Option<FamilyStanding>> {
         let row = self.backend().get(Key::new(Family::KIND, family.digest())).await?;
         row.map(|row| {
-            let (state, absolute_expires_at): Head = codec::decode_head(Family::NAME, row.value())?;
+            let (state, absolute_expires_at): Head =
+                codec::decode_head(Family::NAME, Family::FORMAT, row.value())?;
             let owners = Owners::of_terms(row.terms())
                 .ok_or_else(|| Error::corrupt("a stored family is listed by nobody"))?;
             let expires_at = row.expires_at();
@@ -215,7 +228,7 @@ mod tests {
             audience: "a b".to_owned(),
             confirmation: None,
             generation: u32::MAX,
-            brought: false,
+            brought: None,
             salt: [0xfe; 32],
             key_id: 70_000,
             rotated_at: Timestamp::from_millis(1 << 41),
@@ -264,10 +277,10 @@ mod tests {
                 payload: optional.map(|()| Payload::Plain(vec![1; 1000])),
                 ..family()
             };
-            let bytes = codec::encode(Family::NAME, &family).unwrap();
-            let head: Head = codec::decode_head(Family::NAME, &bytes).unwrap();
+            let bytes = codec::encode(Family::NAME, Family::FORMAT, &family).unwrap();
+            let head: Head = codec::decode_head(Family::NAME, Family::FORMAT, &bytes).unwrap();
             assert_eq!(head, (state, family.absolute_expires_at));
-            assert!(codec::decode_head::<Head>(Family::NAME, &bytes[..3]).is_err());
+            assert!(codec::decode_head::<Head>(Family::NAME, Family::FORMAT, &bytes[..3]).is_err());
         }
     }
 }

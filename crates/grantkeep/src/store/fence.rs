@@ -84,7 +84,7 @@ pub(super) async fn set(
             Some(held) => change.replace(held, &fence, Timestamp::NEVER)?,
             None => change.insert(id(), &fence, Timestamp::NEVER)?,
         };
-        change.revoking();
+        change.housekeeping();
         if backend.commit(change.into_batch()).await? == Outcome::Applied {
             return Ok(());
         }

@@ -44,10 +44,11 @@ use crate::clock::{Clock, LIFETIME_DEFAULT_MAX, LIFETIME_MAX, Timestamp};
 use crate::digest::Digest;
 use crate::engine::Embedded;
 use crate::error::{Error, ErrorKind, Result};
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, RootKey};
 use crate::memory::Memory;
 use crate::sync::{Arc, RwLock};
 use crate::wait::Wait as _;
+use std::fmt;
 use std::time::Duration;
 
 /// The shortest token that is looked up, in bytes: less is guessable.
@@ -57,15 +58,27 @@ pub const TOKEN_BYTES_MIN: usize = 16;
 pub const TOKEN_BYTES_MAX: usize = 8_192;
 
 /// A store of typed records. Clones share one store.
-#[derive(Debug)]
 pub struct Store<B = Embedded> {
     inner: Arc<Inner<B>>,
 }
 
-#[derive(Debug)]
+impl<B: fmt::Debug> fmt::Debug for Store<B> {
+    /// Of a size that does not depend on what is stored.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("backend", &self.inner.backend)
+            .field("fence", &self.inner.fence)
+            .finish_non_exhaustive()
+    }
+}
+
 struct Inner<B> {
     backend: B,
     keyring: RwLock<Arc<Keyring>>,
+    /// Written while the keys are changed, one change at a time. Read by a commit that has made
+    /// sure that a text is new under all of them: a key that comes meanwhile would be none of
+    /// those.
+    keys_change: async_lock::RwLock<()>,
     lifetime_max: Duration,
     fence: Option<Fence>,
 }
@@ -108,6 +121,7 @@ impl<B: Backend> Store<B> {
         let mut inner = Inner {
             backend,
             keyring: RwLock::new(Arc::new(keyring.clone())),
+            keys_change: async_lock::RwLock::new(()),
             lifetime_max,
             fence: None,
         };
@@ -151,7 +165,9 @@ impl<B: Backend> Store<B> {
         self.inner.backend.accept_clock();
     }
 
-    /// The look-up id of a token that is issued now.
+    /// The look-up id of a token that is issued now. For a text that is not made of at least 128
+    /// random bits, use [`Change::insert_text`]: this id does not tell whether the text was issued
+    /// under an earlier root key.
     ///
     /// # Errors
     /// [`ErrorKind::Limit`] outside [`TOKEN_BYTES_MIN`] and [`TOKEN_BYTES_MAX`].
@@ -164,6 +180,9 @@ impl<B: Backend> Store<B> {
 
     /// The record of a presented token, under whichever root key it was issued. Expired records
     /// are answered until they are swept: validity is the caller's to judge.
+    ///
+    /// A record that is not in memory is read on the calling thread, which blocks for that long, an
+    /// executor's thread as well: `docs/start.md` shows a way around that.
     ///
     /// # Errors
     /// [`ErrorKind::Limit`] for a token no store can hold; otherwise as [`Backend::get`].
@@ -192,7 +211,8 @@ impl<B: Backend> Store<B> {
         }))
     }
 
-    /// The record with this id, expired or not.
+    /// The record with this id, expired or not. Blocks the calling thread while it reads, as
+    /// [`Store::find`] does.
     ///
     /// # Errors
     /// As [`Backend::get`]; [`ErrorKind::Format`] for a record of another version.
@@ -206,7 +226,7 @@ impl<B: Backend> Store<B> {
     /// # Errors
     /// [`ErrorKind::Io`] where the system's random generator fails.
     pub fn change(&self) -> Result<Change> {
-        Change::new(self.now(), self.lifetime_max())
+        Ok(Change::new(self.now(), self.lifetime_max())?.under(self.keyring()))
     }
 
     /// Makes all of `change` happen, or nothing of it.
@@ -217,6 +237,14 @@ impl<B: Backend> Store<B> {
     /// # Durability
     /// `Applied` is durable to the backend's full promise.
     pub async fn commit(&self, change: Change) -> Result<Outcome> {
+        let Some(keyring) = change.keyring_looked_at() else {
+            return self.inner.backend.commit(change.into_batch()).await;
+        };
+        let _unchanged = self.inner.keys_change.read().await;
+        if !Arc::ptr_eq(keyring, &self.keyring()) {
+            let active = keyring.active().map_or(0, RootKey::id);
+            return Ok(Outcome::Conflict(key_check(active)));
+        }
         self.inner.backend.commit(change.into_batch()).await
     }
 
@@ -270,6 +298,7 @@ impl<B: Backend> Inner<B> {
         if !used {
             batch.insert(marker, row(Vec::new()));
         }
+        batch.housekeeping();
         match backend.commit(batch).await? {
             Outcome::Applied => Ok(()),
             Outcome::Conflict(_) => Err(Error::new(

@@ -6,6 +6,7 @@ mod fields;
 mod header;
 mod keyring;
 mod log;
+mod options;
 mod space;
 mod table;
 mod verify;

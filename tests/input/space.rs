@@ -1,8 +1,8 @@
 use super::{HOUR, found, issue, refused};
-use grantkeep::backend::{Budget, Outcome};
+use grantkeep::backend::{Backend as _, Batch, Budget, Key, Kind, NewRow, Outcome, Terms};
 use grantkeep::{
-    Code, CodeState, Error, ErrorKind, Family, FamilyState, ManualClock, Options, Owner, Payload,
-    Result, RevocationReason, Store, Timestamp, Token, Wait as _,
+    Code, CodeState, Digest, Embedded, Error, ErrorKind, Family, FamilyState, ManualClock, Options,
+    Owner, Payload, Result, RevocationReason, Store, Timestamp, Token, Wait as _,
 };
 use grantkeep_tests::small_disk::SmallDisk;
 use grantkeep_tests::{manual_clock, options, samples};
@@ -131,6 +131,90 @@ fn full_disk() {
         let open = || small(&clock).disk(disk.clone());
         fill_and_go_on(&dir.path().join("store"), open, &clock, || disk.resize(64 * MIB));
         assert!(disk.refused() > 0 && disk.used_bytes() < 64 * MIB);
+    }
+}
+
+/// Deletes rows, as revocations do, until one is refused; answers how many.
+fn delete_all(engine: &Embedded, rows: u64) -> u64 {
+    for number in 0..rows {
+        let Some(row) = engine.get(filling(number)).wait().unwrap() else { continue };
+        let mut batch = Batch::new().unwrap();
+        let value = vec![8; 1_024];
+        let (expires_at, terms) = (row.expires_at(), Terms::NONE);
+        batch.replace(filling(number), row.version(), NewRow { value, expires_at, terms });
+        if let Err(error) = engine.commit(batch).wait() {
+            refused(Err::<(), _>(error), ErrorKind::Full, &["is full"]);
+            return number;
+        }
+    }
+    rows
+}
+
+fn filling(number: u64) -> Key {
+    let mut id = [1; 32];
+    id[..8].copy_from_slice(&number.to_le_bytes());
+    Key::new(Kind::write_once(100), Digest::from_bytes(id))
+}
+
+// Goal: P2, P6, a full disk has room for a thousand single rows of 1 KiB for each MiB of the
+// reserve, and then for a thousand subjects and clients, also after a crash; what there is no room
+// for is refused, and nothing hangs or ends the store. Method: disks of several sizes and reserves,
+// filled by one log or another; revoke until refused, revoke owners; crash, open, revoke owners.
+#[test]
+fn the_reserve_is_good_for_what_it_says() {
+    for (disk_mib, reserve_mib, log_mib) in [(24, 2, 2), (32, 4, 64), (40, 8, 16)] {
+        let what = format!("a disk of {disk_mib} MiB, reserve {reserve_mib}, log {log_mib}");
+        let dir = tempfile::tempdir().unwrap();
+        let (clock, disk) = (manual_clock(), SmallDisk::new(disk_mib * MIB));
+        let choices = || {
+            let choices = options(&clock).reserve_bytes(reserve_mib * MIB).by_itself(true);
+            choices.log_budget_bytes(log_mib * MIB).disk(disk.clone())
+        };
+        let path = dir.path().join("store");
+        let store = choices().open(&path).unwrap();
+        let mut rows = 0;
+        let error = loop {
+            let mut batch = Batch::new().unwrap();
+            for number in rows..rows + 20 {
+                let expires_at = store.now().saturating_add(24 * HOUR);
+                let value = vec![7; 1_024];
+                batch.insert(filling(number), NewRow { value, expires_at, terms: Terms::NONE });
+            }
+            match store.backend().commit(batch).wait() {
+                Ok(_) => rows += 20,
+                Err(error) => break error,
+            }
+        };
+        refused(Err::<(), _>(error), ErrorKind::Full, &["is full"]);
+        let revoked = delete_all(store.backend(), rows);
+        let least = (1_000 * reserve_mib).min(rows);
+        assert!(revoked >= least, "{what}: {revoked} of {rows} rows, {least} are promised");
+        let owners = |store: &Store, from: usize| {
+            for number in from..from + 500 {
+                let name = format!("owner-{number}");
+                let owner = match number % 2 {
+                    0 => Owner::Subject(&name),
+                    _ => Owner::Client(&name),
+                };
+                store.begin_epoch(owner).wait().unwrap_or_else(|error| {
+                    panic!("{what}: owner {number}: {error}, {}", store.health())
+                });
+            }
+        };
+        owners(&store, 0);
+        assert_eq!(store.health().word(), "full", "{what}");
+        println!("{what}: {rows} rows of 1 KiB, {revoked} revoked, 1,000 owners as well");
+        drop(store);
+        let store = choices().open(&path).unwrap();
+        owners(&store, 500);
+        disk.resize(256 * MIB);
+        let started = Instant::now();
+        while store.health().word() != "open" {
+            assert!(started.elapsed() < HOUR / 60, "{what}: {}", store.health());
+            std::thread::yield_now();
+        }
+        assert_eq!(store.verify(|_| {}).wait().unwrap().damages, 0, "{what}");
+        store.close().unwrap();
     }
 }
 

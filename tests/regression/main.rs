@@ -6,6 +6,7 @@ mod dead_slice;
 mod failed_close;
 mod failed_publish;
 mod free_segments;
+mod idle_note;
 mod lost_tail;
 mod many_windows;
 mod thread_local;

@@ -55,6 +55,15 @@ pub fn raw_key(name: &str) -> Key {
     Key::new(kind, samples::id(name))
 }
 
+/// Until when a value is burnt by the wall clock, as its record says: a format byte, then the time
+/// as a number of eight bytes behind their mark. The row expires by the store's own time.
+fn burnt_until(value: &[u8]) -> u64 {
+    match value {
+        [2, 253, until @ ..] => u64::from_le_bytes(until.try_into().expect("eight bytes")),
+        other => panic!("no burnt value: {other:?}"),
+    }
+}
+
 /// The key under which a `jti` is burnt.
 pub fn burnt_key(jti: &str) -> Key {
     Key::new(BURNT, Digest::of_name("jti", jti.as_bytes()))
@@ -119,7 +128,7 @@ pub fn try_observe<B: Backend>(store: &Store<B>, name: &str) -> Result<String> {
         }),
         "once" => {
             let row = store.backend().get(burnt_key(name)).wait()?;
-            row.map(|row| format!("burnt@{}", row.expires_at().as_millis()))
+            row.map(|row| format!("burnt@{}", burnt_until(row.value())))
         }
         "epoch" => {
             let subject = store.epochs(&own, "").wait()?.epochs().subject;

@@ -33,6 +33,8 @@ struct Maps {
     terms: BTreeSet<(Term, Key)>,
     /// The paced time before which a remembered row is not swept.
     remembered: BTreeMap<Key, Timestamp>,
+    /// The largest such time of a row that was swept.
+    forgotten: Timestamp,
     commits: u64,
     swept: u64,
 }
@@ -125,6 +127,10 @@ impl Backend for Memory {
         self.time.lead()
     }
 
+    fn forgotten(&self) -> Timestamp {
+        self.maps.lock().forgotten
+    }
+
     async fn get(&self, key: Key) -> Result<Option<Row>> {
         Ok(self.maps.lock().rows.get(&key).cloned())
     }
@@ -161,6 +167,8 @@ impl Backend for Memory {
         let more = keys.len() > most;
         keys.truncate(most);
         for key in &keys {
+            let remembered = maps.remembered.get(key).copied().unwrap_or_default();
+            maps.forgotten = maps.forgotten.max(remembered);
             maps.remove(key);
         }
         let swept = Swept { rows: keys.len() as u64, more, ..Swept::default() };

@@ -110,6 +110,15 @@ pub trait Backend: Send + Sync + 'static {
         Duration::ZERO
     }
 
+    /// The end, on the wall clock, up to which rows of the kind [`Kind::REMEMBERED`] may have been
+    /// swept: whether something that ends before it was seen is not known any more. It lies in the
+    /// past, unless the clock was set back since.
+    ///
+    /// A backend that keeps such rows for good leaves this as it is.
+    fn forgotten(&self) -> Timestamp {
+        Timestamp::default()
+    }
+
     /// The row under `key`, if there is one.
     ///
     /// # Errors

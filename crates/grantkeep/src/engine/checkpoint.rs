@@ -124,7 +124,14 @@ impl Core {
     pub(crate) fn carry(&self, slice: Slice) -> Result<()> {
         let Slice { mut current, dead, through, .. } = slice;
         let carried = current.len() as u64;
-        let mark = self.time.mark();
+        let (mark, paced) = (self.time.mark(), self.time.paced());
+        // Dead rows are left behind with their segment, also those that are remembered.
+        let forgotten = {
+            let windows = &mut self.writer.lock().windows;
+            let forgotten = windows.forgettable(paced);
+            windows.note_forgotten(forgotten);
+            forgotten
+        };
         self.note_aliases(current.iter().map(|current| (current.tag, &current.row)))?;
         let struck = std::mem::take(&mut *self.struck.lock());
         let written = self.write_table(|transaction| {
@@ -136,7 +143,7 @@ impl Core {
             if let Some(through) = through {
                 table::set_carried(transaction, through)?;
             }
-            table::set_high_water(transaction, mark)?;
+            table::set_high_water(transaction, mark, forgotten)?;
             Ok(moves)
         });
         let moves = written.inspect_err(|_| self.struck.lock().extend(&struck))?;

@@ -19,6 +19,7 @@ use super::window::Window;
 use super::windows::Slots;
 use super::writer::{Mode, Writer};
 use crate::backend::{Key, Term};
+use crate::clock::Timestamp;
 use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sabotage::{self, Flaw};
@@ -143,6 +144,11 @@ impl Core {
         }
         self.work.ring_all();
         self.tell_health();
+    }
+
+    /// The end, on the wall clock, up to which burnt values may have been swept.
+    pub(crate) fn forgotten(&self) -> Timestamp {
+        self.writer.lock().windows.forgotten()
     }
 
     /// Refuses a look-up once the store is closed: another process may change it.

@@ -176,7 +176,11 @@ impl Keeper {
             Ok(()) => match self.carrying.step_to(&self.core, &target) {
                 Ok(false) => return Ok(()),
                 Ok(true) => (Ok(target.through), Ok(())),
-                Err(cause) => (Err(told(&cause)), Err(cause)),
+                Err(cause) => {
+                    // Before its caller is told: nothing is issued any more into a damaged store.
+                    self.core.note_trouble(Part::Table, Err(&cause));
+                    (Err(told(&cause)), Err(cause))
+                }
             },
         };
         if let Some((_, begun)) = self.checkpoints.pop_front() {

@@ -63,9 +63,11 @@ impl Loading {
         for segment in segments {
             log.push(Arc::clone(segment));
         }
+        let mut windows = Windows::new(Arc::clone(&slots));
+        windows.note_forgotten(meta.forgotten);
         Self {
             index: Index::new(seed, options.live_set_bytes, options.tag_bits),
-            windows: Windows::new(Arc::clone(&slots)),
+            windows,
             young_terms: BTreeSet::new(),
             aliases: HashSet::new(),
             shared: HashSet::new(),
@@ -134,6 +136,9 @@ impl Loading {
         // Dead for good, and what was said of its rows since may be swept already.
         let dead = window.end() <= self.dead_before;
         if dead && window.end() <= self.forgotten {
+            if rows.iter().flatten().any(|(_, kind)| *kind == Kind::REMEMBERED) {
+                self.windows.note_forgotten(window.end());
+            }
             return Ok(());
         }
         for (at, row) in rows.into_iter().enumerate() {

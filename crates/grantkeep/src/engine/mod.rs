@@ -250,6 +250,10 @@ impl Backend for Embedded {
         self.core.time.lead()
     }
 
+    fn forgotten(&self) -> Timestamp {
+        self.core.forgotten()
+    }
+
     async fn get(&self, key: Key) -> Result<Option<Row>> {
         self.core.find(&key)
     }

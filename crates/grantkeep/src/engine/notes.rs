@@ -53,7 +53,9 @@ impl Core {
         if writer.framed_at < until {
             if !self.make_room(&mut writer, FRAME_HEADER_BYTES) {
                 drop(writer);
-                return self.write_table(|transaction| set_high_water(transaction, mark));
+                let forgotten = self.forgotten();
+                return self
+                    .write_table(|transaction| set_high_water(transaction, mark, forgotten));
             }
             writer.append(mark, false, [].iter(), |_| {});
         }

@@ -155,7 +155,7 @@ impl Sweeper {
                 cut += 1;
             }
             if !sabotage::is(Flaw::SweepWithoutHighWater) {
-                table::set_high_water(transaction, core.time.mark())?;
+                table::set_high_water(transaction, core.time.mark(), core.forgotten())?;
             }
             Ok(cut)
         })?;

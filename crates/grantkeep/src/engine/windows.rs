@@ -55,6 +55,9 @@ pub(crate) struct Windows {
     states: Vec<State>,
     free: Vec<Slot>,
     shown: Arc<Slots>,
+    /// Remembered rows that stand for something which ends before this on the wall clock may have
+    /// been swept.
+    forgotten: Timestamp,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -76,7 +79,24 @@ impl Windows {
             states: vec![State::default(); SLOTS],
             free,
             shown,
+            forgotten: Timestamp::default(),
         }
+    }
+
+    /// Notes that remembered rows up to this end may be gone.
+    pub(crate) fn note_forgotten(&mut self, until: Timestamp) {
+        self.forgotten = self.forgotten.max(until);
+    }
+
+    /// The end, on the wall clock, up to which remembered rows may be gone already.
+    pub(crate) fn forgotten(&self) -> Timestamp {
+        self.forgotten
+    }
+
+    /// The end up to which they may be once everything that has ended by `paced` is.
+    pub(crate) fn forgettable(&self, paced: Timestamp) -> Timestamp {
+        let ended = self.states.iter().map(|state| state.remembered_until);
+        ended.filter(|until| *until <= paced).fold(self.forgotten, Timestamp::max)
     }
 
     /// The slot of a window, a fresh one if it has none.
@@ -167,6 +187,7 @@ impl Windows {
         let state = self.states.get_mut(usize::from(slot)).filter(|state| state.pins == 0)?;
         let rows = std::mem::take(&mut state.rows).into_values().sum();
         state.dead = true;
+        self.forgotten = self.forgotten.max(state.remembered_until);
         self.slots.remove(&window);
         self.ends.remove(&window.turn());
         self.shown.set(slot, Some(window), true);

@@ -58,7 +58,8 @@ impl<B: Backend> Store<B> {
             // Before the store's time, so that none is lost between the two.
             let wall = self.wall();
             let mut change = self.change()?;
-            if until <= wall {
+            // Up to `forgotten` nothing is known any more: the clock was set back since.
+            if until <= wall || held.is_none() && until <= self.backend().forgotten() {
                 return Ok(Burned::Expired);
             }
             let expires_at = in_store_time(until, wall, change.now());

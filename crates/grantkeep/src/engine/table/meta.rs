@@ -27,12 +27,13 @@ const META_STORE_HIGH: &str = "store id, high half";
 const META_CARRIED: &str = "carried through sequence number";
 const META_HIGH_WATER: &str = "high-water mark of time, ms";
 const META_LEAD: &str = "its lead over the wall clock, ms";
+const META_FORGOTTEN: &str = "burnt values may be forgotten up to, ms";
 const META_COMMITS: &str = "number of the last commit";
 
 /// Of all other numbers.
 const META_CHECK: &str = "check";
 /// The numbers without their check.
-const NUMBERS: u64 = 7;
+const NUMBERS: u64 = 8;
 
 /// What the table knows of the store.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +44,8 @@ pub(crate) struct Meta {
     pub(crate) carried: u64,
     /// The largest settled time that was stored, and its lead.
     pub(crate) high_water: Mark,
+    /// The end, on the wall clock, up to which burnt values may have been swept.
+    pub(crate) forgotten: Timestamp,
     /// The number of the table's last commit: it tells whether a commit that failed has happened.
     pub(crate) commits: u64,
 }
@@ -53,10 +56,15 @@ pub(crate) fn set_carried(transaction: &WriteTransaction, carried: u64) -> Resul
     Ok(())
 }
 
-pub(crate) fn set_high_water(transaction: &WriteTransaction, mark: Mark) -> Result<()> {
+pub(crate) fn set_high_water(
+    transaction: &WriteTransaction,
+    mark: Mark,
+    forgotten: Timestamp,
+) -> Result<()> {
     let mut meta = transaction.open_table(META).map_err(failed)?;
     meta.insert(META_HIGH_WATER, mark.settled.as_millis()).map_err(failed)?;
     meta.insert(META_LEAD, millis(mark.lead)).map_err(failed)?;
+    meta.insert(META_FORGOTTEN, forgotten.as_millis()).map_err(failed)?;
     Ok(())
 }
 
@@ -105,6 +113,7 @@ pub(super) fn create(database: &Database, store: [u8; 16]) -> Result<()> {
         meta.insert(META_STORE_HIGH, half(64)).map_err(failed)?;
         meta.insert(META_CARRIED, 0).map_err(failed)?;
         meta.insert(META_HIGH_WATER, 0).map_err(failed)?;
+        meta.insert(META_FORGOTTEN, 0).map_err(failed)?;
         meta.insert(META_LEAD, 0).map_err(failed)?;
         transaction.open_table(BLOCKS).map_err(failed)?;
         transaction.open_table(TAGS).map_err(failed)?;
@@ -175,6 +184,7 @@ pub(super) fn read(database: &Database) -> Result<Meta> {
             settled: Timestamp::from_millis(number(META_HIGH_WATER)?),
             lead: Duration::from_millis(number(META_LEAD)?),
         },
+        forgotten: Timestamp::from_millis(number(META_FORGOTTEN)?),
         commits: number(META_COMMITS)?,
     })
 }

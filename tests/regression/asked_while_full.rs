@@ -65,10 +65,10 @@ fn answered<T>(what: &str, request: impl Future<Output = T>) -> T {
     }
 }
 
-// Goal: what the keeper is asked for is answered on a full disk, and sweeping goes on there. Carrying
-// that failed for want of room kept everything else from its turn, so `sweep` and `checkpoint` were
-// never answered, and no window was cut. Method: fill a disk, take the last block, revoke until the
-// log is full, and ask.
+// Goal: what the keeper is asked for is answered on a full disk, and sweeping goes on there.
+// Carrying that failed for want of room kept everything else from its turn, so `sweep` and
+// `checkpoint` were never answered, and no window was cut. Method: fill a disk, take the last
+// block, revoke until the log is full, and ask.
 #[test]
 fn requests_are_answered_on_a_full_disk() {
     let (clock, strain) = (manual_clock(), Strain::with_room(8 << 20, false));

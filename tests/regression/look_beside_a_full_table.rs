@@ -46,8 +46,9 @@ fn press(engine: &Embedded, strain: &Strain) -> u64 {
 }
 
 // Goal: P8, a table that has no room for a checkpoint is no reason to refuse a look-up. redb gives
-// the whole database up after a refused write, and look-ups that were under way answered `Io`. Method:
-// threads look cold rows up while the table is carried to on a disk without room, again and again.
+// the whole database up after a refused write, and look-ups that were under way answered `Io`.
+// Method: threads look cold rows up while the table is carried to on a disk without room, again and
+// again.
 #[test]
 fn look_ups_go_on_beside_a_table_without_room() {
     let (clock, strain) = (manual_clock(), Strain::with_room(64 << 20, true));

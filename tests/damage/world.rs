@@ -306,6 +306,7 @@ fn revoked() -> FamilyState {
 
 fn personal(name: &str, subject: &str) -> Personal {
     Personal {
+        key_id: 1,
         name: name.to_owned(),
         subject: subject.to_owned(),
         client: "client-1".to_owned(),
@@ -341,5 +342,6 @@ fn client(name: &str) -> Client {
         created_at: AT,
         disabled_at: None,
         fence: None,
+        set_back_ms: 0,
     }
 }

@@ -190,6 +190,7 @@ fn device() -> Device {
 fn personal() -> Personal {
     let token = samples::token("personal", "alice");
     Personal {
+        key_id: 1,
         name: "laptop".to_owned(),
         subject: token.subject,
         client: String::new(),

@@ -2,6 +2,7 @@
 
 mod leading;
 mod readers;
+mod rotations;
 mod winners;
 
 use grantkeep::{Embedded, Memory, Store, SystemClock, Wait as _};

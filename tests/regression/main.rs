@@ -10,3 +10,4 @@ mod free_segments;
 mod look_beside_a_full_table;
 mod lost_tail;
 mod many_windows;
+mod thread_local;

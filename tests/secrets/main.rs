@@ -1,5 +1,7 @@
 //! What a thief finds in the files of a store.
 
+mod printing;
+
 use grantkeep::{Code, Keyring, Payload, Store, Token, Wait as _};
 use grantkeep_tests::files::files;
 use grantkeep_tests::pieces::{PIECE, Pieces};

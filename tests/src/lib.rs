@@ -13,6 +13,7 @@ pub mod pressure;
 pub mod process;
 pub mod pseudorandom;
 pub mod reference;
+pub mod refusing;
 pub mod samples;
 pub mod script;
 pub mod sim_disk;

@@ -75,7 +75,8 @@ impl Player {
                 match grants.introspect(&text).await.expect("an answer") {
                     Introspection::Inactive => Answer::Inactive,
                     Introspection::Active(claims) => {
-                        let ends = claims.expires_at.expect("an end");
+                        // By the store's time, in which the reference lives.
+                        let ends = claims.expires_at.expect("an end") + grants.store().lead();
                         let left = ends.duration_since(self.start).expect("later");
                         Answer::Active(Standing {
                             family: claims

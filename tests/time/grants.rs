@@ -18,31 +18,31 @@ const MS: Duration = Duration::from_millis(1);
 const BY: fn() -> Presented<'static> = || Presented::by(CLIENT);
 
 /// Grants over a store on a disk in memory.
-struct World {
-    clock: Arc<ManualClock>,
-    disk: SimDisk,
+pub struct World {
+    pub clock: Arc<ManualClock>,
+    pub disk: SimDisk,
     grants: Option<Grants<Embedded>>,
     start: SystemTime,
 }
 
 /// Lifetimes of less than 30 days, so that no leap of more is believed.
-fn policy() -> Policy {
+pub fn policy() -> Policy {
     let day = Duration::from_secs(24 * 3_600);
     Policy { refresh_idle: 5 * day, refresh_absolute: 10 * day, ..Policy::default() }
 }
 
 /// What restarts the process, if anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Restart {
+pub enum Restart {
     None,
     Close,
     Kill,
 }
 
-const RESTARTS: [Restart; 3] = [Restart::None, Restart::Close, Restart::Kill];
+pub const RESTARTS: [Restart; 3] = [Restart::None, Restart::Close, Restart::Kill];
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let clock = grantkeep_tests::manual_clock();
         let start = clock.wall();
         let mut world = Self { clock, disk: SimDisk::new(), grants: None, start };
@@ -50,17 +50,17 @@ impl World {
         world
     }
 
-    fn open(&mut self) {
+    pub fn open(&mut self) {
         let options = grantkeep_tests::options(&self.clock).disk(Arc::new(self.disk.clone()));
         let store = options.open(Path::new("/store")).unwrap();
         self.grants = Some(Grants::new(store, policy()).unwrap());
     }
 
-    fn grants(&self) -> &Grants<Embedded> {
+    pub fn grants(&self) -> &Grants<Embedded> {
         self.grants.as_ref().unwrap()
     }
 
-    fn restart(&mut self, how: Restart) {
+    pub fn restart(&mut self, how: Restart) {
         match how {
             Restart::None => return,
             Restart::Close => {
@@ -76,60 +76,69 @@ impl World {
         self.open();
     }
 
+    /// Closes the store, and opens it so much later: its process is another one, so that no
+    /// monotonic clock has counted the time between.
+    pub fn close_for(&mut self, closed: Duration) {
+        self.grants().store().close().unwrap();
+        self.grants = None;
+        self.clock.step_to(self.clock.wall() + closed);
+        self.open();
+    }
+
     /// Steps the wall clock, counted from the time that is right.
-    fn step(&self, step: Step) {
+    pub fn step(&self, step: Step) {
         let right = self.start + self.clock.monotonic();
         let wall_ms = step.from(ms(right.duration_since(UNIX_EPOCH).unwrap()));
         self.clock.step_to(UNIX_EPOCH + Duration::from_millis(wall_ms));
     }
 
-    fn come_back(&self) {
+    pub fn come_back(&self) {
         self.step(Step::By(0));
     }
 
-    fn sweep(&self) {
+    pub fn sweep(&self) {
         self.grants().store().sweep(Budget::ALL).wait().unwrap();
     }
 
-    fn code(&self) -> Secret {
+    pub fn code(&self) -> Secret {
         self.grants().authorize(Authorize::new(CLIENT, "alice").scopes(["read"])).wait().unwrap()
     }
 
-    fn redeem(&self, code: &Secret) -> Redeemed {
+    pub fn redeem(&self, code: &Secret) -> Redeemed {
         self.grants().redeem(code.expose(), &BY()).wait().unwrap()
     }
 
-    fn pair(&self) -> Pair {
+    pub fn pair(&self) -> Pair {
         match self.redeem(&self.code()) {
             Redeemed::Granted(pair) => *pair,
             other => panic!("{other:?}"),
         }
     }
 
-    fn refresh(&self, pair: &Pair) -> Refreshed {
+    pub fn refresh(&self, pair: &Pair) -> Refreshed {
         let token = pair.refresh.as_ref().unwrap().expose();
         self.grants().refresh(token, &RefreshRequest::by(CLIENT)).wait().unwrap()
     }
 
-    fn is_active(&self, token: &Secret) -> bool {
+    pub fn is_active(&self, token: &Secret) -> bool {
         let answer = self.grants().introspect(token.expose()).wait().unwrap();
         matches!(answer, Introspection::Active(_))
     }
 
-    fn poll(&self, device: &DeviceIssued) -> Polled {
+    pub fn poll(&self, device: &DeviceIssued) -> Polled {
         self.grants().poll_device(device.device_code.expose(), &BY()).wait().unwrap()
     }
 
-    fn device(&self) -> DeviceIssued {
+    pub fn device(&self) -> DeviceIssued {
         self.grants().device(DeviceRequest::new(CLIENT).scopes(["read"])).wait().unwrap()
     }
 
-    fn approve(&self, device: &DeviceIssued) -> Verified {
+    pub fn approve(&self, device: &DeviceIssued) -> Verified {
         let approval = DeviceApproval::by("alice");
         self.grants().approve_device(device.user_code.expose(), &approval).wait().unwrap()
     }
 
-    fn burn(&self, name: &str, until: SystemTime) -> Burned {
+    pub fn burn(&self, name: &str, until: SystemTime) -> Burned {
         self.grants().burn(Once::jti(CLIENT, name), until).wait().unwrap()
     }
 }

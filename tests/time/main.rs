@@ -3,6 +3,7 @@
 //! happened.
 
 mod grants;
+mod leads;
 mod random;
 mod steps;
 mod subject;

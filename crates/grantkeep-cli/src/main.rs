@@ -3,6 +3,8 @@
 mod clock;
 mod copies;
 mod demo;
+mod keys;
+mod made;
 mod policy;
 mod stats;
 mod verify;
@@ -23,7 +25,7 @@ enum Command {
     /// Plays the flows of four real systems on a store on disk, kills a process that is at work,
     /// and shows that nothing acknowledged is lost
     Demo(DemoArguments),
-    /// Prints what a store holds
+    /// Prints what a store holds; nothing is swept for it
     Stats {
         /// The store's directory; it must not be open in another process
         dir: PathBuf,
@@ -38,15 +40,28 @@ enum Command {
     Backup {
         /// The store's directory
         dir: PathBuf,
-        /// The directory to be made
+        /// The directory to be made; it must not be there yet
         to: PathBuf,
     },
     /// Makes a backup a store again: everything that was issued before it is refused, since it may
-    /// have been revoked or spent after the backup was made
+    /// have been revoked or spent after the backup was made, and every client is disabled
     Restore {
         /// The backup's directory, with the keyring put back into it
         dir: PathBuf,
+        /// Does the same to a directory that holds no backup which is still to be restored: to a
+        /// copy that was made by other means
+        #[arg(long)]
+        force: bool,
     },
+    /// Has a store go by a clock that is further ahead than it believes by itself: one that was
+    /// made under a wrong clock, or was closed for long
+    AcceptClock {
+        /// The store's directory; it must not be open in another process
+        dir: PathBuf,
+    },
+    /// Lists, adds, and removes the root keys in a store's keyring file
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Prints a shipped policy as TOML, or checks one of your own
     Policy(PolicyArguments),
     /// The process that the demonstration kills
@@ -60,7 +75,8 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct DemoArguments {
-    /// The store's directory, kept afterwards; a temporary one by default
+    /// A directory to be made for the store, and kept afterwards; it must not be there yet. A
+    /// temporary one by default
     #[arg(long)]
     dir: Option<PathBuf>,
     /// Flows of each system
@@ -84,14 +100,21 @@ struct PolicyArguments {
 }
 
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+    let arguments = Arguments::parse();
+    if let Err(cause) = made::remove_when_interrupted() {
+        eprintln!("error: cannot be told of an interruption: {cause}");
+        return ExitCode::FAILURE;
+    }
+    let done = match arguments.command {
         Command::Demo(arguments) => {
             demo::run(arguments.dir.as_deref(), arguments.count, arguments.tasks)
         }
         Command::Stats { dir } => stats::print(&dir).map_err(Into::into),
         Command::Verify { dir } => verify::verify(&dir).map_err(Into::into),
         Command::Backup { dir, to } => copies::backup(&dir, &to).map_err(Into::into),
-        Command::Restore { dir } => copies::restore(&dir).map_err(Into::into),
+        Command::Restore { dir, force } => copies::restore(&dir, force).map_err(Into::into),
+        Command::AcceptClock { dir } => clock::accept(&dir).map_err(Into::into),
+        Command::Keys(keys) => keys::run(&keys).map_err(Into::into),
         Command::Policy(PolicyArguments { name, check }) => {
             policy::print(name.as_deref(), check.as_deref()).map_err(Into::into)
         }
@@ -100,6 +123,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            made::check_interrupted();
             eprintln!("error: {error}");
             let mut cause = error.source();
             while let Some(inner) = cause {

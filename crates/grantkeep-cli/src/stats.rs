@@ -1,16 +1,18 @@
 //! What a store holds, in plain lines.
 
-use grantkeep::backend::{Budget, Stats};
-use grantkeep::{Record, Result, Store, Wait as _};
+use grantkeep::backend::Stats;
+use grantkeep::{Record, Result, Store};
 use std::path::Path;
 
-/// Opens the store in `dir` and prints what it says of itself, once what has died is swept: an open
-/// finds it in the log again.
+/// Opens the store in `dir` and prints what it says of itself, as it is found: what has died and is
+/// not swept yet is counted, and told.
 pub(crate) fn print(dir: &Path) -> Result<()> {
-    let store = Store::options().create(false).open(dir)?;
-    store.sweep(Budget::ALL).wait()?;
+    let store = Store::options().create(false).in_passing(true).open(dir)?;
     let stats = store.stats();
-    for (name, value) in lines(&stats) {
+    let mut lines = lines(&stats);
+    let ended = store.rows_ended_by(store.now().into());
+    lines.insert(7, ("of them to be swept", ended.to_string()));
+    for (name, value) in lines {
         println!("{name:<24}{value:>16}");
     }
     store.close()
@@ -32,6 +34,7 @@ fn lines(stats: &Stats) -> Vec<(&'static str, String)> {
         ("log backlog bytes", stats.log_backlog_bytes.to_string()),
         ("table bytes", stats.table_bytes.to_string()),
         ("index bytes", stats.index_bytes.to_string()),
+        ("clock lead", format!("{:?}", stats.clock_lead)),
         ("open took", format!("{:.1?}", stats.open_took)),
     ]
 }

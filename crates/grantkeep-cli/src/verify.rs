@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Verifies the store in `dir`, and says what is there and what is damaged.
 pub(crate) fn verify(dir: &Path) -> Result<()> {
-    let store = Store::options().create(false).open(dir)?;
+    let store = Store::options().create(false).in_passing(true).open(dir)?;
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("  {msg:<8} [{bar:32}] {pos:>10}/{len}") {
         bar.set_style(style);

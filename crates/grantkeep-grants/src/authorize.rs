@@ -162,14 +162,14 @@ impl<B: Backend> Grants<B> {
                 confirmation: record.confirmation.as_ref(),
                 family: None,
                 generation: None,
-                issued_at: now.into(),
-                expires_at: expires_at.into(),
+                issued_at: self.store.wall().into(),
+                expires_at: self.store.on_the_wall(expires_at).into(),
             })?;
             let secret = code.expose().as_bytes();
             record.payload = close(request.payload, &self.store.keyring(), secret)?;
             record.epochs = standing.epochs();
             let mut change = self.store.change()?;
-            change.insert(self.store.id(secret)?, &record, expires_at)?;
+            self.add_text(&mut change, &code, &record, expires_at)?;
             standing.require(&mut change);
             if self.commit(change).await? {
                 self.events().tell(|| Event::Authorized {

@@ -238,7 +238,7 @@ impl<B: Backend> Grants<B> {
             }
         }
         strip(&mut held.record);
-        held.record.state = CodeState::Spent { at: now, family };
+        held.record.state = CodeState::Spent { at: self.store.wall(), family };
         change.replace(&held, &held.record, held.expires_at)?;
         standing.require(&mut change);
         if !self.commit(change).await? {
@@ -254,7 +254,7 @@ impl<B: Backend> Grants<B> {
             confirmation: opening.confirmation,
             nonce: record.nonce,
             payload: opening.attachment.as_ref().map(Attachment::bytes),
-            expires_at: held.expires_at.into(),
+            expires_at: self.store.on_the_wall(held.expires_at).into(),
             family,
         }))))
     }

@@ -126,7 +126,7 @@ impl<B: Backend> Grants<B> {
                 audience: request.audience.clone(),
                 confirmation: request.confirmation,
                 family: None,
-                issued_at: now,
+                issued_at: self.store.wall(),
                 epochs: standing.epochs(),
                 revoked_at: None,
                 payload: None,

@@ -143,7 +143,6 @@ impl<B: Backend> Grants<B> {
         loop {
             let letters = mint()?;
             let labeled = letters.labeled();
-            // Also one under an earlier root key, which the insert would not notice.
             if self.store.find::<UserCode>(&labeled).await?.is_some() {
                 continue;
             }
@@ -152,7 +151,8 @@ impl<B: Backend> Grants<B> {
             let expires_at = now.saturating_add(self.policy.device_lifetime);
             let mut change = self.store.change()?;
             change.insert(id, &record, expires_at)?;
-            change.insert(self.store.id(&labeled)?, &UserCode::of(id), expires_at)?;
+            // Also if it comes, or a root key does, after that look.
+            change.insert_text(&labeled, &UserCode::of(id), expires_at)?;
             standing.require(&mut change);
             if self.commit(change).await? {
                 return Ok(DeviceIssued {
@@ -274,7 +274,7 @@ impl<B: Backend> Grants<B> {
         let mut change = self.store.change()?;
         let pair = self.open(&mut change, &standing, now, &opening)?;
         strip(&mut held.record);
-        held.record.state = DeviceState::Spent { at: now, family: pair.family };
+        held.record.state = DeviceState::Spent { at: self.store.wall(), family: pair.family };
         change.replace(&held, &held.record, held.expires_at)?;
         standing.require(&mut change);
         if !self.commit(change).await? {

@@ -4,6 +4,7 @@ use crate::event::Event;
 use crossbeam::queue::ArrayQueue;
 use futures_util::task::AtomicWaker;
 use grantkeep::backend::Swept;
+use std::fmt;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
@@ -30,16 +31,22 @@ use std::task::Poll;
 ///
 /// The embedded engine sweeps by itself: open it with
 /// `Store::options().on_swept(events.on_swept())` to be told of that as well.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Events(Arc<Hub>);
 
-#[derive(Debug, Default)]
+impl fmt::Debug for Events {
+    /// Without what waits to be taken.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
 struct Hub {
     listeners: RwLock<Vec<Weak<Listener>>>,
     any: AtomicBool,
 }
 
-#[derive(Debug)]
 struct Listener {
     queue: ArrayQueue<Event>,
     dropped: AtomicU64,
@@ -49,8 +56,14 @@ struct Listener {
 
 /// What was told since the subscription, in the order in which decisions were answered. Dropping it
 /// ends it.
-#[derive(Debug)]
 pub struct Subscription(Arc<Listener>);
+
+impl fmt::Debug for Subscription {
+    /// How many events wait to be taken.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").field("waiting", &self.0.queue.len()).finish_non_exhaustive()
+    }
+}
 
 impl Events {
     /// A place of its own.

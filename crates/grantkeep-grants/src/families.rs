@@ -5,6 +5,7 @@ use crate::grants::Grants;
 use crate::scope::Scopes;
 use grantkeep::backend::Backend;
 use grantkeep::{Cursor, Family, FamilyId, Owner, Result};
+use std::fmt;
 use std::time::SystemTime;
 
 /// A grant in force.
@@ -29,13 +30,23 @@ pub struct GrantInForce {
 
 /// A page of a listing: only what is in force, so it may hold fewer than were asked for, or none,
 /// while there is a next page.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Listed<T> {
     /// What is in force.
     pub items: Vec<T>,
     /// Where the next page starts, or `None` after the last.
     pub next: Option<Cursor>,
+}
+
+impl<T> fmt::Debug for Listed<T> {
+    /// How many there are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listed")
+            .field("items", &self.items.len())
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<B: Backend> Grants<B> {
@@ -74,18 +85,20 @@ impl<B: Backend> Grants<B> {
     ) -> Result<Listed<GrantInForce>> {
         let listing = self.store.list::<Family>(owner, cursor, limit).await?;
         let mut items = Vec::with_capacity(listing.records.len());
+        let keyring = self.store.keyring();
         for held in listing.records {
-            let in_force = held.in_force(self.store.now());
+            let in_force = held.in_force(self.store.now()) && held.record.is_presentable(&keyring);
             let family = held.record;
+            let refreshed_at = family.refreshed_at().into();
             if in_force && self.admitted(&family.subject, &family.client, &family.epochs).await? {
                 items.push(GrantInForce {
                     family: family.id,
                     client: family.client,
                     subject: family.subject,
                     scopes: Scopes::stored(family.scopes),
-                    refreshed_at: family.rotated_at.into(),
-                    expires_at: held.expires_at.into(),
-                    ends_at: family.absolute_expires_at.into(),
+                    refreshed_at,
+                    expires_at: self.store.on_the_wall(held.expires_at).into(),
+                    ends_at: self.store.on_the_wall(family.absolute_expires_at).into(),
                 });
             }
         }

@@ -68,7 +68,6 @@ impl<B: Backend> Grants<B> {
         &self,
         change: &mut Change,
         family: &mut Family,
-        now: Timestamp,
         until: Timestamp,
     ) -> Result<Secret> {
         let minting = Minting {
@@ -80,17 +79,19 @@ impl<B: Backend> Grants<B> {
             confirmation: family.confirmation.as_ref(),
             family: Some(family.id),
             generation: Some(family.generation),
-            issued_at: now.into(),
-            expires_at: until.into(),
+            issued_at: family.refreshed_at().into(),
+            expires_at: self.store.on_the_wall(until).into(),
         };
         let brought = bring(self.minter(), &minting)?;
-        family.brought = brought.is_some();
-        let Some(text) = brought else { return self.derived(family) };
+        let Some(text) = brought else {
+            family.brought = None;
+            return self.derived(family);
+        };
+        family.brought = Some(change.root_key()?.id());
         let record = RefreshText { family: family.id, generation: family.generation };
-        let id = self.store.id(text.expose().as_bytes())?;
         // The longest lifetime may have been shortened since the family was opened.
         let until = family.absolute_expires_at.min(change.latest());
-        change.insert(id, &record, until)?;
+        self.add_text(change, &text, &record, until)?;
         Ok(text)
     }
 

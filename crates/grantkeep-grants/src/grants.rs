@@ -9,16 +9,16 @@ use crate::secret::Secret;
 use crate::uses::Uses;
 use grantkeep::backend::{Backend, Key, Kind, Outcome};
 use grantkeep::{
-    Change, Code, Error, ErrorKind, Held, Personal, Record, RefreshText, Result, StandingEpochs,
-    Store, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Timestamp, Token,
+    Change, Code, Digest, Error, ErrorKind, Held, Personal, Record, RefreshText, Result,
+    StandingEpochs, Store, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Timestamp, Token,
 };
+use std::fmt;
 use std::sync::Arc;
 
 /// OAuth grants over a store. Clones share the store and the policy.
 ///
 /// Each decision is one read and one conditional batch: no lock is held between them, and of any
 /// number of racers exactly one is applied. A loser reads again and decides again.
-#[derive(Debug)]
 pub struct Grants<B> {
     pub(crate) store: Store<B>,
     pub(crate) policy: Arc<Policy>,
@@ -26,6 +26,13 @@ pub struct Grants<B> {
     uses: Arc<Uses>,
     events: Events,
     pub(crate) paces: Arc<Paces>,
+}
+
+impl<B: fmt::Debug> fmt::Debug for Grants<B> {
+    /// Of a size that does not depend on what is stored: tracing prints arguments.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grants").field("store", &self.store).finish_non_exhaustive()
+    }
 }
 
 impl<B> Clone for Grants<B> {
@@ -135,11 +142,27 @@ impl<B: Backend> Grants<B> {
         Ok(applied)
     }
 
+    /// Adds the record of a text that was just minted; answers the id that it is filed under.
+    pub(crate) fn add_text<R: Record>(
+        &self,
+        change: &mut Change,
+        text: &Secret,
+        record: &R,
+        expires_at: Timestamp,
+    ) -> Result<Digest> {
+        let text = text.expose().as_bytes();
+        if self.minter.is_some() {
+            return change.insert_text(text, record, expires_at);
+        }
+        // Of 256 random bits: it is new under every root key.
+        let id = change.root_key()?.lookup(text);
+        change.insert(id, record, expires_at)?;
+        Ok(id)
+    }
+
     pub(crate) async fn commit_alone(&self, change: Change) -> Result<bool> {
-        let brought: Vec<Key> = match self.minter {
-            Some(_) => change.inserts().filter(|key| TEXT_KINDS.contains(&key.kind)).collect(),
-            None => Vec::new(),
-        };
+        let of_text = |key: &&Key| TEXT_KINDS.contains(&key.kind);
+        let brought: Vec<Key> = change.texts().iter().filter(of_text).copied().collect();
         match self.store.commit(change).await? {
             Outcome::Applied => Ok(true),
             // To decide again would bring the same text again.

@@ -175,7 +175,7 @@ impl<B: Backend> Grants<B> {
             token_type: Some(token_type(token.confirmation.as_ref())),
             confirmation: token.confirmation,
             issued_at: token.issued_at.into(),
-            expires_at: expiry(held.expires_at),
+            expires_at: self.shown_expiry(held.expires_at),
             family: token.family,
             attached: token.payload.map(|payload| Attached { payload, salt: None }),
         }))
@@ -190,7 +190,8 @@ impl<B: Backend> Grants<B> {
         {
             return Ok(None);
         }
-        self.uses().note(held.id, now, held.expires_at, self.policy.last_used_resolution);
+        let used_at = self.store.wall();
+        self.uses().note(held.id, used_at, held.expires_at, self.policy.last_used_resolution);
         Ok(Some(Claims {
             kind: ClaimsKind::Personal,
             client: some(token.client),
@@ -200,7 +201,7 @@ impl<B: Backend> Grants<B> {
             confirmation: None,
             token_type: Some("Bearer"),
             issued_at: token.issued_at.into(),
-            expires_at: expiry(held.expires_at),
+            expires_at: self.shown_expiry(held.expires_at),
             family: None,
             attached: token.payload.map(|payload| Attached { payload, salt: None }),
         }))
@@ -215,6 +216,7 @@ impl<B: Backend> Grants<B> {
             return Ok(None);
         }
         let salt = Zeroizing::new(family.salt);
+        let issued_at = family.refreshed_at().into();
         Ok(Some(Claims {
             kind: ClaimsKind::Refresh,
             client: some(family.client),
@@ -223,11 +225,16 @@ impl<B: Backend> Grants<B> {
             audience: some(family.audience),
             confirmation: family.confirmation,
             token_type: None,
-            issued_at: family.rotated_at.into(),
-            expires_at: expiry(held.expires_at),
+            issued_at,
+            expires_at: self.shown_expiry(held.expires_at),
             family: Some(family.id),
             attached: family.payload.map(|payload| Attached { payload, salt: Some(salt) }),
         }))
+    }
+
+    /// An expiry as it is told, by the wall clock, as far as it is one.
+    pub(crate) fn shown_expiry(&self, at: Timestamp) -> Option<SystemTime> {
+        (at != Timestamp::NEVER).then(|| self.store.on_the_wall(at).into())
     }
 
     /// True unless the subject or the client was revoked since `issued`.
@@ -252,11 +259,6 @@ impl<B: Backend> Grants<B> {
         };
         self.store.admits(standing.owners, &token.epochs).await
     }
-}
-
-/// An expiry, as far as it is one.
-pub(crate) fn expiry(at: Timestamp) -> Option<SystemTime> {
-    (at != Timestamp::NEVER).then(|| at.into())
 }
 
 fn some(text: String) -> Option<String> {

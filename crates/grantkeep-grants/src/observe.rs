@@ -77,6 +77,7 @@ pub(crate) fn stats(stats: &grantkeep::backend::Stats) {
     gauge!("grantkeep_live_set_bytes").set(stats.live_set_bytes as f64);
     gauge!("grantkeep_commit_p50_seconds").set(stats.commit_p50);
     gauge!("grantkeep_commit_p99_seconds").set(stats.commit_p99);
+    gauge!("grantkeep_clock_lead_seconds").set(stats.clock_lead);
     gauge!("grantkeep_full").set(f64::from(u8::from(stats.full)));
     counter!("grantkeep_commits_total").absolute(stats.commits);
     counter!("grantkeep_log_syncs_total").absolute(stats.log_syncs);

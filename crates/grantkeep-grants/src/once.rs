@@ -67,11 +67,11 @@ impl<B: Backend> Grants<B> {
     /// Burns a value: of any number of callers one is [`Burned::First`], and all others, until the
     /// value is forgotten, are [`Burned::Seen`]. Only the first may go on.
     ///
-    /// `until` is when whatever carries the value ends by itself, as its maker's clock has it. That
-    /// clock may be wrong, so the value is remembered for the policy's `clock_skew` longer: accept
-    /// what carries it for no longer than `until` and that skew. Past both it is
-    /// [`Burned::Expired`]: nothing is noted, and the caller refuses it. What the store issued
-    /// itself has no skew: it goes by one clock, and its expiry is exact.
+    /// `until` is when whatever carries the value ends by itself, as its maker's clock has it; the
+    /// wall clock judges. The maker's clock may be wrong, so the value is remembered for the
+    /// policy's `clock_skew` longer: accept what carries it for no longer than `until` and that
+    /// skew. Past both it is [`Burned::Expired`]: nothing is noted, and the caller refuses it. What
+    /// the store issued itself has no skew: it goes by one clock, and its expiry is exact.
     ///
     /// The server has already verified the signature of what carries the value; otherwise anybody
     /// could burn it before its owner.

@@ -203,13 +203,14 @@ impl<B: Backend> Grants<B> {
             Refreshing::Rotating | Refreshing::Fixed => {
                 let until = now.saturating_add(self.policy.refresh_idle);
                 let until = until.min(family.absolute_expires_at);
-                (until, Some(self.add_refresh(change, family, now, until)?))
+                (until, Some(self.add_refresh(change, family, until)?))
             }
             // The family lives as long as the one access token that it is there to revoke.
             Refreshing::Off => (family.absolute_expires_at, None),
         };
         let access_until = now.saturating_add(self.policy.access_lifetime).min(expires_at);
-        let token = family_token(family, standing, now, (family.scopes.clone(), audience));
+        let token =
+            family_token(family, standing, self.store.wall(), (family.scopes.clone(), audience));
         let access = self.add_token(change, token, access_until, attachment)?;
         let pair = Pair {
             access,
@@ -248,10 +249,11 @@ impl<B: Backend> Grants<B> {
             audience: opening.audience.clone(),
             confirmation: opening.confirmation,
             generation: FIRST,
-            brought: false,
+            brought: None,
             salt: *salt,
             key_id: root.id(),
             rotated_at: now,
+            rotated_lead_ms: 0,
             absolute_expires_at: now,
             epochs: standing.epochs(),
             state: FamilyState::Active,
@@ -261,6 +263,14 @@ impl<B: Backend> Grants<B> {
         Ok(family)
     }
 
+    /// Notes that a generation is issued now.
+    pub(crate) fn note_rotation(&self, family: &mut Family, now: Timestamp) {
+        let lead = now.since(self.store.wall());
+        family.rotated_at = now;
+        // A lead of more milliseconds than a number holds is none.
+        family.rotated_lead_ms = u64::try_from(lead.as_millis()).unwrap_or(0);
+    }
+
     /// Starts the lifetime and the generations of a family.
     pub(crate) fn start(&self, family: &mut Family, now: Timestamp) {
         let absolute = match self.policy.refreshing {
@@ -268,7 +278,7 @@ impl<B: Backend> Grants<B> {
             Refreshing::Off => self.policy.access_lifetime,
         };
         family.generation = FIRST;
-        family.rotated_at = now;
+        self.note_rotation(family, now);
         family.absolute_expires_at = now.saturating_add(absolute);
     }
 
@@ -290,13 +300,13 @@ impl<B: Backend> Grants<B> {
             family: token.family,
             generation: None,
             issued_at: token.issued_at.into(),
-            expires_at: expires_at.into(),
+            expires_at: self.store.on_the_wall(expires_at).into(),
         })?;
         let secret = access.expose().as_bytes();
         if let Some(attachment) = attachment {
             token.payload = Some(attachment.close(&self.store.keyring(), secret)?);
         }
-        change.insert(self.store.id(secret)?, &token, expires_at)?;
+        self.add_text(change, &access, &token, expires_at)?;
         Ok(access)
     }
 }
@@ -304,11 +314,11 @@ impl<B: Backend> Grants<B> {
 /// The generation of a family's first refresh token.
 const FIRST: u32 = 1;
 
-/// An access token of `family`.
+/// An access token of `family`; it is issued at a time of the wall clock.
 pub(crate) fn family_token(
     family: &Family,
     standing: &StandingEpochs,
-    now: Timestamp,
+    issued_at: Timestamp,
     (scopes, audience): (String, String),
 ) -> Token {
     Token {
@@ -319,7 +329,7 @@ pub(crate) fn family_token(
         audience,
         confirmation: family.confirmation,
         family: Some(family.id),
-        issued_at: now,
+        issued_at,
         epochs: standing.epochs(),
         revoked_at: None,
         payload: None,

@@ -5,7 +5,6 @@ use crate::event::Event;
 use crate::families::Listed;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
-use crate::introspect::expiry;
 use crate::kind::ClaimsKind;
 use crate::minter::Minting;
 use crate::observe;
@@ -174,16 +173,18 @@ impl<B: Backend> Grants<B> {
         let lifetime = self.lives(new.lifetime)?;
         let mut record = Personal {
             name: new.name.to_owned(),
+            key_id: 0,
             subject: new.subject.to_owned(),
             client: new.client.to_owned(),
             scopes: Scopes::read(&new.scopes)?.into_text(),
-            issued_at: self.store.now(),
+            issued_at: self.store.wall(),
             epochs: Epochs::default(),
             revoked_at: None,
             payload: None,
         };
         loop {
             let (standing, now) = self.standing(new.subject, new.client).await?;
+            record.issued_at = self.store.wall();
             let expires_at = lifetime.map_or(Timestamp::NEVER, |it| now.saturating_add(it));
             let token = self.mint(&Minting {
                 tag: Tag::Personal,
@@ -194,16 +195,15 @@ impl<B: Backend> Grants<B> {
                 confirmation: None,
                 family: None,
                 generation: None,
-                issued_at: now.into(),
-                expires_at: expires_at.into(),
+                issued_at: record.issued_at.into(),
+                expires_at: self.store.on_the_wall(expires_at).into(),
             })?;
             let secret = token.expose().as_bytes();
-            let id = self.store.id(secret)?;
             record.payload = close(new.payload, &self.store.keyring(), secret)?;
-            record.issued_at = now;
             record.epochs = standing.epochs();
             let mut change = self.store.change()?;
-            change.insert(id, &record, expires_at)?;
+            record.key_id = change.root_key()?.id();
+            let id = self.add_text(&mut change, &token, &record, expires_at)?;
             standing.require(&mut change);
             if self.commit(change).await? {
                 self.events().tell(|| Event::Issued {
@@ -212,7 +212,7 @@ impl<B: Backend> Grants<B> {
                     subject: record.subject,
                     family: None,
                 });
-                let (id, expires_at) = (PersonalId(id), expiry(expires_at));
+                let (id, expires_at) = (PersonalId(id), self.shown_expiry(expires_at));
                 return Ok(PersonalIssued { id, token, expires_at });
             }
         }
@@ -250,14 +250,17 @@ impl<B: Backend> Grants<B> {
     ) -> Result<Listed<PersonalInForce>> {
         let listing = self.store.list::<Personal>(Owner::Subject(subject), cursor, limit).await?;
         let mut items = Vec::with_capacity(listing.records.len());
+        let keyring = self.store.keyring();
         for held in listing.records {
             let token = held.record;
             if self.store.now() < held.expires_at
+                && keyring.key(token.key_id).is_some()
                 && token.revoked_at.is_none()
                 && self.admitted(&token.subject, &token.client, &token.epochs).await?
             {
                 let written = self.store.get::<LastUse>(held.id).await?.map(|use_| use_.record.at);
-                let last_used_at = written.max(self.uses().at(&held.id));
+                // Not the larger of the two: the clock may have been set back since.
+                let last_used_at = self.uses().at(&held.id).or(written);
                 items.push(PersonalInForce {
                     id: PersonalId(held.id),
                     name: token.name,
@@ -265,7 +268,7 @@ impl<B: Backend> Grants<B> {
                     scopes: Scopes::stored(token.scopes),
                     issued_at: token.issued_at.into(),
                     last_used_at: last_used_at.map(Into::into),
-                    expires_at: expiry(held.expires_at),
+                    expires_at: self.shown_expiry(held.expires_at),
                 });
             }
         }

@@ -145,7 +145,7 @@ impl<B: Backend> Grants<B> {
             }
             let sealed = held.record.payload.take().ok_or_else(empty)?;
             let parameters = sealed.open(&self.store.keyring(), minted.as_bytes())?;
-            held.record.state = CodeState::Spent { at: now, family: None };
+            held.record.state = CodeState::Spent { at: self.store.wall(), family: None };
             let mut change = self.store.change()?;
             change.replace(&held, &held.record, held.expires_at)?;
             standing.require(&mut change);

@@ -9,9 +9,7 @@ use crate::pkce;
 use crate::scope::{is_within, join, names_any};
 use crate::setter::setter;
 use grantkeep::backend::Backend;
-use grantkeep::{
-    Code, CodeState, Confirmation, FamilyId, Held, Purpose, Result, RevocationReason, Timestamp,
-};
+use grantkeep::{Code, CodeState, Confirmation, FamilyId, Held, Purpose, Result, RevocationReason};
 use std::fmt;
 
 /// What comes with a code. The server has already authenticated the client.
@@ -148,7 +146,7 @@ impl<B: Backend> Grants<B> {
                     return Ok(Redeemed::Mismatch(mismatch));
                 }
                 Some(mismatch) => {
-                    self.burn_code(held, now).await?.then_some(Redeemed::Mismatch(mismatch))
+                    self.burn_code(held).await?.then_some(Redeemed::Mismatch(mismatch))
                 }
                 None if !presented.is_within(&held.record.audience) => {
                     return Ok(Redeemed::InvalidTarget);
@@ -173,10 +171,10 @@ impl<B: Backend> Grants<B> {
     }
 
     /// Spends a code for nothing; false if somebody else was faster.
-    async fn burn_code(&self, mut held: Held<Code>, now: Timestamp) -> Result<bool> {
+    async fn burn_code(&self, mut held: Held<Code>) -> Result<bool> {
         let mut change = self.store.change()?;
         strip(&mut held.record);
-        held.record.state = CodeState::Spent { at: now, family: None };
+        held.record.state = CodeState::Spent { at: self.store.wall(), family: None };
         change.replace(&held, &held.record, held.expires_at)?;
         self.commit(change).await
     }
@@ -209,7 +207,7 @@ impl<B: Backend> Grants<B> {
         let mut change = self.store.change()?;
         let mut pair = self.open(&mut change, &standing, now, &opening)?;
         strip(&mut held.record);
-        held.record.state = CodeState::Spent { at: now, family: Some(pair.family) };
+        held.record.state = CodeState::Spent { at: self.store.wall(), family: Some(pair.family) };
         change.replace(&held, &held.record, held.expires_at)?;
         standing.require(&mut change);
         if !self.commit(change).await? {

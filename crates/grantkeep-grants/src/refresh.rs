@@ -235,9 +235,9 @@ impl<B: Backend> Grants<B> {
                 self.unchanged(token, &family)?
             } else {
                 family.generation = generation;
-                family.rotated_at = now;
-                let refresh = self.add_refresh(&mut change, &mut family, now, expires_at)?;
-                if family.brought {
+                self.note_rotation(&mut family, now);
+                let refresh = self.add_refresh(&mut change, &mut family, expires_at)?;
+                if family.brought.is_some() {
                     self.keep_successor(&mut change, token, &refresh, now)?;
                 }
                 refresh
@@ -251,7 +251,7 @@ impl<B: Backend> Grants<B> {
         let attachment = family.payload.as_ref().map(open).transpose()?;
         let access_until = now.saturating_add(self.policy.access_lifetime).min(expires_at);
         let narrowed = (scopes.as_str().to_owned(), audience);
-        let record = family_token(&family, &standing, now, narrowed);
+        let record = family_token(&family, &standing, self.store.wall(), narrowed);
         let access = self.add_token(&mut change, record, access_until, attachment.as_ref())?;
         if !self.commit(change).await? {
             return Ok(None);
@@ -280,7 +280,7 @@ impl<B: Backend> Grants<B> {
         predecessor: &str,
         family: &Family,
     ) -> Result<Option<Secret>> {
-        if family.brought {
+        if family.brought.is_some() {
             return self.kept_successor(predecessor).await;
         }
         self.derived(family).map(Some)
@@ -288,7 +288,7 @@ impl<B: Backend> Grants<B> {
 
     /// The present refresh token, for who presents it where it does not rotate.
     fn unchanged(&self, token: &str, family: &Family) -> Result<Secret> {
-        if family.brought {
+        if family.brought.is_some() {
             return Ok(Secret::new(Zeroizing::new(token.to_owned())));
         }
         self.derived(family)

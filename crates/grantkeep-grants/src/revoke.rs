@@ -130,7 +130,7 @@ impl<B: Backend> Grants<B> {
             if held.record.state != FamilyState::Active {
                 return Ok(());
             }
-            held.record.state = FamilyState::Revoked { at: self.store.now(), reason };
+            held.record.state = FamilyState::Revoked { at: self.store.wall(), reason };
             if self.rewrite(&held).await? {
                 self.events().tell(|| Event::FamilyRevoked { family, reason });
                 return Ok(());
@@ -163,7 +163,7 @@ impl<B: Backend> Grants<B> {
         if revoked_at.is_some() {
             return Ok(true);
         }
-        *revoked_at = Some(self.store.now());
+        *revoked_at = Some(self.store.wall());
         let applied = self.rewrite(&held).await?;
         if applied {
             self.events().tell(|| Event::TokenRevoked { kind: held.record.kind() });

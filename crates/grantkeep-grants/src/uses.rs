@@ -25,8 +25,9 @@ struct Kept {
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Use {
+    /// By the wall clock.
     pub(crate) at: Timestamp,
-    /// When the row is of no use any more: with its token.
+    /// When the row is of no use any more: with its token, by the store's time.
     pub(crate) expires_at: Timestamp,
     /// The time that was written last, by this process.
     written: Option<Timestamp>,
@@ -35,7 +36,8 @@ pub(crate) struct Use {
 }
 
 impl Uses {
-    /// Notes a use; it is due to be written if that was not done for `resolution`.
+    /// Notes a use at this time of the wall clock; it is due to be written if that was not done for
+    /// `resolution`.
     pub(crate) fn note(
         &self,
         id: Digest,
@@ -47,7 +49,7 @@ impl Uses {
         if kept.uses.len() >= USES_KEPT_MAX && !kept.uses.contains_key(&id) {
             // Those that are written say nothing that their rows do not.
             if std::mem::take(&mut kept.room) {
-                kept.uses.retain(|_, each| each.due || each.written.is_none_or(|at| at < each.at));
+                kept.uses.retain(|_, each| each.due || each.written != Some(each.at));
             }
             if kept.uses.len() >= USES_KEPT_MAX {
                 return;
@@ -55,8 +57,10 @@ impl Uses {
         }
         let fresh = Use { at: now, expires_at, written: None, due: false };
         let each = kept.uses.entry(id).or_insert(fresh);
-        each.at = each.at.max(now);
-        if !each.due && each.written.is_none_or(|written| now.since(written) >= resolution) {
+        each.at = now;
+        // In either direction: the clock may have been set back since.
+        let since = |written: Timestamp| now.since(written).max(written.since(now));
+        if !each.due && each.written.is_none_or(|written| since(written) >= resolution) {
             each.due = true;
             kept.due.push_back(id);
         }

@@ -89,7 +89,7 @@ impl<B: Backend> Core<B> {
             return Ok(None);
         }
         // Before the code is burnt: without room a replay could not revoke what comes of it.
-        let room = self.pending.reserve(self.grants.store().now()).ok_or_else(too_many)?;
+        let room = self.pending.reserve(self.grants.store().wall()).ok_or_else(too_many)?;
         let Claimed::Grant(claimed) = self.grants.claim(code).await? else {
             return Ok(None);
         };
@@ -225,13 +225,13 @@ impl<B: Backend> Core<B> {
         }
     }
 
-    /// True once the grant's time has passed, by the store's clock and in its milliseconds.
+    /// True once the grant's time has passed, by the wall clock and in the store's milliseconds.
     fn is_over(&self, grant: &Grant) -> bool {
-        Timestamp::from(SystemTime::from(grant.until)) <= self.grants.store().now()
+        Timestamp::from(SystemTime::from(grant.until)) <= self.grants.store().wall()
     }
 
     fn now(&self) -> SystemTime {
-        self.grants.store().now().into()
+        self.grants.store().wall().into()
     }
 }
 

@@ -20,9 +20,10 @@ pub enum ErrorKind {
     Missing,
     /// The store directory is there, and what is in it is not a store.
     NotAStore,
-    /// The store was written by a newer version of this crate.
+    /// The store was written by another version of this crate, or its table by one of redb. Nothing
+    /// of it was changed.
     Format,
-    /// Another process has the store open.
+    /// The store is open already, in another process or in this one.
     Locked,
     /// The keyring is missing, unreadable, or belongs to another store.
     Keyring,

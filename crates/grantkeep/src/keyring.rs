@@ -206,7 +206,14 @@ impl Keyring {
     /// The same under an id that no other key has.
     pub(crate) fn rotate_to(&mut self, id: u32) -> Result<()> {
         if self.keys.len() >= KEYS_MAX {
-            return Err(Error::limit("the keyring", self.keys.len() + 1, KEYS_MAX, "keys"));
+            return Err(Error::new(
+                ErrorKind::Limit,
+                format!(
+                    "the keyring would have {} keys, the limit is {KEYS_MAX}: retire one that \
+                     nothing in force was issued under",
+                    self.keys.len() + 1
+                ),
+            ));
         }
         let mut root = Zeroizing::new([0; 32]);
         random(&mut root[..])?;

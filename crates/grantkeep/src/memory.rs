@@ -10,13 +10,20 @@ use crate::error::Result;
 use crate::sync::{Arc, Mutex};
 use crate::timekeeper::Timekeeper;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 /// A backend of plain maps.
-#[derive(Debug)]
 pub struct Memory {
     time: Timekeeper,
     maps: Mutex<Maps>,
+}
+
+impl fmt::Debug for Memory {
+    /// Without what it holds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]

@@ -14,8 +14,9 @@
 //!    and only up to what is believed by itself. A leap beyond that refuses issuing until somebody
 //!    [accepts] it, or the clock is corrected.
 //! 3. A wall clock behind settled time changes nothing: what is between them is the lead. A wall
-//!    clock that comes forward again consumes the lead first. So a clock that runs fast and is set
-//!    back every day gains one day's drift, and no more.
+//!    clock that comes forward again consumes the lead first. So a wall clock that runs faster than
+//!    the monotonic one, and is set back every day, gains one day's drift and no more. Where both
+//!    run fast, the lead grows by each day's drift, since settled time does not slow down.
 //! 4. The lead is *noted* with settled time in every frame of the log and in the table ([`Mark`]).
 //!    A step of the wall clock back by more than is believed is left out: a board whose clock
 //!    starts in 1970 has no lead of 50 years. While a leap is held there is no lead.
@@ -36,7 +37,8 @@
 //!
 //! # Invariants
 //!
-//! - Settled time never decreases, and [`now`] is never before it (P5).
+//! - Settled time never decreases, and [`now`] is never before it (P5). A restore alone sets it
+//!   back ([`Timekeeper::restored`]): the layer above admits nothing from before.
 //! - No lead is negative; the slow lead is at least the lead.
 //! - Paced time is never after settled time, nor after the wall clock.
 //! - A mark read between the two writes of a settling leap has the former settled time with the
@@ -168,6 +170,21 @@ impl Timekeeper {
         }
     }
 
+    /// The time of a store that was restored, and how far it was set back: nothing that was issued
+    /// before is admitted, so the lead may be given up. A wall clock that is behind by more than is
+    /// believed is taken for a wrong one, and nothing is given up for it.
+    pub(crate) fn restored(clock: Arc<dyn Clock>, mark: Option<Mark>) -> (Self, Duration) {
+        let Some(mark) = mark else { return (Self::new(clock, None), Duration::ZERO) };
+        let wall = Timestamp::from(clock.wall());
+        let behind = mark.settled.since(wall);
+        if behind.saturating_sub(mark.lead) > LEAP_BELIEVED_MIN {
+            return (Self::new(clock, Some(mark)), Duration::ZERO);
+        }
+        let settled = mark.settled.min(wall);
+        let set_back = behind.max(mark.lead);
+        (Self::new(clock, Some(Mark { settled, lead: Duration::ZERO })), set_back)
+    }
+
     /// The time by which validity is judged.
     pub(crate) fn now(&self) -> Timestamp {
         self.moment().now
@@ -271,7 +288,7 @@ impl Timekeeper {
                 format!(
                     "the clock is {} s ahead of the largest time this store has seen, more than \
                      the {} s it believes by itself: correct the clock, or accept it with \
-                     `accept_clock`",
+                     `grantkeep accept-clock` or `Store::accept_clock`",
                     ahead.as_secs(),
                     self.believed_ms() / 1000
                 ),

@@ -8,7 +8,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 const SHORT: Duration = Duration::from_secs(10);
-/// Rows of another lifetime, and so of another window, which gets the slot of the one that is swept.
+/// Rows of another lifetime, and so of another window, which gets the slot of the one that is
+/// swept.
 const LONGER: Duration = Duration::from_secs(1_000);
 const LOOKS: usize = 2;
 

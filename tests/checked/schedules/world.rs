@@ -92,8 +92,8 @@ fn prepare(disk: &SimDisk, start: Start, deal: u64) {
     if start == Start::NearlyFull && deal.is_multiple_of(2) {
         // No segment is ready for when this one is full: commits wait until one is.
         let log = Path::new(DIR).join("log");
-        let spare = log.join("000000000002.seg");
-        if disk.remove(&spare).is_ok() {
+        let spares = [2, 3].map(|number| log.join(format!("{number:012}.seg")));
+        if spares.map(|spare| disk.remove(&spare).is_ok()).contains(&true) {
             disk.sync_dir(&log).unwrap();
             // As of a store that never made one: the lock says nothing of it.
             let lock = disk.open(&Path::new(DIR).join("LOCK"), OpenMode::Existing).unwrap();

@@ -194,7 +194,7 @@ fn for_the_client_itself(grants: &Played, tally: &mut Tally) -> Result<(), Stop>
 }
 
 fn replay_guard(grants: &Played, tally: &mut Tally) -> Result<(), Stop> {
-    let now = SystemTime::from(grants.store().now());
+    let now = SystemTime::from(grants.store().wall());
     let jti = format!("jti {}", now.duration_since(SystemTime::UNIX_EPOCH)?.as_nanos());
     let burn = || grants.burn(Once::jti(APP, &jti), now + Duration::from_secs(60)).wait();
     let first_only = burn()? == Burned::First && burn()? == Burned::Seen;

@@ -4,13 +4,14 @@ use super::Stop;
 use super::tally::Tally;
 use super::victim::CLIENT;
 use crate::clock::MovedClock;
+use crate::made;
 use grantkeep::{Store, Wait as _};
 use grantkeep_grants::{Grants, Introspection, Presented, Profile, Redeemed};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -61,22 +62,16 @@ pub(crate) fn play(dir: &Path, clock: &Arc<MovedClock>, tally: &mut Tally) -> Re
 
 /// Starts the victim, reads its ledger, and kills it.
 fn work_and_kill(dir: &Path, clock: &MovedClock, ledger: &mut Ledger) -> Result<(), Stop> {
-    let mut victim: Child = Command::new(std::env::current_exe()?)
-        .arg("victim")
-        .arg(dir)
-        .arg(clock.ahead_ms().to_string())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut out = victim.stdout.take().ok_or("the victim has no standard output")?;
+    let mut command = Command::new(std::env::current_exe()?);
+    let command = command.arg("victim").arg(dir).arg(clock.ahead_ms().to_string());
+    let out = made::spawn(command.stdout(Stdio::piped()))?;
+    let mut out = out.ok_or("the victim has no standard output")?;
     let reader = std::thread::spawn(move || {
         let mut text = String::new();
         out.read_to_string(&mut text).map(|_| text)
     });
     std::thread::sleep(WORKS);
-    let died_before = victim.try_wait()?;
-    victim.kill()?;
-    victim.wait()?;
-    if let Some(status) = died_before {
+    if let Some(status) = made::kill()? {
         return Err(format!("the victim ended by itself: {status}").into());
     }
     let text = reader.join().map_err(|_| "the ledger could not be read")??;

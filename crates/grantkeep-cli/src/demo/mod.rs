@@ -10,6 +10,7 @@ mod tally;
 pub(crate) mod victim;
 
 use crate::clock::MovedClock;
+use crate::made::MadeDir;
 use grantkeep::{Options, Store};
 use std::error::Error;
 use std::path::Path;
@@ -25,21 +26,27 @@ type Wrong = Box<dyn Error + Send + Sync>;
 /// The log's budget: short, so that rows are carried and segments reused while one looks on.
 const LOG_BUDGET_BYTES: u64 = 64 << 20;
 
-/// Plays everything on a store in `dir`, or in a temporary directory.
+/// Says that a directory was made for a demonstration that goes on: the process that is killed
+/// works in no other.
+pub(crate) const MARK_FILE: &str = "demonstration";
+
+/// Plays everything on a store in `dir`, which it makes, or in a temporary directory.
 pub(crate) fn run(dir: Option<&Path>, count: u64, tasks: u64) -> Result<(), Stop> {
-    let temporary = match dir {
-        Some(_) => None,
-        None => Some(tempfile::tempdir().map_err(|cause| {
+    let made = match dir {
+        Some(dir) => MadeDir::new(dir).map_err(|cause| {
+            let dir = dir.display();
+            format!("cannot make {dir}, name a directory that is not there yet: {cause}")
+        })?,
+        None => MadeDir::temporary().map_err(|cause| {
             format!("cannot make a temporary directory, name another with --dir: {cause}")
-        })?),
+        })?,
     };
     let kept = dir.is_some();
-    let dir = match (&temporary, dir) {
-        (Some(temporary), _) => temporary.path().join("store"),
-        (None, dir) => dir.map(Path::to_path_buf).unwrap_or_default(),
-    };
+    let dir = made.path().to_path_buf();
     let clock = Arc::new(MovedClock::new(0));
     let store = options(&clock).open(&dir)?;
+    let mark = dir.join(MARK_FILE);
+    std::fs::write(&mark, "")?;
     println!(
         "Grantkeep: four systems, {count} flows each, {tasks} at a time, every answer durable"
     );
@@ -55,6 +62,8 @@ pub(crate) fn run(dir: Option<&Path>, count: u64, tasks: u64) -> Result<(), Stop
     store.close()?;
     println!("\n{}", table::draw(&tally));
     if kept {
+        std::fs::remove_file(&mark)?;
+        made.keep();
         println!("The store is kept in {}", dir.display());
     }
     match tally.broken() {

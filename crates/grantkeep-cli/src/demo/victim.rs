@@ -1,7 +1,8 @@
 //! The process that is killed: it works until the end, and says what was acknowledged.
 
+use super::MARK_FILE;
 use crate::clock::MovedClock;
-use grantkeep::{Result, Wait as _};
+use grantkeep::{Error, ErrorKind, Result, Wait as _};
 use grantkeep_grants::{
     Authorize, Grants, Pair, Presented, Profile, Redeemed, RefreshRequest, Refreshed,
 };
@@ -18,6 +19,12 @@ pub(crate) const CLIENT: &str = "victim";
 /// Each line names what was acknowledged before it was written (`issued`, `spent`, `rotated`,
 /// `revoked`) or is about to be asked for (`revoking`), and the token that tells.
 pub(crate) fn run(dir: &Path, ahead_ms: u64) -> Result<()> {
+    if !dir.join(MARK_FILE).exists() {
+        return Err(Error::new(
+            ErrorKind::NotAStore,
+            format!("{} was not made for a demonstration that goes on", dir.display()),
+        ));
+    }
     let clock = Arc::new(MovedClock::new(ahead_ms));
     let store = super::options(&clock).create(false).open(dir)?;
     let grants = Grants::new(store, Profile::rest_api_v1()?)?;

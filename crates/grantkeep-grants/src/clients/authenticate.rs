@@ -133,7 +133,7 @@ impl<B: Backend> Grants<B> {
         }) else {
             return Ok(Authenticated::Refused);
         };
-        let info = ClientInfo::of(held.record.clone());
+        let info = ClientInfo::of(held.record.clone(), &self.store);
         if let (Some(at), Some(secret)) = (matched, presented) {
             self.digest_anew(held, at, secret).await;
         }
@@ -239,7 +239,7 @@ pub(super) fn digested<B: Backend>(
         id,
         key_id: key.id(),
         digest: *key.client_secret(client, secret.as_bytes()).as_bytes(),
-        created_at: now,
+        created_at: store.wall(),
         expires_at: lifetime.map_or(Timestamp::NEVER, |lifetime| now.saturating_add(lifetime)),
     };
     Ok((SecretId(id), entry))

@@ -3,7 +3,8 @@
 use super::authenticate::SecretId;
 use super::redirect;
 use crate::scope::Scopes;
-use grantkeep::{Client, Timestamp};
+use grantkeep::backend::Backend;
+use grantkeep::{Client, Store, Timestamp};
 use std::fmt;
 use std::time::SystemTime;
 
@@ -79,7 +80,7 @@ pub struct SecretInfo {
 }
 
 /// A registered client.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientInfo {
     /// Its id.
@@ -102,6 +103,19 @@ pub struct ClientInfo {
     pub disabled_at: Option<SystemTime>,
 }
 
+impl fmt::Debug for ClientInfo {
+    /// How many secrets and redirect URIs there are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientInfo")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("secrets", &self.secrets.len())
+            .field("redirect_uris", &self.redirect_uris.len())
+            .field("disabled_at", &self.disabled_at)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Why a client may not have what it asks for; `oauth_error` says what it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -119,8 +133,9 @@ pub enum ClientRefusal {
 }
 
 impl ClientInfo {
-    pub(super) fn of(client: Client) -> Self {
-        let expires = |at: Timestamp| (at != Timestamp::NEVER).then(|| at.into());
+    pub(super) fn of<B: Backend>(client: Client, store: &Store<B>) -> Self {
+        let expires =
+            |at: Timestamp| (at != Timestamp::NEVER).then(|| store.on_the_wall(at).into());
         let secrets = client.secrets.iter().map(|secret| SecretInfo {
             id: SecretId(secret.id),
             created_at: secret.created_at.into(),

@@ -18,6 +18,7 @@ use authenticate::digested;
 use grantkeep::backend::Backend;
 use grantkeep::{Change, Client, Cursor, Error, ErrorKind, Held, Owner, Result, Timestamp};
 use new::{check_id, check_redirects, fresh_id};
+use std::fmt;
 
 /// A client that was just created.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub enum Creation {
 }
 
 /// What of a client can be changed; see [`Grants::update_client`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ClientEdit {
     /// What people call it.
     pub name: String,
@@ -50,6 +51,17 @@ pub struct ClientEdit {
     pub grants: Vec<GrantType>,
     /// The scopes it may be granted; one text may name several, separated by spaces.
     pub scopes: Vec<String>,
+}
+
+impl fmt::Debug for ClientEdit {
+    /// How many redirect URIs there are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientEdit")
+            .field("name", &self.name)
+            .field("redirect_uris", &self.redirect_uris.len())
+            .field("grants", &self.grants)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<B: Backend> Grants<B> {
@@ -76,9 +88,10 @@ impl<B: Backend> Grants<B> {
             redirect_uris: new.redirect_uris.iter().map(|&uri| uri.to_owned()).collect(),
             grant_types: info::grant_types(&new.grants),
             scopes: Scopes::read(&new.scopes)?.into_text(),
-            created_at: self.store.now(),
+            created_at: self.store.wall(),
             disabled_at: None,
             fence: self.store.fence(),
+            set_back_ms: self.store.set_back_ms(),
             id,
         };
         check(&mut client)?;
@@ -97,7 +110,7 @@ impl<B: Backend> Grants<B> {
                 epoch.require(&mut change);
             }
             if self.commit(change).await? {
-                let client = ClientInfo::of(client);
+                let client = ClientInfo::of(client, &self.store);
                 return Ok(Creation::Created(Box::new(ClientCreated { client, secret })));
             }
         }
@@ -109,7 +122,7 @@ impl<B: Backend> Grants<B> {
     /// As [`Backend::get`].
     pub async fn client(&self, id: &str) -> Result<Option<ClientInfo>> {
         let held = self.store.client(id).await?;
-        Ok(held.map(|held| ClientInfo::of(held.record)))
+        Ok(held.map(|held| ClientInfo::of(held.record, &self.store)))
     }
 
     /// The next `limit` clients after `cursor` (at most
@@ -124,7 +137,8 @@ impl<B: Backend> Grants<B> {
         limit: usize,
     ) -> Result<Listed<ClientInfo>> {
         let page = self.store.clients(cursor, limit).await?;
-        let items = page.records.into_iter().map(|held| ClientInfo::of(held.record)).collect();
+        let items =
+            page.records.into_iter().map(|held| ClientInfo::of(held.record, &self.store)).collect();
         Ok(Listed { items, next: page.next })
     }
 
@@ -179,14 +193,14 @@ impl<B: Backend> Grants<B> {
             let epoch = self.store.epoch(Owner::Client(id)).await?;
             // By a restore it is disabled without a closed epoch.
             if held.record.disabled_at.is_some() && epoch.is_closed() {
-                return Ok(Some(ClientInfo::of(held.record)));
+                return Ok(Some(ClientInfo::of(held.record, &self.store)));
             }
-            held.record.disabled_at.get_or_insert(self.store.now());
+            held.record.disabled_at.get_or_insert(self.store.wall());
             let mut change = self.store.change()?;
             change.close_epoch(&epoch)?.revoking();
             if self.put_client(change, &held).await? {
                 self.events().tell(|| Event::ClientRevoked { client: id.to_owned() });
-                return Ok(Some(ClientInfo::of(held.record)));
+                return Ok(Some(ClientInfo::of(held.record, &self.store)));
             }
         }
     }
@@ -206,14 +220,14 @@ impl<B: Backend> Grants<B> {
                 return Ok(None);
             };
             if held.record.disabled_at.take().is_none() {
-                return Ok(Some(ClientInfo::of(held.record)));
+                return Ok(Some(ClientInfo::of(held.record, &self.store)));
             }
             held.record.fence = self.store.fence();
             let epoch = self.store.epoch(Owner::Client(id)).await?;
             let mut change = self.store.change()?;
             change.open_epoch(&epoch)?;
             if self.put_client(change, &held).await? {
-                return Ok(Some(ClientInfo::of(held.record)));
+                return Ok(Some(ClientInfo::of(held.record, &self.store)));
             }
         }
     }
@@ -253,7 +267,7 @@ impl<B: Backend> Grants<B> {
             };
             rewrite(&mut held.record)?;
             if self.put_client(self.store.change()?, &held).await? {
-                return Ok(Some(ClientInfo::of(held.record)));
+                return Ok(Some(ClientInfo::of(held.record, &self.store)));
             }
         }
     }

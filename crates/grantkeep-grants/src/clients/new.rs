@@ -81,7 +81,7 @@ impl fmt::Debug for NewClient<'_> {
             .field("id", &self.id)
             .field("confidential", &self.confidential)
             .field("name", &self.name)
-            .field("redirect_uris", &self.redirect_uris)
+            .field("redirect_uris", &self.redirect_uris.len())
             .field("grants", &self.grants)
             .field("scopes", &self.scopes)
             .finish_non_exhaustive()

@@ -4,6 +4,7 @@ use super::key::Key;
 use super::record::{NewRow, Op, VALUE_BYTES_MAX, Version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::random;
+use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,7 +50,7 @@ pub struct Step {
 ///
 /// Each key that is written carries an expectation which the write itself falsifies, so a batch
 /// that is sent twice is applied at most once.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Batch {
     op: Op,
     steps: Vec<Step>,
@@ -61,10 +62,23 @@ pub struct Batch {
 enum Urgency {
     /// Anything that takes nothing away.
     Usual,
+    /// It is the store's own, and gives nobody anything.
+    Housekeeping,
     /// It takes something away.
     Revoking,
     /// It takes away everything that an owner has.
     RevokingOwner,
+}
+
+impl fmt::Debug for Batch {
+    /// Without the rows.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch")
+            .field("op", &self.op)
+            .field("steps", &self.steps.len())
+            .field("issues", &self.issues())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Batch {
@@ -116,8 +130,17 @@ impl Batch {
         self.urgency == Urgency::RevokingOwner
     }
 
-    /// True if the batch puts rows where there are none, and is not [`revoking`](Self::revoking):
-    /// engines refuse it while the disk is full or the clock is not believed.
+    /// Says that the batch is the store's own, and gives nobody anything: it is applied where a
+    /// [`revoking`](Self::revoking) one is. What an open writes must not keep the store from
+    /// opening.
+    pub(crate) fn housekeeping(&mut self) -> &mut Self {
+        self.urgency = self.urgency.max(Urgency::Housekeeping);
+        self
+    }
+
+    /// True if the batch puts rows where there are none, is not [`revoking`](Self::revoking), and
+    /// is not the store's own: engines refuse it while the disk is full or the clock is not
+    /// believed.
     pub fn issues(&self) -> bool {
         let issues =
             |step: &Step| step.expect == Expect::Absent && matches!(step.write, Write::Put(_));

@@ -16,6 +16,7 @@ pub use stats::{KindRows, Stats};
 
 use crate::clock::Timestamp;
 use crate::error::Result;
+use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
@@ -32,12 +33,22 @@ pub enum Outcome {
 }
 
 /// One page of a listing.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Page {
     /// Rows in the order of their keys; expired ones that are not yet swept are among them.
     pub rows: Vec<Row>,
     /// Where the next page starts, or `None` after the last.
     pub next: Option<Key>,
+}
+
+impl fmt::Debug for Page {
+    /// How many rows there are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page")
+            .field("rows", &self.rows.len())
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How much a sweep may do before it answers.

@@ -30,7 +30,7 @@ pub struct Version(pub u64);
 pub struct Op(pub u128);
 
 /// A row to be put.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NewRow {
     /// The value, at most [`VALUE_BYTES_MAX`] bytes.
     pub value: Vec<u8>,
@@ -38,6 +38,17 @@ pub struct NewRow {
     pub expires_at: Timestamp,
     /// What the row is listed by.
     pub terms: Terms,
+}
+
+impl fmt::Debug for NewRow {
+    /// Without the value, which may hold secrets (P9).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewRow")
+            .field("value_bytes", &self.value.len())
+            .field("expires_at", &self.expires_at)
+            .field("terms", &self.terms)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A stored row. Cloning one shares its bytes; one that comes from a frame of the log shares all

@@ -154,6 +154,12 @@ impl DiskFile for OsFile {
                 Ok(true)
             }
             Err(TryLockError::WouldBlock) => Ok(false),
+            // How NFS refuses to lock what is not open for writing, such as a directory.
+            Err(TryLockError::Error(cause))
+                if Errno::from_io_error(&cause) == Some(Errno::BADF) =>
+            {
+                Err(io::ErrorKind::Unsupported.into())
+            }
             Err(TryLockError::Error(error)) => Err(error),
         }
     }

@@ -20,8 +20,8 @@ pub(crate) struct Meeting {
 
 /// Which of the places under its tag are the key's own: to be replaced by its next version.
 pub(crate) struct Resolved {
-    pub(crate) key: Key,
-    pub(crate) before: Vec<Place>,
+    key: Key,
+    before: Vec<Place>,
     /// The shard's count of changes at which this holds.
     changes: u64,
 }
@@ -93,8 +93,8 @@ impl Core {
         shard.places(tag).filter(|place| !self.slots.is_dead(place.slot())).collect()
     }
 
-    /// The keys among `items` of which it must be read which places are their own. None of them once
-    /// all are `resolved`, and their shards have not changed since.
+    /// The keys among `items` of which it must be read which places are their own. None of them
+    /// once all are `resolved`, and their shards have not changed since.
     pub(crate) fn meetings(
         &self,
         shards: &[(usize, impl DerefMut<Target = Shard>)],
@@ -114,6 +114,25 @@ impl Core {
             resolved.iter().any(|own| own.key == met.key && own.changes == met.changes)
         };
         if met.iter().all(is_known) { Vec::new() } else { met }
+    }
+
+    /// The places that the next version of an item's row takes the place of.
+    pub(crate) fn before(
+        &self,
+        shards: &[(usize, impl DerefMut<Target = Shard>)],
+        item: &Item,
+        resolved: &[Resolved],
+    ) -> Vec<Place> {
+        let (tag, key) = (item.tag, item.row.key());
+        if item.prior.is_none() {
+            return Vec::new();
+        }
+        if let Some(own) = resolved.iter().find(|own| own.key == key) {
+            return own.before.clone();
+        }
+        let number = self.index.shard_of(tag);
+        let shard = shards.iter().find(|(held, _)| *held == number);
+        shard.map_or_else(Vec::new, |(_, shard)| self.live_places(shard, tag))
     }
 
     /// Reads which places are the keys' own. Where a read fails, the older versions stay beside the

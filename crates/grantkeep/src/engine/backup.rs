@@ -13,6 +13,7 @@
 use super::core::Core;
 use super::courtesy;
 use super::log::LOG_DIR;
+use super::options::{Holds, Options};
 use super::requests::{self, Request};
 use super::table::file::{Fence, TableFile};
 use super::table::{self, BLOCKS, DEATHS, ROWS, TABLE_FILE, TAGS, TERMS, failed};
@@ -25,8 +26,8 @@ use redb::{Database, Durability, ReadTransaction, TableDefinition};
 use std::io;
 use std::path::Path;
 
-/// The file that marks a directory as a backup.
-pub(crate) const BACKUP_FILE: &str = "BACKUP";
+/// The file that marks a directory as a backup that was not restored yet.
+pub const BACKUP_FILE: &str = "BACKUP";
 
 /// What to do where the files of a store are not what they should be.
 pub(crate) const ADVICE: &str = "restore the store from a backup into an empty directory";
@@ -192,9 +193,21 @@ pub(crate) fn mixed_up(dir: &Path, cause: Error) -> Error {
     Error::corrupt(message).with_source(cause)
 }
 
-/// Refuses a backup that is opened as if it were the store.
-pub(crate) fn check_mark(dir: &Path, names: &[String], restored: bool) -> Result<()> {
-    if restored || !names.iter().any(|name| name == BACKUP_FILE) {
+/// Refuses a backup that is opened as if it were the store, and a store that is to be restored as
+/// if it were a backup.
+pub(crate) fn check_mark(dir: &Path, names: &[String], options: &Options) -> Result<()> {
+    let marked = names.iter().any(|name| name == BACKUP_FILE);
+    if options.holds == Holds::Backup && !marked {
+        return Err(Error::new(
+            ErrorKind::NotAStore,
+            format!(
+                "{} holds no backup that is still to be restored, and nothing of it was changed: \
+                 a restore refuses all that a store has issued, and disables its clients",
+                dir.display()
+            ),
+        ));
+    }
+    if options.restored || !marked {
         return Ok(());
     }
     Err(Error::new(

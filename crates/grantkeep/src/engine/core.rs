@@ -26,6 +26,7 @@ use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, Tally};
 use crate::timekeeper::Timekeeper;
 use redb::WriteTransaction;
 use std::collections::{BTreeSet, HashSet};
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,7 +35,6 @@ use std::time::Duration;
 /// Locks are taken in this order, and none is held across I/O but the first and the table's own:
 /// `table_still`, then `writer`, then a shard of `index`, then `young_terms` or `segments`. Those of
 /// `requests`, `supply`, and `troubles` are taken last and alone.
-#[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) dir: PathBuf,
     /// The process that opened the store.
@@ -45,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) store: [u8; 16],
     pub(crate) time: Timekeeper,
+    /// How far the time was set back when the store was restored.
+    pub(crate) set_back: Duration,
     pub(crate) space: Arc<Space>,
     pub(crate) writer: Mutex<Writer>,
     /// Rung when the log thread has work.
@@ -115,6 +117,13 @@ pub(crate) struct Counters {
     pub(crate) dead_entries: Tally,
     /// The longest that one piece of background work held the keeper, in microseconds.
     pub(crate) hold_longest_us: Tally,
+}
+
+impl fmt::Debug for Core {
+    /// Without what the store holds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").field("dir", &self.dir).finish_non_exhaustive()
+    }
 }
 
 impl Core {
@@ -239,7 +248,8 @@ impl Core {
         self.wait_own(sequence).await
     }
 
-    /// Waits until a batch that was just appended, and everything before it, is durable and visible.
+    /// Waits until a batch that was just appended, and everything before it, is durable and
+    /// visible.
     pub(crate) async fn wait_own(&self, sequence: u64) -> Result<()> {
         self.durable.reach(sequence).await.map_err(|_| self.unknown())
     }

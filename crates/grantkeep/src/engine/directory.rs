@@ -47,10 +47,10 @@ pub(super) fn find_locked(options: &Options, dir: &Path) -> Result<Found> {
     let held = options.disk.hold(dir).map_err(opening)?;
     let disk = held.unwrap_or_else(|| Arc::clone(&options.disk));
     // Before there is a lock in it, which does not belong into a directory of something else.
-    find(&*disk, dir, create, options.restored)?;
+    find(&*disk, dir, create, options)?;
     let lock = Lock::take(&disk, dir, options.lock_patience)?;
     // Whoever had the lock until now may have made the store, or restored it.
-    let exists = find(&*disk, dir, create, options.restored)?;
+    let exists = find(&*disk, dir, create, options)?;
     if let Some(Reached { commit, .. }) = lock.reached.filter(|_| !exists) {
         return Err(Error::corrupt(format!(
             "{} has neither {TABLE_FILE} nor a log, and `{LOCK_FILE}` notes that commit {commit} \
@@ -65,10 +65,10 @@ pub(super) fn find_locked(options: &Options, dir: &Path) -> Result<Found> {
 }
 
 /// Looks at what is in `dir`: true for a store, false for room to make one.
-fn find(disk: &dyn Disk, dir: &Path, create: bool, restored: bool) -> Result<bool> {
+fn find(disk: &dyn Disk, dir: &Path, create: bool, options: &Options) -> Result<bool> {
     let opening = |cause| Error::file("open the store directory", dir.display(), cause);
     let names = disk.list(dir).map_err(opening)?;
-    backup::check_mark(dir, &names, restored)?;
+    backup::check_mark(dir, &names, options)?;
     if names.iter().any(|name| name == TABLE_FILE) {
         return Ok(true);
     }

@@ -10,7 +10,8 @@ use crate::sync::{Arc, AtomicBool, Mutex, Ordering, thread};
 /// The jobs of a store.
 #[derive(Debug, Default)]
 pub(crate) struct Jobs {
-    running: Mutex<Vec<thread::JoinHandle<()>>>,
+    /// Each with what its thread shares while it runs.
+    running: Mutex<Vec<(Arc<()>, thread::JoinHandle<()>)>>,
     /// True once the store is being closed: jobs end at their next piece.
     ending: AtomicBool,
 }
@@ -25,7 +26,7 @@ impl Jobs {
     pub(crate) fn end(&self) {
         self.ending.store(true, Ordering::Release);
         let running = std::mem::take(&mut *self.running.lock());
-        for job in running {
+        for (_, job) in running {
             // One that has panicked has told its caller by going.
             let _ = job.join();
         }
@@ -43,14 +44,15 @@ pub(crate) fn start(
 ) -> Result<()> {
     let mut running = core.jobs.running.lock();
     core.jobs.check()?;
-    running.retain(|job| !job.is_finished());
-    let own = Arc::clone(core);
+    running.retain(|(alive, _)| Arc::strong_count(alive) > 1);
+    let alive = Arc::new(());
+    let (own, shared) = (Arc::clone(core), Arc::clone(&alive));
     let named = thread::Builder::new().name(name.to_owned());
     let job = named.spawn(move || {
-        let _at_work = AtWork::begin();
+        let (_at_work, _alive) = (AtWork::begin(), shared);
         work(&own);
     });
-    running
-        .push(job.map_err(|cause| Error::file("start a thread for", core.dir.display(), cause))?);
+    let failed = |cause| Error::file("start a thread for", core.dir.display(), cause);
+    running.push((alive, job.map_err(failed)?));
     Ok(())
 }

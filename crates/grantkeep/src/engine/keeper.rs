@@ -120,6 +120,9 @@ impl Keeper {
             if self.resting || !due {
                 self.core.note_trouble(Part::Table, opened.as_ref().copied());
             }
+            // Whoever asks for what cannot be done is told, and need not wait for the next try.
+            let trouble = self.core.troubles.of(Part::Table).filter(|_| self.resting);
+            self.core.requests.refuse(trouble.as_ref());
             if !self.resting && !due {
                 self.failed = None;
             }

@@ -34,6 +34,9 @@ pub(crate) struct Loading {
     /// Hashes of keys with such a tag whose rows in the table the log has replaced.
     resolved: HashSet<u64>,
     pub(crate) high_water: Mark,
+    /// Windows that ended by this are dead for good. Of a restored store, whose time is set back,
+    /// they are not: nobody is admitted by what is in them.
+    dead_before: Timestamp,
     /// Remembered rows of the table are left out if their window ended before this.
     forgotten: Timestamp,
     pub(crate) slots: Arc<Slots>,
@@ -68,6 +71,11 @@ impl Loading {
             shared: HashSet::new(),
             resolved: HashSet::new(),
             high_water: meta.high_water,
+            dead_before: if options.restored {
+                meta.high_water.settled.min(options.clock.wall().into())
+            } else {
+                meta.high_water.settled
+            },
             forgotten: (meta.high_water.settled.saturating_sub(meta.high_water.lead))
                 .min(options.clock.wall().into()),
             slots,
@@ -124,7 +132,7 @@ impl Loading {
         let (window, block) = table::read_block_key(key).ok_or_else(tags::damaged)?;
         let slot = self.slot_in_table(window)?;
         // Dead for good, and what was said of its rows since may be swept already.
-        let dead = window.end() <= self.high_water.settled;
+        let dead = window.end() <= self.dead_before;
         if dead && window.end() <= self.forgotten {
             return Ok(());
         }

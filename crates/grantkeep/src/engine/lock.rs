@@ -142,6 +142,11 @@ impl Lock {
         self.write(CLEAN, Reached { newest, written, commit })
     }
 
+    /// The newest segment that was noted: an open would miss it.
+    pub(crate) fn newest(&self) -> u64 {
+        self.newest.load(Ordering::Relaxed)
+    }
+
     /// The segment that an open would miss beside the newest.
     pub(crate) fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)

@@ -3,7 +3,6 @@
 //! callers share one. A caller that waits, and finds nobody else there, does it itself: a change of
 //! threads and back costs it about as much again as it computes.
 
-use super::aliases::Resolved;
 use super::core::{Core, count};
 use super::index::Shard;
 use super::place::Place;
@@ -204,11 +203,14 @@ fn publish_batch(core: &Core, items: &[Item], replaced: &mut Vec<Replaced>) -> R
         drop(shards);
         resolved = core.resolve(met);
     };
-    for (item, number) in items.iter().zip(of_item) {
+    // Before any of them is published: another row of the batch may come under the same tag.
+    let before: Vec<Vec<Place>> =
+        items.iter().map(|item| core.before(&shards, item, &resolved)).collect();
+    for ((item, number), before) in items.iter().zip(of_item).zip(before) {
         let Some((_, shard)) = shards.iter_mut().find(|(held, _)| *held == number) else {
             continue;
         };
-        let before = publish_item(core, shard, item, &resolved);
+        let before = publish_item(core, shard, item, &before);
         replaced.push(before);
         // Terms are noted under the shard's lock, where whoever drops them looks first.
         // What was carried in a block has its terms under that block's window only.
@@ -223,24 +225,19 @@ fn publish_batch(core: &Core, items: &[Item], replaced: &mut Vec<Replaced>) -> R
     Ok(())
 }
 
-/// Points the index at the new row. Nothing is read here: the shard is locked.
-fn publish_item(core: &Core, shard: &mut Shard, item: &Item, resolved: &[Resolved]) -> Replaced {
-    let (tag, key) = (item.tag, item.row.key());
-    shard.live.put(tag, item.row.clone(), item.place.slot());
-    let before = match resolved.iter().find(|own| own.key == key) {
-        Some(own) => own.before.clone(),
-        None if item.prior.is_some() => core.live_places(shard, tag),
-        None => Vec::new(),
-    };
-    for place in &before {
+/// Points the index at the new row, in place of those that were there `before`. Nothing is read
+/// here: the shard is locked.
+fn publish_item(core: &Core, shard: &mut Shard, item: &Item, before: &[Place]) -> Replaced {
+    shard.live.put(item.tag, item.row.clone(), item.place.slot());
+    for place in before {
         core.strike_later(*place);
     }
     match before.split_first() {
-        None => shard.insert(tag, item.place),
+        None => shard.insert(item.tag, item.place),
         Some((first, others)) => {
-            shard.replace(tag, *first, item.place);
+            shard.replace(item.tag, *first, item.place);
             for other in others {
-                shard.remove(tag, *other);
+                shard.remove(item.tag, *other);
             }
         }
     }

@@ -48,10 +48,10 @@ impl Core {
 
     /// Fetches the durable row under `key` from log or table, and keeps it in the live set.
     ///
-    /// Places are read without a lock. Meanwhile a window may be swept, and its slot, its blocks, and
-    /// a segment's file may get other rows: what a read says then, damage included, is said of those.
-    /// Each of these changes the shard first. So nothing but a row of the key itself is believed
-    /// unless the shard is as it was when the places were looked up.
+    /// Places are read without a lock. Meanwhile a window may be swept, and its slot, its blocks,
+    /// and a segment's file may get other rows: what a read says then, damage included, is said of
+    /// those. Each of these changes the shard first. So nothing but a row of the key itself is
+    /// believed unless the shard is as it was when the places were looked up.
     pub(crate) fn fetch(&self, tag: u64, key: &Key) -> Result<Fetched> {
         let mut failed = None;
         for _ in 0..TRIES {

@@ -43,6 +43,7 @@ mod window;
 mod windows;
 mod writer;
 
+pub use backup::BACKUP_FILE;
 pub use options::{
     KeySource, LIVE_SET_BYTES, LOG_BUDGET_BYTES, LOG_BUDGET_BYTES_MIN, Options, RESERVE_BYTES,
     TABLE_CACHE_BYTES,
@@ -61,8 +62,9 @@ use futures_channel::{mpsc, oneshot};
 use futures_util::StreamExt as _;
 use lock::Lock;
 use requests::{Reply, Request};
+use std::fmt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The embedded engine over one store directory. It has three threads of its own: one writes the
 /// log, one supplies it with segments, one carries and sweeps. Each verification and each backup has
@@ -70,10 +72,16 @@ use std::time::Duration;
 ///
 /// # Durability
 /// A batch is acknowledged when its frame in the log is synced; many callers share one sync.
-#[derive(Debug)]
 pub struct Embedded {
     core: Arc<Core>,
     closing: Arc<Closing>,
+}
+
+impl fmt::Debug for Embedded {
+    /// The directory alone: a handle is printed by whoever logs its arguments (P9).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded").field("dir", &self.core.dir).finish_non_exhaustive()
+    }
 }
 
 impl Embedded {
@@ -144,6 +152,23 @@ impl Embedded {
     /// How the store is, in one word; cheap enough for a readiness probe.
     pub fn health(&self) -> Health {
         self.core.health()
+    }
+
+    /// How far the clock is ahead of the largest time that the store has seen, if that is further
+    /// than it believes by itself: then nothing is issued until `accept_clock` is called.
+    pub fn clock_ahead(&self) -> Option<Duration> {
+        self.core.time.disbelieved()
+    }
+
+    /// How many rows are dead at this time and can be swept as a whole window; at least so many
+    /// rows have expired then.
+    pub fn rows_ended_by(&self, time: SystemTime) -> u64 {
+        self.core.writer.lock().windows.rows_ended_by(time.into())
+    }
+
+    /// How far the time was set back when the store was restored.
+    pub(crate) fn set_back(&self) -> Duration {
+        self.core.set_back
     }
 
     /// Says that what was issued before a backup was restored is refused from now on.

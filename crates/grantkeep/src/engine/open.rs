@@ -31,6 +31,7 @@ use crate::keyring::{KEYRING_FILE, Keyring, random};
 use crate::sync::{Arc, AtomicBool, Instant, Mutex, thread};
 use crate::timekeeper::Timekeeper;
 use std::path::Path;
+use std::time::Duration;
 
 /// A table that is being made has this name until it is whole.
 const TABLE_FRESH: &str = "table.redb.new";
@@ -106,7 +107,12 @@ fn open_found(
     lock.mark_open(Reached { newest, written, commit: end.sequence }).map_err(marked)?;
     // Before its first checkpoint a store has its largest time in the log alone.
     let high_water = Some(loading.high_water).filter(|mark| mark.settled.as_millis() > 0);
-    let time = Timekeeper::new(Arc::clone(&options.clock), high_water);
+    let clock = Arc::clone(&options.clock);
+    let (time, set_back) = if options.restored {
+        Timekeeper::restored(clock, high_water)
+    } else {
+        (Timekeeper::new(clock, high_water), Duration::ZERO)
+    };
     for window in loading.windows.live() {
         time.note_lifetime(window.lifetime());
     }
@@ -119,7 +125,7 @@ fn open_found(
         lock.note(Reached { newest, written, commit: end.sequence }).map_err(marked)?;
     }
     let lock = Arc::new(lock);
-    let marks = (time.mark(), loading.high_water.settled);
+    let marks = (time.mark(), loading.high_water.settled.min(time.settled()));
     let active = (Arc::clone(&plan.active), plan.tail);
     let writer = Writer::behind(end.sequence, active, plan.spares, loading.windows, marks);
     let held = Segments::default();
@@ -133,6 +139,7 @@ fn open_found(
         names,
         store: meta.store,
         time,
+        set_back,
         space,
         writer: Mutex::new(writer),
         work: Doorbell::new(),
@@ -225,7 +232,8 @@ fn distrust_cache(disk: &dyn Disk, dir: &Path) -> Result<()> {
         // The reserve holds nothing, and what else there is was not put there by the store.
         let ours = [LOCK_FILE, KEYRING_FILE, TABLE_FILE, TABLE_FRESH];
         for name in names.iter().filter(|name| ours.contains(&name.as_str()) || is_of_log(name)) {
-            let file = disk.open(&folder.join(name), OpenMode::Existing).map_err(failed)?;
+            // The keyring may be one that only may be read, and any file is synced without more.
+            let file = disk.open_read(&folder.join(name)).map_err(failed)?;
             file.sync_data().map_err(failed)?;
             file.drop_cache().map_err(failed)?;
         }
@@ -247,7 +255,7 @@ fn load_keyring(disk: &dyn Disk, dir: &Path, keys: &KeySource, exists: bool) -> 
             Keyring::from_text(&text)
         }
         KeySource::File => {
-            let found = disk.open(&dir.join(KEYRING_FILE), OpenMode::Existing).is_ok();
+            let found = disk.open_read(&dir.join(KEYRING_FILE)).is_ok();
             if exists || found {
                 return Keyring::load(disk, dir);
             }
@@ -304,7 +312,9 @@ fn open_table(
     let file = disk.open(&fresh, OpenMode::Any).map_err(failed)?;
     file.set_len(0).map_err(failed)?;
     let opened = Table::open(file, Arc::clone(space), cache, Some(store))?;
-    disk.create_dir(&dir.join(LOG_DIR)).map_err(failed)?;
+    let log = dir.join(LOG_DIR);
+    let making = |cause| Error::file("create the directory", log.display(), cause);
+    disk.create_dir(&log).map_err(making)?;
     // Names reach the device in any order: a table without a log would be damage.
     disk.sync_dir(dir).map_err(failed)?;
     disk.rename(&fresh, &path).map_err(failed)?;

@@ -48,6 +48,14 @@ enum Upkeep {
     InPassing,
 }
 
+/// What the directory must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holds {
+    Anything,
+    /// A backup that was not restored yet.
+    Backup,
+}
+
 /// Who is told of a sweep.
 #[derive(Clone)]
 pub(crate) struct OnSwept(Option<Arc<dyn Fn(Swept) + Send + Sync>>);
@@ -93,6 +101,7 @@ pub struct Options {
     pub(crate) tag_bits: u32,
     pub(crate) on_swept: OnSwept,
     pub(crate) restored: bool,
+    pub(crate) holds: Holds,
     pub(crate) lock_patience: Duration,
 }
 
@@ -113,6 +122,7 @@ impl Default for Options {
             tag_bits: 64,
             on_swept: OnSwept(None),
             restored: false,
+            holds: Holds::Anything,
             lock_patience: Duration::ZERO,
         }
     }
@@ -183,9 +193,18 @@ impl Options {
     /// refused from now on, since it may have been revoked or spent after the copy was made.
     /// Codes, tokens, and families of the copy are as if revoked, and its clients are disabled. Say
     /// it once, when a copy takes the store's place, and also of a copy that was made by other
-    /// means than [`Store::backup`](crate::Store::backup); false by default.
+    /// means than [`Store::backup`](crate::Store::backup); false by default. It does so with each
+    /// open and to any store: see [`Options::backup_only`].
     pub fn restored(mut self, restored: bool) -> Self {
         self.restored = restored;
+        self
+    }
+
+    /// Whether a directory is refused that holds no backup, or one that was restored already; false
+    /// by default. With [`Options::restored`], so that it is done once and to nothing else: a live
+    /// store that is said to be restored refuses all that it has issued.
+    pub fn backup_only(mut self, backup_only: bool) -> Self {
+        self.holds = if backup_only { Holds::Backup } else { Holds::Anything };
         self
     }
 

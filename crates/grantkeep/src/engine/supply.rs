@@ -243,7 +243,6 @@ impl Supplier {
     /// Notes a segment and offers it to the log; false if there is none.
     fn offer(&mut self, made: Option<Segment>) -> Result<bool> {
         let Some(segment) = made else { return Ok(false) };
-        self.next_number = self.next_number.max(segment.number + 1);
         // Before a commit is written to it: from then on it is missed.
         if let Err(cause) = self.note_newest(segment.number) {
             self.made = Some(segment);
@@ -272,7 +271,7 @@ impl Supplier {
     /// Makes a segment ready, out of one that was carried or a new one; `None` if there is to be no
     /// other. `anew` makes one of the full length even if the disk was full a moment ago.
     fn make(&mut self, anew: bool) -> Result<Option<Segment>> {
-        let core = &self.core;
+        let core = Arc::clone(&self.core);
         let full_bytes = core.options.segment_bytes();
         let carriable = core.is_carriable();
         let alone = core.writer.lock().spares.is_empty();
@@ -294,12 +293,20 @@ impl Supplier {
     /// True for a retired segment that an open would not miss. Any may be used again: its new number
     /// is noted before it is written to.
     fn is_free(&self, segment: &Segment) -> bool {
-        segment.number + 1 != self.next_number && segment.number != self.lock.written()
+        segment.number != self.lock.newest() && segment.number != self.lock.written()
     }
 
-    fn reuse(&self, retired: &Arc<Segment>) -> Result<Segment> {
+    /// A number that no segment had. One that was tried is not tried again: it may be on the device
+    /// already.
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number - 1
+    }
+
+    fn reuse(&mut self, retired: &Arc<Segment>) -> Result<Segment> {
+        let number = self.number();
         let core = &self.core;
-        retired.reuse(&core.store, self.next_number).map_err(|cause| {
+        retired.reuse(&core.store, number).map_err(|cause| {
             // Whether its header is on the device is not known, so it is not used any more.
             let _ = core.disk.remove(&retired.path);
             Error::file("reuse the log segment", retired.path.display(), cause)
@@ -307,12 +314,12 @@ impl Supplier {
     }
 
     /// Makes a new file. On a full disk, or as the only spare there can be, of the room that is left.
-    fn create(&self, scarce: bool, alone: bool) -> Result<Option<Segment>> {
+    fn create(&mut self, scarce: bool, alone: bool) -> Result<Option<Segment>> {
+        let number = self.number();
         let core = &self.core;
         let dir = core.dir.join(LOG_DIR);
         let full_bytes = core.options.segment_bytes();
-        let create =
-            |bytes: u32| Segment::create(&*core.disk, &dir, &core.store, self.next_number, bytes);
+        let create = |bytes: u32| Segment::create(&*core.disk, &dir, &core.store, number, bytes);
         let failed =
             |cause: io::Error| Error::file("create a log segment in", dir.display(), cause);
         if !scarce {

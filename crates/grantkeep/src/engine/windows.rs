@@ -200,6 +200,13 @@ impl Windows {
         self.slots.keys().copied()
     }
 
+    /// How many rows lie in windows that have ended at this time.
+    pub(crate) fn rows_ended_by(&self, time: Timestamp) -> u64 {
+        let ended = self.slots.iter().filter(|(window, _)| window.end() <= time);
+        let states = ended.filter_map(|(_, slot)| self.states.get(usize::from(*slot)));
+        states.flat_map(|state| state.rows.values()).sum()
+    }
+
     /// Rows by kind, and the number of windows that hold any.
     pub(crate) fn count(&self) -> (Vec<KindRows>, u64) {
         let mut kinds: BTreeMap<u8, u64> = BTreeMap::new();

@@ -1,24 +1,54 @@
 //! Changes: what is to happen to several records together.
 
-use super::codec;
 use super::record::{Held, Record};
-use crate::backend::{Batch, Expect, Key, NewRow, Step, Write};
+use super::{check_token, codec, no_key};
+use crate::backend::{Batch, Expect, Key, NewRow};
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
+use crate::keyring::{Keyring, RootKey};
+use crate::sync::Arc;
+use std::fmt;
 use std::time::Duration;
 
 /// Conditional writes of several records that happen together or not at all.
-#[derive(Debug)]
 pub struct Change {
     batch: Batch,
     now: Timestamp,
     lifetime_max: Duration,
+    /// The keys that texts are issued under; `None` for changes that issue none.
+    keyring: Option<Arc<Keyring>>,
+    /// The keys that a text is filed under, or might have been under an earlier root key.
+    texts: Vec<Key>,
+}
+
+impl fmt::Debug for Change {
+    /// Without the records.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Change")
+            .field("batch", &self.batch)
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Change {
     pub(super) fn new(now: Timestamp, lifetime_max: Duration) -> Result<Self> {
-        Ok(Self { batch: Batch::new()?, now, lifetime_max })
+        let (batch, keyring, texts) = (Batch::new()?, None, Vec::new());
+        Ok(Self { batch, now, lifetime_max, keyring, texts })
+    }
+
+    /// The same, under the keys of a store.
+    pub(super) fn under(self, keyring: Arc<Keyring>) -> Self {
+        Self { keyring: Some(keyring), ..self }
+    }
+
+    /// The root key that texts are issued under by this change.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Keyring`] for a change of no store.
+    pub fn root_key(&self) -> Result<&RootKey> {
+        self.keyring.as_ref().and_then(|keyring| keyring.active()).ok_or_else(no_key)
     }
 
     /// The time by which it judges lifetimes.
@@ -47,6 +77,44 @@ impl Change {
         let row = self.row(record, expires_at)?;
         self.batch.insert(Key::new(R::KIND, id), row);
         Ok(self)
+    }
+
+    /// Puts a record under the look-up id of a text that somebody else has made, or that is so
+    /// short that it may come twice; answers the id. The change is not applied if a record of this
+    /// type was put for the text before, under any root key of the store: see [`Change::texts`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] for a text that no store can hold; otherwise as [`Change::insert`].
+    pub fn insert_text<R: Record>(
+        &mut self,
+        text: &[u8],
+        record: &R,
+        expires_at: Timestamp,
+    ) -> Result<Digest> {
+        check_token(text)?;
+        let keyring = Arc::clone(self.keyring.as_ref().ok_or_else(no_key)?);
+        let mut ids = keyring.newest_first().map(|key| key.lookup(text));
+        let id = ids.next().ok_or_else(no_key)?;
+        self.insert(id, record, expires_at)?;
+        self.texts.push(Key::new(R::KIND, id));
+        for earlier in ids {
+            let key = Key::new(R::KIND, earlier);
+            self.require_key(key, Expect::Absent);
+            self.texts.push(key);
+        }
+        Ok(id)
+    }
+
+    /// The keys that texts are filed under by this change, and those that they would be filed under
+    /// if they had been issued under an earlier root key: a conflict over one of them means that a
+    /// text was issued before.
+    pub fn texts(&self) -> &[Key] {
+        &self.texts
+    }
+
+    /// The root keys that [`Change::insert_text`] has looked at; `None` if there was no text.
+    pub(super) fn keyring_looked_at(&self) -> Option<&Arc<Keyring>> {
+        self.keyring.as_ref().filter(|_| !self.texts.is_empty())
     }
 
     /// Puts a record in place of the one that was read.
@@ -82,6 +150,12 @@ impl Change {
         self
     }
 
+    /// Says that the change is the store's own; see [`Batch::housekeeping`].
+    pub(super) fn housekeeping(&mut self) -> &mut Self {
+        self.batch.housekeeping();
+        self
+    }
+
     /// Requires that the record is still as it was read.
     pub fn require<R: Record>(&mut self, held: &Held<R>) -> &mut Self {
         self.require_key(held.key(), Expect::Is(held.version))
@@ -102,13 +176,6 @@ impl Change {
     /// True while there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.batch.steps().is_empty()
-    }
-
-    /// The keys that the change puts something under for the first time.
-    pub fn inserts(&self) -> impl Iterator<Item = Key> + '_ {
-        let first =
-            |step: &&Step| step.expect == Expect::Absent && matches!(step.write, Write::Put(_));
-        self.batch.steps().iter().filter(first).map(|step| step.key)
     }
 
     /// The latest that a record of this change may expire, unless it never does.
@@ -134,7 +201,7 @@ impl Change {
             ));
         }
         record.check()?;
-        let value = codec::encode(R::NAME, record)?;
+        let value = codec::encode(R::NAME, R::FORMAT, record)?;
         Ok(NewRow { value, expires_at, terms: record.terms() })
     }
 }

@@ -10,6 +10,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 
 /// A client has at most this many secrets at one time: an old and a new one while they are rolled
 /// over, and some to spare.
@@ -31,7 +32,8 @@ pub struct ClientSecret {
     pub digest: [u8; 32],
     /// When it was added.
     pub created_at: Timestamp,
-    /// When it stops being accepted; [`Timestamp::NEVER`] for one that is removed by hand.
+    /// When it stops being accepted, by the store's time; [`Timestamp::NEVER`] for one that is
+    /// removed by hand.
     pub expires_at: Timestamp,
 }
 
@@ -47,7 +49,7 @@ impl fmt::Debug for ClientSecret {
 }
 
 /// A registered client. Its row never expires.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
     /// Its id.
     pub id: String,
@@ -69,6 +71,21 @@ pub struct Client {
     pub disabled_at: Option<Timestamp>,
     /// The store's fence when it was created or enabled last.
     pub fence: Option<Fence>,
+    /// How far the store's time had been set back when the ends of the secrets were written.
+    pub set_back_ms: u64,
+}
+
+impl fmt::Debug for Client {
+    /// How many secrets and redirect URIs there are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("secrets", &self.secrets.len())
+            .field("redirect_uris", &self.redirect_uris.len())
+            .field("disabled_at", &self.disabled_at)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -132,9 +149,22 @@ impl<B: Backend> Store<B> {
         Ok(listing)
     }
 
+    /// How far the store's time was set back by restores.
+    pub fn set_back_ms(&self) -> u64 {
+        self.fence().map_or(0, |fence| fence.set_back_ms())
+    }
+
     /// A client from before a restore may have been disabled, or may have lost a secret, after the
     /// backup was made: it is disabled until somebody enables it.
+    /// The ends of its secrets come no later on the wall clock if the store's time was set back.
     fn judged(&self, mut held: Held<Client>) -> Held<Client> {
+        let set_back_ms = self.set_back_ms();
+        let by = set_back_ms.saturating_sub(held.record.set_back_ms);
+        held.record.set_back_ms = set_back_ms;
+        for secret in held.record.secrets.iter_mut().filter(|it| it.expires_at != Timestamp::NEVER)
+        {
+            secret.expires_at = secret.expires_at.saturating_sub(Duration::from_millis(by));
+        }
         if let Some(fence) = self.fence()
             && held.record.fence != Some(fence)
         {

@@ -83,8 +83,15 @@ impl fmt::Debug for Device {
 
 /// What a user code leads to. It is filed under a *keyed* look-up id: user codes are so few that
 /// all of them could be tried on a plain digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserCode(#[serde(with = "bytes::fixed")] [u8; 32]);
+
+impl fmt::Debug for UserCode {
+    /// Without the id that it leads to.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UserCode")
+    }
+}
 
 impl UserCode {
     /// A user code of the device authorization request with this id.
@@ -125,15 +132,18 @@ mod tests {
             salt: [211; 32],
             payload: None,
         };
-        let head = [1, 1, 2, b'a', b'l', 1, b'c', 1, b'r', 0, 0, 0, 0, 32];
+        let head = [2, 1, 2, b'a', b'l', 1, b'c', 1, b'r', 0, 0, 0, 0, 32];
         let bytes = [&head[..], &[211; 32], &[0]].concat();
-        assert_eq!(codec::encode(Device::NAME, &device).unwrap(), bytes);
-        assert_eq!(codec::decode::<Device>(Device::NAME, &bytes).unwrap(), device);
+        assert_eq!(codec::encode(Device::NAME, Device::FORMAT, &device).unwrap(), bytes);
+        assert_eq!(codec::decode::<Device>(Device::NAME, Device::FORMAT, &bytes).unwrap(), device);
         assert!(!format!("{device:?}").contains("211"));
         let code = UserCode::of(Digest::from_bytes([7; 32]));
-        let bytes = [&[1, 32][..], &[7; 32]].concat();
-        assert_eq!(codec::encode(UserCode::NAME, &code).unwrap(), bytes);
-        assert_eq!(codec::decode::<UserCode>(UserCode::NAME, &bytes).unwrap(), code);
+        let bytes = [&[2, 32][..], &[7; 32]].concat();
+        assert_eq!(codec::encode(UserCode::NAME, UserCode::FORMAT, &code).unwrap(), bytes);
+        assert_eq!(
+            codec::decode::<UserCode>(UserCode::NAME, UserCode::FORMAT, &bytes).unwrap(),
+            code
+        );
         assert_eq!(code.device(), Digest::from_bytes([7; 32]));
     }
 }

@@ -11,8 +11,10 @@ use crate::backend::{Backend, Key, Kind, Terms};
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::keyring::Keyring;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 
 /// Length of a family id in bytes: 96 random bits, which a refresh token of 32 bytes has room for
 /// beside its generation and its MAC. A collision is refused by the insert, not believed.
@@ -100,7 +102,7 @@ type Head = (FamilyState, Timestamp);
 pub struct Family {
     /// Active or revoked.
     pub state: FamilyState,
-    /// When the grant ends, however often it is refreshed.
+    /// When the grant ends, however often it is refreshed, by the store's time.
     pub absolute_expires_at: Timestamp,
     /// Its name.
     pub id: FamilyId,
@@ -117,15 +119,18 @@ pub struct Family {
     /// The generation of the refresh token that is accepted; the first is 1. A family of 0 is
     /// reserved: its code was claimed, and nothing was issued yet.
     pub generation: u32,
-    /// True if the text of the present refresh token was brought, and is not derived.
-    pub brought: bool,
+    /// The root key that the look-up id of the present refresh token is made with, if its text was
+    /// brought; `None` if it is derived.
+    pub brought: Option<u32>,
     /// What, with the root key, its refresh tokens are made from.
     #[serde(with = "bytes::fixed")]
     pub salt: [u8; 32],
     /// The root key its refresh tokens are made under.
     pub key_id: u32,
-    /// When the present generation was issued.
+    /// When the present generation was issued, by the store's time: its grace period begins then.
     pub rotated_at: Timestamp,
+    /// How far that was ahead of the wall clock; see [`Family::refreshed_at`].
+    pub rotated_lead_ms: u64,
     /// The epochs it was opened under.
     pub epochs: Epochs,
     /// What the server attached.
@@ -162,6 +167,23 @@ impl fmt::Debug for Family {
     }
 }
 
+impl Family {
+    /// When the present generation was issued, by the wall clock.
+    pub fn refreshed_at(&self) -> Timestamp {
+        self.rotated_at.saturating_sub(Duration::from_millis(self.rotated_lead_ms))
+    }
+
+    /// True if its present refresh token can be presented: none of the root keys that it takes to
+    /// recognize it, and to open what goes with it, was retired.
+    pub fn is_presentable(&self, keyring: &Keyring) -> bool {
+        let opens = match &self.payload {
+            Some(Payload::Sealed { key_id, .. }) => keyring.key(*key_id).is_some(),
+            Some(Payload::Plain(_)) | None => true,
+        };
+        opens && keyring.key(self.brought.unwrap_or(self.key_id)).is_some()
+    }
+}
+
 impl Held<Family> {
     /// True if the family is open, and neither revoked nor expired.
     pub fn in_force(&self, now: Timestamp) -> bool {
@@ -182,7 +204,8 @@ impl<B: Backend> Store<B> {
     pub async fn family_standing(&self, family: FamilyId) -> Result<Option<FamilyStanding>> {
         let row = self.backend().get(Key::new(Family::KIND, family.digest())).await?;
         row.map(|row| {
-            let (state, absolute_expires_at): Head = codec::decode_head(Family::NAME, row.value())?;
+            let (state, absolute_expires_at): Head =
+                codec::decode_head(Family::NAME, Family::FORMAT, row.value())?;
             let owners = Owners::of_terms(row.terms())
                 .ok_or_else(|| Error::corrupt("a stored family is listed by nobody"))?;
             let expires_at = row.expires_at();
@@ -205,10 +228,11 @@ mod tests {
             audience: "a b".to_owned(),
             confirmation: None,
             generation: u32::MAX,
-            brought: false,
+            brought: None,
             salt: [0xfe; 32],
             key_id: 70_000,
             rotated_at: Timestamp::from_millis(1 << 41),
+            rotated_lead_ms: 0,
             absolute_expires_at: Timestamp::from_millis(1 << 42),
             epochs: Epochs::default(),
             state: FamilyState::Active,
@@ -253,10 +277,10 @@ mod tests {
                 payload: optional.map(|()| Payload::Plain(vec![1; 1000])),
                 ..family()
             };
-            let bytes = codec::encode(Family::NAME, &family).unwrap();
-            let head: Head = codec::decode_head(Family::NAME, &bytes).unwrap();
+            let bytes = codec::encode(Family::NAME, Family::FORMAT, &family).unwrap();
+            let head: Head = codec::decode_head(Family::NAME, Family::FORMAT, &bytes).unwrap();
             assert_eq!(head, (state, family.absolute_expires_at));
-            assert!(codec::decode_head::<Head>(Family::NAME, &bytes[..3]).is_err());
+            assert!(codec::decode_head::<Head>(Family::NAME, Family::FORMAT, &bytes[..3]).is_err());
         }
     }
 }

@@ -6,18 +6,29 @@ use super::record::{Held, Record};
 use crate::backend::{Backend, Key, Term};
 use crate::digest::Digest;
 use crate::error::Result;
+use std::fmt;
 
 /// Where the next page of a listing starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(Key);
 
 /// One page of records.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Listing<R> {
     /// Records, expired ones that are not yet swept among them.
     pub records: Vec<Held<R>>,
     /// Where the next page starts, or `None` after the last.
     pub next: Option<Cursor>,
+}
+
+impl<R> fmt::Debug for Listing<R> {
+    /// How many records there are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listing")
+            .field("records", &self.records.len())
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<B: Backend> Store<B> {

@@ -19,6 +19,7 @@ mod record;
 mod refresh_text;
 mod seal;
 mod token;
+mod wall;
 
 pub use change::Change;
 pub use client::{CLIENT_SECRETS_MAX, Client, ClientSecret, REDIRECT_URIS_MAX};
@@ -43,10 +44,11 @@ use crate::clock::{Clock, LIFETIME_DEFAULT_MAX, LIFETIME_MAX, Timestamp};
 use crate::digest::Digest;
 use crate::engine::Embedded;
 use crate::error::{Error, ErrorKind, Result};
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, RootKey};
 use crate::memory::Memory;
 use crate::sync::{Arc, RwLock};
 use crate::wait::Wait as _;
+use std::fmt;
 use std::time::Duration;
 
 /// The shortest token that is looked up, in bytes: less is guessable.
@@ -56,15 +58,27 @@ pub const TOKEN_BYTES_MIN: usize = 16;
 pub const TOKEN_BYTES_MAX: usize = 8_192;
 
 /// A store of typed records. Clones share one store.
-#[derive(Debug)]
 pub struct Store<B = Embedded> {
     inner: Arc<Inner<B>>,
 }
 
-#[derive(Debug)]
+impl<B: fmt::Debug> fmt::Debug for Store<B> {
+    /// Of a size that does not depend on what is stored.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("backend", &self.inner.backend)
+            .field("fence", &self.inner.fence)
+            .finish_non_exhaustive()
+    }
+}
+
 struct Inner<B> {
     backend: B,
     keyring: RwLock<Arc<Keyring>>,
+    /// Written while the keys are changed, one change at a time. Read by a commit that has made
+    /// sure that a text is new under all of them: a key that comes meanwhile would be none of
+    /// those.
+    keys_change: async_lock::RwLock<()>,
     lifetime_max: Duration,
     fence: Option<Fence>,
 }
@@ -92,27 +106,28 @@ impl<B: Backend> Store<B> {
     /// [`ErrorKind::Keyring`] if the backend was used with other keys before,
     /// [`ErrorKind::Lifetime`] for a `lifetime_max` over [`LIFETIME_MAX`].
     pub async fn new(backend: B, keyring: Keyring, lifetime_max: Duration) -> Result<Self> {
-        Self::made(backend, keyring, lifetime_max, false).await
+        Self::made(backend, keyring, lifetime_max, None).await
     }
 
-    /// The same over a backend that was restored from a backup, if `restored` says so: nothing that
-    /// was issued before is admitted.
+    /// The same over a backend that was restored from a backup, if `restored` says so, and how far
+    /// its time was set back: nothing that was issued before is admitted.
     async fn made(
         backend: B,
         keyring: Keyring,
         lifetime_max: Duration,
-        restored: bool,
+        restored: Option<Duration>,
     ) -> Result<Self> {
         check_lifetime_max(lifetime_max)?;
         let mut inner = Inner {
             backend,
             keyring: RwLock::new(Arc::new(keyring.clone())),
+            keys_change: async_lock::RwLock::new(()),
             lifetime_max,
             fence: None,
         };
         inner.note_keys(&keyring).await?;
-        if restored {
-            fence::set(&inner.backend, lifetime_max).await?;
+        if let Some(set_back) = restored {
+            fence::set(&inner.backend, lifetime_max, set_back).await?;
         }
         inner.fence = fence::read(&inner.backend).await?;
         Ok(Self { inner: Arc::new(inner) })
@@ -128,7 +143,8 @@ impl<B: Backend> Store<B> {
         Arc::clone(&self.inner.keyring.read())
     }
 
-    /// The time by which validity is judged.
+    /// The time by which validity is judged: the store's own, not that of the wall clock
+    /// ([`Store::wall`]).
     pub fn now(&self) -> Timestamp {
         self.inner.backend.now()
     }
@@ -149,7 +165,9 @@ impl<B: Backend> Store<B> {
         self.inner.backend.accept_clock();
     }
 
-    /// The look-up id of a token that is issued now.
+    /// The look-up id of a token that is issued now. For a text that is not made of at least 128
+    /// random bits, use [`Change::insert_text`]: this id does not tell whether the text was issued
+    /// under an earlier root key.
     ///
     /// # Errors
     /// [`ErrorKind::Limit`] outside [`TOKEN_BYTES_MIN`] and [`TOKEN_BYTES_MAX`].
@@ -162,6 +180,9 @@ impl<B: Backend> Store<B> {
 
     /// The record of a presented token, under whichever root key it was issued. Expired records
     /// are answered until they are swept: validity is the caller's to judge.
+    ///
+    /// A record that is not in memory is read on the calling thread, which blocks for that long, an
+    /// executor's thread as well: `docs/start.md` shows a way around that.
     ///
     /// # Errors
     /// [`ErrorKind::Limit`] for a token no store can hold; otherwise as [`Backend::get`].
@@ -190,10 +211,11 @@ impl<B: Backend> Store<B> {
         }))
     }
 
-    /// The record with this id, expired or not.
+    /// The record with this id, expired or not. Blocks the calling thread while it reads, as
+    /// [`Store::find`] does.
     ///
     /// # Errors
-    /// As [`Backend::get`]; [`ErrorKind::Format`] for a record of a newer version.
+    /// As [`Backend::get`]; [`ErrorKind::Format`] for a record of another version.
     pub async fn get<R: Record>(&self, id: Digest) -> Result<Option<Held<R>>> {
         let row = self.inner.backend.get(Key::new(R::KIND, id)).await?;
         row.map(|row| Held::read(&row)).transpose()
@@ -204,7 +226,7 @@ impl<B: Backend> Store<B> {
     /// # Errors
     /// [`ErrorKind::Io`] where the system's random generator fails.
     pub fn change(&self) -> Result<Change> {
-        Change::new(self.now(), self.lifetime_max())
+        Ok(Change::new(self.now(), self.lifetime_max())?.under(self.keyring()))
     }
 
     /// Makes all of `change` happen, or nothing of it.
@@ -215,6 +237,14 @@ impl<B: Backend> Store<B> {
     /// # Durability
     /// `Applied` is durable to the backend's full promise.
     pub async fn commit(&self, change: Change) -> Result<Outcome> {
+        let Some(keyring) = change.keyring_looked_at() else {
+            return self.inner.backend.commit(change.into_batch()).await;
+        };
+        let _unchanged = self.inner.keys_change.read().await;
+        if !Arc::ptr_eq(keyring, &self.keyring()) {
+            let active = keyring.active().map_or(0, RootKey::id);
+            return Ok(Outcome::Conflict(key_check(active)));
+        }
         self.inner.backend.commit(change.into_batch()).await
     }
 
@@ -268,6 +298,7 @@ impl<B: Backend> Inner<B> {
         if !used {
             batch.insert(marker, row(Vec::new()));
         }
+        batch.housekeeping();
         match backend.commit(batch).await? {
             Outcome::Applied => Ok(()),
             Outcome::Conflict(_) => Err(Error::new(

@@ -1,7 +1,13 @@
 //! Burnt values: a `jti`, a nonce, a state that must not be seen twice (RFC 9449 section 11.1).
+//!
+//! Whoever made the value said when it ends, by a clock like everybody else's: a value is judged by
+//! the wall clock. Its row has the end as it was given, and expires when that comes if nothing
+//! happens to the clock. If the store gets ahead of the wall clock meanwhile, the engine keeps the
+//! row ([`Kind::REMEMBERED`]), and the end that is in it counts.
 
 use super::Store;
 use super::record::Record;
+use super::wall::in_store_time;
 use crate::backend::{Backend, Kind, Outcome};
 use crate::clock::Timestamp;
 use crate::digest::Digest;
@@ -21,10 +27,13 @@ pub enum Burned {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Once;
+struct Once {
+    /// When it may be forgotten, by the wall clock.
+    until: Timestamp,
+}
 
 impl Record for Once {
-    const KIND: Kind = Kind::write_once(5);
+    const KIND: Kind = Kind::REMEMBERED;
     const NAME: &'static str = "burnt value";
 
     fn check(&self) -> Result<()> {
@@ -33,7 +42,8 @@ impl Record for Once {
 }
 
 impl<B: Backend> Store<B> {
-    /// Burns `value` under `label` until a time: of any number of callers exactly one is first.
+    /// Burns `value` under `label` until a time of the wall clock: of any number of callers exactly
+    /// one is first.
     ///
     /// # Errors
     /// [`ErrorKind::Lifetime`](crate::ErrorKind::Lifetime) if `until` is further off than the
@@ -45,14 +55,17 @@ impl<B: Backend> Store<B> {
         let id = Digest::of_name(label, value);
         loop {
             let held = self.get::<Once>(id).await?;
+            // Before the store's time, so that none is lost between the two.
+            let wall = self.wall();
             let mut change = self.change()?;
-            if until <= change.now() {
+            if until <= wall {
                 return Ok(Burned::Expired);
             }
+            let expires_at = in_store_time(until, wall, change.now());
             match &held {
-                Some(held) if !held.is_expired(change.now()) => return Ok(Burned::Seen),
-                Some(held) => change.replace(held, &Once, until)?,
-                None => change.insert(id, &Once, until)?,
+                Some(held) if held.record.until > wall => return Ok(Burned::Seen),
+                Some(held) => change.replace(held, &Once { until }, expires_at)?,
+                None => change.insert(id, &Once { until }, expires_at)?,
             };
             if self.commit(change).await? == Outcome::Applied {
                 return Ok(Burned::First);

@@ -22,6 +22,10 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// What a person calls it.
     const NAME: &'static str;
 
+    /// The version of its fields: one that is stored in another is refused. In version 1 every time
+    /// was the store's own, and no record named the root key of a brought text.
+    const FORMAT: u8 = 2;
+
     /// What it is listed by; fixed when it is first put.
     fn terms(&self) -> Terms {
         Terms::NONE
@@ -50,7 +54,7 @@ pub struct Held<R> {
 impl<R: Record> Held<R> {
     pub(super) fn read(row: &Row) -> Result<Self> {
         Ok(Self {
-            record: codec::decode(R::NAME, row.value())?,
+            record: codec::decode(R::NAME, R::FORMAT, row.value())?,
             id: row.key().id,
             expires_at: row.expires_at(),
             version: row.version(),

@@ -143,14 +143,16 @@ mod tests {
         use crate::store::codec;
         let plain = Payload::Plain(vec![0xaa; 300]);
         let sealed = Payload::Sealed { key_id: 7, nonce: [1; NONCE_LEN], bytes: vec![2, 3] };
-        let long = [&[1, 0, 251, 44, 1][..], &[0xaa; 300]].concat();
-        let short = [&[1, 1, 7, 12][..], &[1; NONCE_LEN], &[2, 2, 3]].concat();
+        let long = [&[2, 0, 251, 44, 1][..], &[0xaa; 300]].concat();
+        let short = [&[2, 1, 7, 12][..], &[1; NONCE_LEN], &[2, 2, 3]].concat();
         for (payload, bytes) in [(plain, long), (sealed, short)] {
-            assert_eq!(codec::encode("payload", &payload).unwrap(), bytes);
-            assert_eq!(codec::decode::<Payload>("payload", &bytes).unwrap(), payload);
+            assert_eq!(codec::encode("payload", 2, &payload).unwrap(), bytes);
+            assert_eq!(codec::decode::<Payload>("payload", 2, &bytes).unwrap(), payload);
         }
-        assert!(codec::decode::<Payload>("payload", &[1, 0, 253, 0, 0, 0, 0, 1, 0, 0, 0]).is_err());
-        assert!(codec::decode::<Payload>("payload", &[1, 0, 5, 1]).is_err());
+        assert!(
+            codec::decode::<Payload>("payload", 2, &[2, 0, 253, 0, 0, 0, 0, 1, 0, 0, 0]).is_err()
+        );
+        assert!(codec::decode::<Payload>("payload", 2, &[2, 0, 5, 1]).is_err());
     }
 
     // Goal: the payload limit is exact. Method: seal at the limit and one byte over.

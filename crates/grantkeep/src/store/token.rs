@@ -64,6 +64,8 @@ impl Record for Token {
 pub struct Personal {
     /// What its owner calls it.
     pub name: String,
+    /// The root key that its look-up id is made with: without it the token cannot be presented.
+    pub key_id: u32,
     /// Its owner.
     pub subject: String,
     /// The client it was made through; empty for none.

@@ -37,6 +37,13 @@ impl<T> Mutex<T> {
     }
 }
 
+impl<T: Default> Default for Mutex<T> {
+    #[track_caller]
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
 /// The guard of a [`Mutex`]; empty while its holder waits on a [`Condvar`].
 #[derive(Debug)]
 pub(crate) struct MutexGuard<'a, T>(Option<model::MutexGuard<'a, T>>);

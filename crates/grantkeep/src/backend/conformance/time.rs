@@ -2,10 +2,10 @@
 
 use super::Check;
 use super::trial::{DAY, FAMILY, HOUR, TOKEN, Trial, Verdict, YEAR, batch, ensure, nth, start};
-use crate::backend::{Backend, NewRow};
+use crate::backend::{Backend, Budget, Kind, NewRow};
 use crate::clock::Timestamp;
 use crate::error::ErrorKind;
-use crate::timekeeper::LEAP_HOLD;
+use crate::timekeeper::{DRIFT_MAX, LEAP_HOLD};
 use std::time::Duration;
 
 pub(super) fn checks<B: Backend>() -> Vec<Check<B>> {
@@ -14,6 +14,8 @@ pub(super) fn checks<B: Backend>() -> Vec<Check<B>> {
         Check::new("time never goes back", never_back),
         Check::new("a leap of the clock that is taken back costs nothing", taken_back),
         Check::new("a leap of the clock that holds is believed", held),
+        Check::new("time says how far it is ahead of the wall clock", lead_is_told),
+        Check::new("a value that counts once outlives a leap that is taken back", remembered),
         Check::new("a leap beyond belief refuses inserts until it is accepted", beyond_belief),
         Check::new("a leap beyond belief that is taken back refuses nothing", belief_restored),
         Check::new("a row kept for good makes no leap believed", kept_for_good),
@@ -87,6 +89,52 @@ fn held<B: Backend>(trial: &Trial<B>) -> Verdict {
     let now = trial.backend.now();
     ensure!(now >= (start() + DAY).into(), "a leap that had held is taken back: it is {now:?}");
     Ok(())
+}
+
+/// The clock is ten days ahead until that is believed, and then right; `each` is done at each turn.
+fn get_ahead<B: Backend>(trial: &Trial<B>, mut each: impl FnMut() -> Verdict) -> Verdict {
+    let hold = LEAP_HOLD * 2;
+    trial.clock.step_to(start() + 10 * DAY);
+    each()?;
+    trial.clock.advance(hold);
+    each()?;
+    trial.clock.step_to(start() + hold);
+    each()
+}
+
+fn lead_is_told<B: Backend>(trial: &Trial<B>) -> Verdict {
+    let backend = &trial.backend;
+    let told = || {
+        let (wall, now, lead) = (backend.wall(), backend.now(), backend.lead());
+        ensure!(wall <= now, "the wall clock is at {wall:?}, ahead of {now:?}");
+        let ahead = now.since(wall);
+        let agrees = ahead.abs_diff(lead) <= DRIFT_MAX;
+        ensure!(agrees, "it is {ahead:?} ahead of the wall clock, and says {lead:?}");
+        Ok(())
+    };
+    told()?;
+    get_ahead(trial, told)?;
+    trial.clock.advance(DAY);
+    told()
+}
+
+fn remembered<B: Backend>(trial: &Trial<B>) -> Verdict {
+    let key = nth(Kind::REMEMBERED, 1);
+    let ends = trial.backend.wall().saturating_add(3 * DAY);
+    let row = trial.insert(key, trial.row_for(3 * DAY, "burnt"))?;
+    // By a backend that judges by the wall clock itself it may have ended.
+    let kept = || {
+        trial.sweep(Budget::ALL)?;
+        if trial.backend.wall() < ends { trial.unchanged(&row) } else { Ok(()) }
+    };
+    get_ahead(trial, || trial.sweep(Budget::ALL).map(drop))?;
+    for _ in 0..5 {
+        kept()?;
+        trial.clock.advance(DAY);
+    }
+    trial.clock.advance(DAY);
+    trial.sweep(Budget::ALL)?;
+    trial.absent(key)
 }
 
 fn beyond_belief<B: Backend>(trial: &Trial<B>) -> Verdict {

@@ -103,8 +103,9 @@ impl Segment {
             Ok(segment)
         });
         if filled.is_err() {
-            // What could not be filled must not keep the space it took.
+            // What could not be finished must not keep the space it took, under either name.
             let _ = disk.remove(&fresh);
+            let _ = disk.remove(&dir.join(format!("{number:012}.seg")));
         }
         filled
     }

@@ -1,5 +1,6 @@
 //! An engine that looks through all of its rows at every step, and the flaws it may have.
 
+use super::flaw::Flaw;
 use crate::backend::{
     BATCH_BYTES_MAX, BATCH_STEPS_MAX, Backend, Batch, Budget, Expect, Key, Kind, KindRows, NewRow,
     Op, Outcome, PAGE_ROWS_MAX, Page, Row, Stats, Step, Swept, Term, Terms, VALUE_BYTES_MAX,
@@ -13,71 +14,6 @@ use crate::timekeeper::Timekeeper;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flaw {
-    IgnoresAbsent,
-    IgnoresVersions,
-    IgnoresRequires,
-    RequireIsAWrite,
-    NamesLastFailed,
-    AppliesUpToTheFailure,
-    ForgetsTheSecondWrite,
-    ForgetsDeletes,
-    ForgetsOps,
-    ForgetsExpiry,
-    ForgetsEmptyValues,
-    ForgivesResending,
-    CommitsAtSecondPoll,
-    KeepsVersions,
-    KeepsVersionOfSameContent,
-    CountsVersionsPerRow,
-    TreatsAbsentAsVersionZero,
-    InventsRows,
-    CutsIds,
-    ReservesExtremes,
-    MixesKinds,
-    AllowsManySteps,
-    CutsValues,
-    AllowsBigBatches,
-    AllowsKeysTwice,
-    AllowsNothing,
-    DropsTermsOfTokens,
-    AllowsOtherTerms,
-    ForgetsTerms,
-    ForgetsSecondTerm,
-    ListsEverything,
-    ListsOldTerms,
-    ListsFirstVersions,
-    PagesOverlap,
-    PagesByStoredKey,
-    PagesUnlimited,
-    HidesExpired,
-    OverwritesExpired,
-    FreezesExpired,
-    RefusesExpired,
-    RoundsLifetimes,
-    CapsLifetimes,
-    SweepsTheLiving,
-    SweepsOnlyOnce,
-    AlwaysMore,
-    ListsSwept,
-    SweepsByFirstDeath,
-    NeverSweepsReplaced,
-    SweepsDeletedAgain,
-    CountsTheDead,
-    StopsTheClock,
-    FollowsTheClockBack,
-    SweepsByTheWall,
-    NeverBelieves,
-    BelievesAnything,
-    NeverForgives,
-    BelievesForGood,
-    ChecksBeforeTheLock,
-    WritesStepByStep,
-    KeepsToItself,
-    SweepsWhatItSaw,
-}
 
 #[derive(Debug)]
 pub(super) struct Flawed {
@@ -373,6 +309,14 @@ impl Backend for Flawed {
         }
     }
 
+    fn wall(&self) -> Timestamp {
+        self.time.wall()
+    }
+
+    fn lead(&self) -> Duration {
+        if self.has(Flaw::ForgetsTheLead) { Duration::ZERO } else { self.time.lead() }
+    }
+
     async fn get(&self, key: Key) -> Result<Option<Row>> {
         let state = self.state.lock();
         if let Some(row) = state.rows.get(&self.place(key)) {
@@ -448,6 +392,7 @@ impl Backend for Flawed {
             Some(Flaw::NeverBelieves) => self.opened.saturating_add(self.clock.monotonic()),
             _ => self.time.settled(),
         };
+        let paced = self.time.paced();
         let mut state = self.state.lock();
         if self.has(Flaw::SweepsDeletedAgain) {
             for (_, key) in
@@ -459,7 +404,12 @@ impl Backend for Flawed {
         let dead: Vec<Key> = state
             .rows
             .iter()
-            .filter(|(key, row)| self.death(&state, key, row) <= until)
+            .filter(|(key, row)| {
+                let death = self.death(&state, key, row);
+                let remembered =
+                    key.kind == Kind::REMEMBERED && !self.has(Flaw::ForgetsBurntValues);
+                death <= until && (!remembered || death <= paced)
+            })
             .map(|(key, _)| *key)
             .collect();
         if self.has(Flaw::SweepsWhatItSaw) {

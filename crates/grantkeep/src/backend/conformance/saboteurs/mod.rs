@@ -1,9 +1,11 @@
 //! Proof that the suite can fail: a second engine, sound as it stands, with one flaw at a time.
 
+mod flaw;
 mod flawed;
 
 use super::{checks, run, run_some};
-use flawed::{Flaw, Flawed};
+use flaw::Flaw;
+use flawed::Flawed;
 
 /// What is wrong with the engine, and a promise that it breaks.
 const FLAWS: &[(Flaw, &str)] = {
@@ -69,6 +71,8 @@ const FLAWS: &[(Flaw, &str)] = {
         (FollowsTheClockBack, "time never goes back"),
         (SweepsByTheWall, "a leap of the clock that is taken back costs nothing"),
         (NeverBelieves, "a leap of the clock that holds is believed"),
+        (ForgetsTheLead, "time says how far it is ahead of the wall clock"),
+        (ForgetsBurntValues, "a value that counts once outlives a leap that is taken back"),
         (BelievesAnything, "a leap beyond belief refuses inserts until it is accepted"),
         (NeverForgives, "a leap beyond belief that is taken back refuses nothing"),
         (BelievesForGood, "a row kept for good makes no leap believed"),

@@ -1,6 +1,7 @@
 //! The processes that the suites start in order to kill them, or to have them in the way.
 
 mod openers;
+mod pressed;
 mod wanderers;
 mod work;
 
@@ -33,10 +34,20 @@ fn main() {
         ["limited", dir, before, after] => {
             wanderers::limited(Path::new(dir), before.parse().unwrap(), after.parse().unwrap())
         }
+        ["pressed", seconds, seed] => {
+            let lasts = std::time::Duration::from_secs(seconds.parse().unwrap());
+            pressed::play_rounds(None, lasts, seed.parse().unwrap());
+        }
+        ["pressed", seconds, seed, place, mib] => {
+            let lasts = std::time::Duration::from_secs(seconds.parse().unwrap());
+            let place = Some((Path::new(place), mib.parse().unwrap()));
+            pressed::play_rounds(place, lasts, seed.parse().unwrap());
+        }
         _ => panic!(
             "child work DIR NOTES ROUND SEED THREADS OPERATIONS RESERVE_BYTES TRACED \
              | env DIR NAME | hold DIR | open DIR | spawn DIR | fork DIR | fork-on DIR \
-             | strict DIR | wander PLACE | limited DIR BYTES_BEFORE BYTES_AFTER"
+             | strict DIR | wander PLACE | limited DIR BYTES_BEFORE BYTES_AFTER \
+             | pressed SECONDS SEED [PLACE MIB]"
         ),
     }
 }

@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod lives;
 pub mod pieces;
 pub mod player;
+pub mod pressure;
 pub mod process;
 pub mod pseudorandom;
 pub mod reference;

@@ -17,7 +17,7 @@ use super::carry::{Carrying, Target};
 use super::core::Core;
 use super::logger::PoisonGuard;
 use super::requests::{Begun, Next};
-use super::supply::TICK;
+use super::supply::{TICK, TICKS_MAX};
 use super::sweep::{Sweep, Sweeper};
 use super::trouble::{Part, chain};
 use crate::backend::Budget;
@@ -42,8 +42,12 @@ pub(crate) struct Keeper {
     sweeps: VecDeque<Sweep>,
     /// What failed last, and was not done since.
     failed: Option<Failed>,
-    /// True after a failure, until the next tick.
+    /// True after a failure, until it is tried again.
     resting: bool,
+    /// While the disk is full: ticks that are left before the next try, the last pause, and the
+    /// room that there was. A table that finds no room is opened anew behind each try, under
+    /// whoever reads it.
+    pause: (u32, u32, Option<u64>),
 }
 
 /// What the keeper failed to do.
@@ -60,7 +64,8 @@ impl Keeper {
     pub(crate) fn new(core: Arc<Core>, carried: u64) -> Self {
         let (carrying, sweeper) = (Carrying::after(carried), Sweeper::default());
         let (checkpoints, sweeps) = (VecDeque::new(), VecDeque::new());
-        Self { core, carrying, checkpoints, sweeper, sweeps, failed: None, resting: false }
+        let (failed, resting, pause) = (None, false, (0, 1, None));
+        Self { core, carrying, checkpoints, sweeper, sweeps, failed, resting, pause }
     }
 
     /// Runs until the store is closed or poisoned.
@@ -98,6 +103,9 @@ impl Keeper {
     }
 
     fn tick(&mut self) {
+        if self.is_paused() {
+            return;
+        }
         self.resting = false;
         if self.failed.is_some() {
             // A table that could not be opened is opened as soon as it can be.
@@ -124,21 +132,55 @@ impl Keeper {
         }
     }
 
-    /// Does a piece of each kind of work that is due.
-    fn work(&mut self) {
-        let enough = self.core.to_be_freed();
-        if enough > 0 {
-            let carried = self.timed(|keeper| keeper.carrying.step(&keeper.core, enough));
-            self.note(Failed::Carry, &carried);
+    /// True while it waits for room. More than there was ends that at once.
+    fn is_paused(&mut self) -> bool {
+        let (left, last, before) = self.pause;
+        if left == 0 || self.core.space.room_bytes() > before {
+            self.pause.0 = 0;
+            return false;
         }
-        if !self.resting && !self.checkpoints.is_empty() {
-            let done = self.timed(Self::step_checkpoint);
+        self.pause = (left - 1, last, before);
+        true
+    }
+
+    /// Waits longer after each try that finds the disk full, unless some of it was swept.
+    fn pause(&mut self, full: bool, swept: bool) {
+        let last = (2 * self.pause.1).min(TICKS_MAX);
+        let paused = full && !swept;
+        self.pause = if paused { (last, last, self.core.space.room_bytes()) } else { (0, 1, None) };
+    }
+
+    /// Does a piece of each kind of work that is due. One that fails keeps none of the others from
+    /// its turn: sweeping makes the room that carrying lacks, and whoever waits is to be told.
+    fn work(&mut self) {
+        let (mut failed, mut full, mut swept) = (false, false, false);
+        let mut look = |went: &Result<()>| {
+            failed |= went.is_err();
+            full |= went.as_ref().is_err_and(|cause| cause.kind() == ErrorKind::Full);
+            went.is_ok()
+        };
+        let enough = self.core.to_be_freed();
+        let mut carried = true;
+        if enough > 0 {
+            let done = self.timed(|keeper| keeper.carrying.step(&keeper.core, enough));
+            carried = look(&done);
             self.note(Failed::Carry, &done);
         }
-        if !self.resting && !self.sweeps.is_empty() {
+        if !self.checkpoints.is_empty() {
+            let done = self.timed(Self::step_checkpoint);
+            // One that was answered with a refusal has carried nothing.
+            if !look(&done) || carried {
+                self.note(Failed::Carry, &done);
+            }
+        }
+        if !self.sweeps.is_empty() {
+            let begun = self.sweeper.has_begun() || self.core.has_ended_window();
             let done = self.timed(Self::step_sweep);
+            swept = look(&done) && begun;
             self.note(Failed::Sweep, &done);
         }
+        self.resting = failed;
+        self.pause(full, swept);
     }
 
     /// Does a piece, and notes how long it took.
@@ -151,7 +193,6 @@ impl Keeper {
 
     /// Notes how a piece of work went; `failing` is what has failed if it did.
     fn note(&mut self, failing: Failed, went: &Result<()>) {
-        self.resting = went.is_err();
         match went {
             Err(cause) => {
                 let damaged = cause.kind() == ErrorKind::Corrupt;

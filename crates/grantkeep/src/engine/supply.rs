@@ -33,8 +33,8 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 const SPARES: usize = 2;
 /// Segments kept for reuse beyond those that are ready.
 const RETIRED_MAX: usize = 4;
-/// Ticks between two tries to end a full disk's state, where the disk does not tell its room.
-const TICKS_MAX: u32 = 32;
+/// Ticks between two tries at most of what finds a full disk, unless the disk tells of more room.
+pub(crate) const TICKS_MAX: u32 = 32;
 
 /// What the supplier, the keeper, and commits share.
 #[derive(Debug)]

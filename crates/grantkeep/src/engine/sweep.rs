@@ -101,6 +101,11 @@ impl Sweeper {
         self.dead.is_empty() && self.forgetting.is_none()
     }
 
+    /// True if the table may hold something of dead windows.
+    pub(crate) fn has_begun(&self) -> bool {
+        !self.dead.is_empty()
+    }
+
     /// Does a piece of a sweep; true once it is through.
     ///
     /// # Errors
@@ -190,6 +195,12 @@ impl Sweeper {
 }
 
 impl Core {
+    /// True if a window has ended and is not yet dead.
+    pub(crate) fn has_ended_window(&self) -> bool {
+        let (settled, paced) = (self.time.settled(), self.time.paced());
+        self.writer.lock().windows.ended(settled, paced).is_some()
+    }
+
     /// Declares the window dead that has ended first, or looks at some of its revised rows before;
     /// true if there is none, or the budget is used up.
     fn end_window(&self, sweep: &mut Sweep, dead: &mut VecDeque<Window>) -> Result<bool> {

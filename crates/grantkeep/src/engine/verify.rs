@@ -87,7 +87,9 @@ pub(crate) type Progress = UnboundedSender<Verifying>;
 pub(crate) fn verify(core: &Core, progress: Progress) -> Result<Verified> {
     let found = Verified::default();
     let mut pass = Pass { core, found, listed: HashSet::new(), progress };
-    core.table.read(|transaction| {
+    core.table.read_whole(|transaction| {
+        pass.found = Verified::default();
+        pass.listed.clear();
         pass.terms(transaction)?;
         pass.blocks(transaction)?;
         pass.rows(transaction)
@@ -275,7 +277,7 @@ impl Pass<'_> {
         }
         let Where::Block { block, row: number } = *at else { return Ok(true) };
         let block = block_key(*window, block);
-        core.table.read(|transaction| {
+        core.table.read_whole(|transaction| {
             let tags = transaction.open_table(TAGS).map_err(failed)?;
             let Some(stored) = tags.get(&block).map_err(failed)? else { return Ok(false) };
             let tags = tags::decode(&block, stored.value()).ok_or_else(tags::damaged)?;

@@ -4,8 +4,10 @@
 use crate::disk::DiskFile;
 use crate::engine::courtesy;
 use crate::engine::space::Space;
+use crate::error::Error;
 use crate::sync::{Arc, DiskLock, Ordering, Tally};
 use redb::StorageBackend;
+use std::error::Error as _;
 use std::io;
 use std::sync::PoisonError;
 
@@ -34,6 +36,14 @@ impl Fence {
     /// True once redb must be opened anew.
     pub(crate) fn is_broken(&self) -> bool {
         self.refused.load(Ordering::Acquire) > 0
+    }
+
+    /// True if an operation of this opening failed for nothing but that the opening has ended: redb
+    /// takes no more work after another one was refused.
+    pub(crate) fn is_behind(&self, why: &Error) -> bool {
+        let cause = why.source().and_then(|cause| cause.downcast_ref());
+        matches!(cause, Some(redb::Error::DatabaseClosed | redb::Error::PreviousIo))
+            || *self.closed.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does an operation on the file, unless the file is another opening's.

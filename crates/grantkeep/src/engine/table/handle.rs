@@ -13,6 +13,9 @@
 //! 4. The number of that commit tells whether a change whose commit failed has happened or not, so
 //!    that its outcome is known again ([`Written`]).
 //!
+//! A write that is refused, as on a full disk, ends the opening for readers as well. They have not
+//! failed, so a look goes on behind it; a long read ([`Table::read`]) is told.
+//!
 //! Where the file cannot be opened the table stays closed with the reason; the keeper tries again
 //! at each tick. Readers that come meanwhile wait for an opening under way and are refused otherwise.
 //!
@@ -29,6 +32,9 @@ use crate::engine::window::Window;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, Mutex, RwLock};
 use redb::{Database, ReadableDatabase as _, WriteTransaction};
+
+/// How often a look is done anew whose table was closed by a failure of others.
+const LOOKS: u32 = 8;
 
 /// The table of a store.
 pub(crate) struct Table {
@@ -86,17 +92,47 @@ impl Table {
     }
 
     /// Looks at the view that readers share at present. After a failed look the table is opened
-    /// anew, for the next one.
+    /// anew, for the next one. A look that fails because another operation has is done once more.
     ///
     /// # Errors
     /// Whatever `look` answers, or why there is no table to look at.
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&View) -> Result<T>) -> Result<T> {
-        let (view, fence) =
-            self.with_open(|open| (Arc::clone(&open.view), Arc::clone(&open.fence)))?;
-        let seen = look(&view);
-        drop(view);
-        self.mend(&fence);
-        seen
+    pub(crate) fn look<T>(&self, look: impl Fn(&View) -> Result<T>) -> Result<T> {
+        let mut left = LOOKS;
+        loop {
+            let (view, fence) =
+                self.with_open(|open| (Arc::clone(&open.view), Arc::clone(&open.fence)))?;
+            let seen = look(&view);
+            drop(view);
+            left -= 1;
+            let again = left > 0 && seen.as_ref().is_err_and(|why| fence.is_behind(why));
+            self.mend(&fence);
+            if !again {
+                return seen;
+            }
+        }
+    }
+
+    /// Reads with a transaction of its own, from the beginning if another operation's failure has
+    /// ended it.
+    ///
+    /// # Errors
+    /// As [`Table::read`].
+    pub(crate) fn read_whole<T>(
+        &self,
+        mut read: impl FnMut(&redb::ReadTransaction) -> Result<T>,
+    ) -> Result<T> {
+        let mut left = LOOKS;
+        loop {
+            let (begun, fence) =
+                self.with_open(|open| (open.database.begin_read(), Arc::clone(&open.fence)))?;
+            let done = guarded(|| read(&begun.map_err(failed)?));
+            left -= 1;
+            let again = left > 0 && done.as_ref().is_err_and(|why| fence.is_behind(why));
+            self.mend(&fence);
+            if !again {
+                return done;
+            }
+        }
     }
 
     /// Reads with a transaction of its own. After a failed read the table is opened anew.

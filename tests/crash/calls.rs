@@ -113,8 +113,8 @@ fn failed_calls_are_told_and_lose_nothing() {
                 check(traced, &when);
                 let told = std::mem::take(&mut traced.lives.audit.counts.errors);
                 assert!(!transparent || told.is_empty(), "{when}: {told:?}");
-                // What is read anew or tried again may hide any fault, but for a failed sync of what
-                // was promised, which the ledger would show.
+                // What is read anew or tried again may hide any fault, but for a failed sync of
+                // what was promised, which the ledger would show.
                 lives += 1;
                 injected += met;
                 told.into_iter()

@@ -3,7 +3,7 @@
 //! A [round](round::play) is one store on a disk that is too small for its clients:
 //!
 //! 1. [Clients](client) issue, look up, redeem, rotate, and revoke as fast as they are answered.
-//!    Each has a [book](book) of what it was told, and holds every answer against it.
+//!    Each has a [book] of what it was told, and holds every answer against it.
 //! 2. [Operators](operator) verify, back up, restore, carry, sweep, and rotate the keyring,
 //!    again and again, two of them at once.
 //! 3. Meanwhile room, descriptors, the table, the clock, and the store itself are

@@ -26,8 +26,8 @@ pub enum Health {
         /// What ends it.
         until: String,
     },
-    /// Something that the store does for itself fails, and is tried again by itself. Only what needs
-    /// it is refused meanwhile.
+    /// Something that the store does for itself fails, and is tried again by itself. Only what
+    /// needs it is refused meanwhile.
     Failing {
         /// What fails, and why.
         why: String,

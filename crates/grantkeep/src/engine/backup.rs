@@ -2,8 +2,8 @@
 //! carried into it.
 //!
 //! 1. The keeper carries all that is committed ([`Request::Checkpoint`]), or says why it cannot.
-//! 2. The table is read as it was at one moment after that, which redb keeps, and copied by key into
-//!    a new file, piece by piece. Carrying and sweeping go on meanwhile.
+//! 2. The table is read as it was at one moment after that, which redb keeps, and copied by key
+//!    into a new file, piece by piece. Carrying and sweeping go on meanwhile.
 //! 3. The numbers of the store are in the last commit of the copy: before it the copy is no store.
 //!
 //! A copy is as old as it is: it knows nothing of what was revoked or spent since. So it carries a

@@ -34,8 +34,8 @@ use std::time::Duration;
 /// The state of one open store, shared by its handles and its threads.
 ///
 /// Locks are taken in this order, and none is held across I/O but the first and the table's own:
-/// `table_still`, then `writer`, then a shard of `index`, then `young_terms` or `segments`. Those of
-/// `requests`, `supply`, and `troubles` are taken last and alone.
+/// `table_still`, then `writer`, then a shard of `index`, then `young_terms` or `segments`. Those
+/// of `requests`, `supply`, and `troubles` are taken last and alone.
 pub(crate) struct Core {
     pub(crate) dir: PathBuf,
     /// The process that opened the store.
@@ -159,8 +159,8 @@ impl Core {
         Ok(())
     }
 
-    /// Refuses with [`ErrorKind::Corrupt`] while what is stored is known to be damaged: an open would
-    /// refuse the store, and with it whatever was issued since.
+    /// Refuses with [`ErrorKind::Corrupt`] while what is stored is known to be damaged: an open
+    /// would refuse the store, and with it whatever was issued since.
     pub(crate) fn check_whole(&self) -> Result<()> {
         if !self.damaged.load(Ordering::Relaxed) {
             return Ok(());

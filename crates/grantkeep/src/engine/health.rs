@@ -40,7 +40,8 @@ impl Core {
         let was_open = before.is_empty() || before == Health::Open.word();
         if before != health.word() && !(was_open && health.is_open()) {
             let dir = self.dir.display();
-            tracing::warn!(target: "grantkeep", health = health.word(), "the store {dir} is {health}");
+            let word = health.word();
+            tracing::warn!(target: "grantkeep", health = word, "the store {dir} is {health}");
         }
     }
 }

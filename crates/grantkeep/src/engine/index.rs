@@ -183,7 +183,8 @@ impl Index {
         more
     }
 
-    /// The entries as they are when each shard's turn comes; nobody waits longer than for one shard.
+    /// The entries as they are when each shard's turn comes; nobody waits longer than for one
+    /// shard.
     pub(crate) fn entries(&self) -> impl Iterator<Item = Vec<Entry>> + '_ {
         self.shards.iter().map(|shard| {
             courtesy::offer();

@@ -3,11 +3,11 @@
 //! Its work is done in pieces, so that nothing that commits may come to wait for is held up by
 //! something that they never wait for:
 //!
-//! 1. A piece of carrying comes first whenever the log is over its budget, or a spare segment cannot
-//!    be supplied otherwise.
+//! 1. A piece of carrying comes first whenever the log is over its budget, or a spare segment
+//!    cannot be supplied otherwise.
 //! 2. Then a piece of a checkpoint that was asked for.
-//! 3. Then a piece of the sweep under way, which has at most [`HOLD`] before the next look at 1. The
-//!    keeper begins a sweep by itself at each tick.
+//! 3. Then a piece of the sweep under way, which has at most [`HOLD`] before the next look at 1.
+//!    The keeper begins a sweep by itself at each tick.
 //!
 //! Each piece begins where the last one ended (`Carrying`, [`Sweep`]), and changes neither if it
 //! fails: what it was to carry is in the log still. It is tried again at the next tick, and the

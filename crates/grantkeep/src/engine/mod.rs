@@ -67,8 +67,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 /// The embedded engine over one store directory. It has three threads of its own: one writes the
-/// log, one supplies it with segments, one carries and sweeps. Each verification and each backup has
-/// one more.
+/// log, one supplies it with segments, one carries and sweeps. Each verification and each backup
+/// has one more.
 ///
 /// # Durability
 /// A batch is acknowledged when its frame in the log is synced; many callers share one sync.

@@ -218,8 +218,8 @@ impl Options {
     }
 
     /// What is called after each sweep that removed something, also those the store does by itself;
-    /// nothing by default. It is called on the store's own thread: it must not block, and if it panics
-    /// that is told through `tracing` and goes no further.
+    /// nothing by default. It is called on the store's own thread: it must not block, and if it
+    /// panics that is told through `tracing` and goes no further.
     pub fn on_swept(mut self, tell: impl Fn(Swept) + Send + Sync + 'static) -> Self {
         self.on_swept = OnSwept(Some(Arc::new(tell)));
         self

@@ -1,7 +1,7 @@
 //! What the keeper is asked for, in the order in which it was asked.
 //!
-//! A request stays here until it is answered, also while the keeper works on it: so whoever waits is
-//! told when the keeper cannot reach its table, or has ended.
+//! A request stays here until it is answered, also while the keeper works on it: so whoever waits
+//! is told when the keeper cannot reach its table, or has ended.
 
 use super::trouble::Trouble;
 use crate::backend::{Budget, Swept};

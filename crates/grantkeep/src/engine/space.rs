@@ -5,9 +5,9 @@
 //! 2. A write that finds the disk full gives the reserve up, and is tried once more. From then on
 //!    the store is full: nothing is issued, and what the reserve has left is for the log and the
 //!    table of what takes something away.
-//! 3. The reserve is taken again once there is room for it *and* for the segments that the log lacks
-//!    ([`super::supply`]); not before, since it would be given up again at once, and each turn
-//!    writes as many zeros. Then the store is full no more.
+//! 3. The reserve is taken again once there is room for it *and* for the segments that the log
+//!    lacks ([`super::supply`]); not before, since it would be given up again at once, and each
+//!    turn writes as many zeros. Then the store is full no more.
 
 use crate::clock::Clock;
 use crate::disk::{Disk, OpenMode, fill_zeros};

@@ -4,10 +4,10 @@
 //!    (`line.rs`).
 //! 2. A spare is a segment that was carried, used again; or a new one, while the log is within its
 //!    budget and two segments more. If nothing of the log can be carried, a spare is made whatever
-//!    the budget: no commit waits for supply that nobody will make. Sizes found on disk are taken as
-//!    they are.
-//! 3. On a full disk a new segment is only as long as there is room for, and is made only if no other
-//!    spare is left and nothing can be carried.
+//!    the budget: no commit waits for supply that nobody will make. Sizes found on disk are taken
+//!    as they are.
+//! 3. On a full disk a new segment is only as long as there is room for, and is made only if no
+//!    other spare is left and nothing can be carried.
 //! 4. `LOCK` notes a segment before it is offered: from then on an open misses it.
 //! 5. What fails is tried again at the next tick. Nothing was promised of a segment that was not
 //!    offered, so its file is removed and another is made.
@@ -279,19 +279,21 @@ impl Supplier {
         let usual = core.supply.take(|held| held.bytes == full_bytes);
         // A longer or shorter one is another day's choice, and better than none.
         let any = || core.supply.take(|_| true);
-        if let Some(retired) = usual.or_else(|| (scarce || alone).then(any).flatten()) {
+        let any_will_do = scarce || alone || !carriable;
+        if let Some(retired) = usual.or_else(|| any_will_do.then(any).flatten()) {
             return self.reuse(&retired).map(Some);
         }
         let may_grow = match (scarce, carriable) {
             (false, true) => core.has_budget_left(),
-            (false, false) => alone || core.has_budget_left(),
+            // Both of them: issuing leaves the last one to revoking.
+            (false, false) => true,
             (true, carriable) => alone && !carriable,
         };
         if may_grow { self.create(scarce, alone) } else { Ok(None) }
     }
 
-    /// True for a retired segment that an open would not miss. Any may be used again: its new number
-    /// is noted before it is written to.
+    /// True for a retired segment that an open would not miss. Any may be used again: its new
+    /// number is noted before it is written to.
     fn is_free(&self, segment: &Segment) -> bool {
         segment.number != self.lock.newest() && segment.number != self.lock.written()
     }
@@ -313,7 +315,8 @@ impl Supplier {
         })
     }
 
-    /// Makes a new file. On a full disk, or as the only spare there can be, of the room that is left.
+    /// Makes a new file. On a full disk, or as the only spare there can be, of the room that is
+    /// left.
     fn create(&mut self, scarce: bool, alone: bool) -> Result<Option<Segment>> {
         let number = self.number();
         let core = &self.core;

@@ -136,8 +136,8 @@ impl Sweeper {
         Ok(self.forget(core))
     }
 
-    /// Cuts a slice of the blocks of dead windows, and the terms of their rows, unread, as ranges of
-    /// keys.
+    /// Cuts a slice of the blocks of dead windows, and the terms of their rows, unread, as ranges
+    /// of keys.
     fn cut(&mut self, core: &Core) -> Result<()> {
         let _still = core.table_still.lock();
         core.pass_empty(&mut self.dead)?;
@@ -168,8 +168,8 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Searches a part of the index for entries of dead windows, once there are enough of them; true
-    /// once it is through.
+    /// Searches a part of the index for entries of dead windows, once there are enough of them;
+    /// true once it is through.
     fn forget(&mut self, core: &Core) -> bool {
         if self.forgetting.is_none() {
             let entries = core.counters.dead_entries.load(Ordering::Relaxed);
@@ -225,8 +225,8 @@ impl Core {
             (writer.windows.kill(window), writer.next_sequence - 1)
         };
         let Some(rows) = killed else {
-            // A row of it is being written, or extended, at this moment: once that is done the window
-            // is looked at again.
+            // A row of it is being written, or extended, at this moment: once that is done the
+            // window is looked at again.
             self.wait_durable(last).wait()?;
             return Ok(false);
         };

@@ -78,8 +78,9 @@ impl Verified {
 pub(crate) type Progress = UnboundedSender<Verifying>;
 
 /// Verifies the store, beside everything else that it does. The table is read as it was at one
-/// moment, which redb keeps; what leads there is compared with it as it is, and where the two differ
-/// once more while the keeper holds still. Segments that are carried meanwhile are passed over.
+/// moment, which redb keeps; what leads there is compared with it as it is, and where the two
+/// differ once more while the keeper holds still. Segments that are carried meanwhile are passed
+/// over.
 ///
 /// # Errors
 /// What cannot be read past, or [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) once the
@@ -262,8 +263,8 @@ impl Pass<'_> {
         known == Some(true)
     }
 
-    /// True if a row that the index did not know is in the table still: while the keeper holds still
-    /// neither of the two changes, and rows leave both or none.
+    /// True if a row that the index did not know is in the table still: while the keeper holds
+    /// still neither of the two changes, and rows leave both or none.
     fn is_lost(&self, Checked { row, window, at }: &Checked<'_>) -> Result<bool> {
         let core = self.core;
         let _still = core.table_still.lock();

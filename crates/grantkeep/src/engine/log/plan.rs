@@ -127,7 +127,8 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// A segment that nothing was written to: of the usual length if one can be had, or else of any.
+    /// A segment that nothing was written to: of the usual length if one can be had, or else of
+    /// any.
     fn fresh(&self, retired: &mut Vec<Arc<Segment>>, number: u64) -> io::Result<Segment> {
         let full = self.options.segment_bytes();
         let usual = retired.iter().position(|segment| segment.bytes == full);

@@ -37,7 +37,8 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Where the frames begin.
 pub(crate) const SEGMENT_DATA: u32 = 8_192;
 
-/// The shortest segment that is made, on a disk that has no room for a longer one: every frame fits.
+/// The shortest segment that is made, on a disk that has no room for a longer one: every frame
+/// fits.
 pub(crate) const SEGMENT_BYTES_LEAST: u32 = 128 << 10;
 const _: () = assert!(FRAME_BYTES_MAX as u64 + (SEGMENT_DATA as u64) < SEGMENT_BYTES_LEAST as u64);
 

@@ -1,9 +1,9 @@
 //! The open table, and how it is opened anew after a failure.
 //!
 //! redb gives an opened database up after one failed read, write, or sync: every later operation
-//! fails as well. Nothing that was promised is lost by that. What a checkpoint was to write is in the
-//! log until its commit has succeeded, and what was committed before is on the device. So the table
-//! is opened anew behind the failure:
+//! fails as well. Nothing that was promised is lost by that. What a checkpoint was to write is in
+//! the log until its commit has succeeded, and what was committed before is on the device. So the
+//! table is opened anew behind the failure:
 //!
 //! 1. The old database is fenced off from the file ([`Fence`]): it may be in use by other threads,
 //!    and must not write any more.
@@ -17,10 +17,11 @@
 //! failed, so a look goes on behind it; a long read ([`Table::read`]) is told.
 //!
 //! Where the file cannot be opened the table stays closed with the reason; the keeper tries again
-//! at each tick. Readers that come meanwhile wait for an opening under way and are refused otherwise.
+//! at each tick. Readers that come meanwhile wait for an opening under way and are refused
+//! otherwise.
 //!
-//! Locks: `reopening` is held throughout an opening, `state` only to look and to change it. Only the
-//! keeper writes, so a commit number belongs to one change.
+//! Locks: `reopening` is held throughout an opening, `state` only to look and to change it. Only
+//! the keeper writes, so a commit number belongs to one change.
 
 use super::file::{Fence, TableFile};
 use super::meta::{self, Meta};

@@ -5,3 +5,4 @@ mod calls;
 mod crashes;
 mod errors;
 mod guards;
+mod jobs;

@@ -16,11 +16,14 @@ pub fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// Copies a store directory: what its next open would find. A file that the store removes meanwhile
-/// is one that it does not need.
+/// is one that it does not need. `LOCK` comes first: it says which segments there are at least, and
+/// the store may make another meanwhile.
 pub fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
+    let mut paths: Vec<_> =
+        fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort_by_key(|path| !path.ends_with("LOCK"));
+    for path in paths {
         let target = to.join(path.file_name().unwrap());
         if path.is_dir() {
             copy_dir(&path, &target);

@@ -45,6 +45,8 @@ struct Refusal {
     part: Part,
     call: Call,
     error: io::ErrorKind,
+    /// How many are let through before.
+    passed: u64,
     /// How many more are refused.
     left: u64,
 }
@@ -64,7 +66,12 @@ impl RefusingDisk {
 
     /// Refuses the next `times` calls of this kind with an error, beside what it refuses already.
     pub fn refuse(&self, part: Part, call: Call, error: io::ErrorKind, times: u64) {
-        self.refusals.lock().unwrap().push(Refusal { part, call, error, left: times });
+        self.refusals.lock().unwrap().push(Refusal { part, call, error, passed: 0, left: times });
+    }
+
+    /// Refuses one call of this kind, once so many more were let through.
+    pub fn refuse_one_behind(&self, part: Part, call: Call, error: io::ErrorKind, passed: u64) {
+        self.refusals.lock().unwrap().push(Refusal { part, call, error, passed, left: 1 });
     }
 
     /// Refuses nothing from now on.
@@ -82,6 +89,10 @@ impl RefusingDisk {
         let is_due =
             |held: &&mut Refusal| Some(held.part) == part && held.call == call && held.left > 0;
         let Some(refusal) = refusals.iter_mut().find(is_due) else { return Ok(()) };
+        if refusal.passed > 0 {
+            refusal.passed -= 1;
+            return Ok(());
+        }
         refusal.left -= 1;
         self.refused.fetch_add(1, Ordering::Relaxed);
         Err(refusal.error.into())

@@ -56,20 +56,15 @@ impl Core {
     }
 
     /// Takes away the entries of older versions that the last open found in the table beside the
-    /// one at `from`.
-    pub(crate) fn drop_aliases(
-        &self,
-        tag: u64,
-        key: &Key,
-        from: Place,
-        filed: Option<Window>,
-    ) -> Result<()> {
+    /// one at `from`. What cannot be read is left to [`Core::tidy_unread`].
+    pub(crate) fn drop_aliases(&self, tag: u64, key: &Key, from: Place, filed: Option<Window>) {
+        let hash = self.index.hash(key);
         let found = {
             let mut aliases = self.aliases.lock();
-            !aliases.is_empty() && aliases.remove(&self.index.hash(key))
+            !aliases.is_empty() && aliases.remove(&hash)
         };
         if !found {
-            return Ok(());
+            return;
         }
         let places: Vec<Place> =
             self.index.read(tag, |shard| shard.places(tag).collect()).unwrap_or_default();
@@ -80,12 +75,16 @@ impl Core {
             };
             others.iter().filter(|_| filed.is_some()).find(under).copied().into_iter().collect()
         } else {
-            self.places_of(key, others.into_iter().filter(|place| place.is_in_block()).collect())?
+            let blocks = others.into_iter().filter(|place| place.is_in_block()).collect();
+            self.places_of(key, blocks).unwrap_or_else(|_| {
+                self.aliases.lock().insert(hash);
+                self.unread.lock().push(*key);
+                Vec::new()
+            })
         };
         for alias in aliases {
             self.take_away(tag, key, alias);
         }
-        Ok(())
     }
 
     /// The places under a tag whose windows are not swept.

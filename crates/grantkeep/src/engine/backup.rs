@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Arc;
 use crate::wait::Wait as _;
 use futures_channel::oneshot;
-use redb::{Database, Durability, ReadTransaction, TableDefinition};
+use redb::{Database, Durability, ReadTransaction, ReadableTableMetadata as _, TableDefinition};
 use std::io;
 use std::path::Path;
 
@@ -84,6 +84,7 @@ impl Copying<'_> {
     ) -> Result<()> {
         let from = self.from.open_table(table).map_err(failed)?;
         let mut entries = redb::ReadableTable::iter(&from).map_err(failed)?;
+        let (total, mut copied) = (from.len().map_err(failed)?, 0);
         let mut more = true;
         while more {
             self.core.jobs.check()?;
@@ -99,6 +100,7 @@ impl Copying<'_> {
                     let (key, value) = (key.value(), value.value());
                     bytes += K::as_bytes(&key).as_ref().len() + V::as_bytes(&value).as_ref().len();
                     to.insert(key, value).map_err(failed)?;
+                    copied += 1;
                     more = bytes >= PIECE_BYTES;
                     if more {
                         break;
@@ -107,7 +109,14 @@ impl Copying<'_> {
             }
             transaction.commit().map_err(failed)?;
         }
-        Ok(())
+        if copied == total {
+            return Ok(());
+        }
+        // A damaged page may hide a part of them, and what is hidden is no part of the copy.
+        Err(Error::corrupt(format!(
+            "{TABLE_FILE} counts {total} entries of {table}, and {copied} are found: verify the \
+             store, or {ADVICE}"
+        )))
     }
 }
 

@@ -93,6 +93,12 @@ impl Carrying {
             return Err(core.space.refuse("nothing is carried"));
         }
         courtesy::set_awaited(core.writer.lock().room_bytes() <= SCARCE_BYTES);
+        let carried = self.gather_and_carry(core, target, enough);
+        courtesy::set_awaited(false);
+        carried
+    }
+
+    fn gather_and_carry(&mut self, core: &Core, target: &Target, enough: u64) -> Result<()> {
         // The last frames may still be on their way.
         if !sabotage::is(Flaw::CarriedEarly) {
             core.wait_durable(target.through).wait()?;
@@ -124,12 +130,10 @@ impl Carrying {
         }
         slice.is_behind(self.carried);
         let through = slice.through();
-        let carried = {
+        {
             let _still = core.table_still.lock();
-            core.carry(slice)
-        };
-        courtesy::set_awaited(false);
-        carried?;
+            core.carry(slice)?;
+        }
         self.begun = at;
         self.carried = self.carried.max(through.unwrap_or(0));
         if !done.is_empty() {

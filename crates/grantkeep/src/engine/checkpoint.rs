@@ -48,6 +48,8 @@ pub(crate) struct Slice {
     through: Option<u64>,
     /// By when rows count as dead.
     settled: Timestamp,
+    /// By when remembered rows were taken for dead, at the latest.
+    paced: Timestamp,
 }
 
 impl Slice {
@@ -122,9 +124,9 @@ impl Core {
     /// # Durability
     /// On success the rows are durable in the table, and found there.
     pub(crate) fn carry(&self, slice: Slice) -> Result<()> {
-        let Slice { mut current, dead, through, .. } = slice;
+        let Slice { mut current, dead, through, paced, .. } = slice;
         let carried = current.len() as u64;
-        let (mark, paced) = (self.time.mark(), self.time.paced());
+        let mark = self.time.mark();
         // Dead rows are left behind with their segment, also those that are remembered.
         let forgotten = {
             let windows = &mut self.writer.lock().windows;
@@ -147,7 +149,7 @@ impl Core {
             Ok(moves)
         });
         let moves = written.inspect_err(|_| self.struck.lock().extend(&struck))?;
-        self.settle(moves, dead)?;
+        self.settle(moves, dead);
         count(&self.counters.checkpoints, 1);
         count(&self.counters.carried_rows, carried);
         Ok(())
@@ -157,6 +159,7 @@ impl Core {
     fn sort_out(&self, segment: &Segment, found: Vec<Found>, slice: &mut Slice) {
         let is_dead = |place: &Place| self.slots.is_dead(place.slot());
         let paced = self.time.paced();
+        slice.paced = slice.paced.max(paced);
         let seen = self.index.read_each(
             found,
             |found| found.tag,

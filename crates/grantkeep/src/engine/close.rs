@@ -14,6 +14,7 @@ use super::lock::Lock;
 use super::log::frame::FRAME_HEADER_BYTES;
 use super::writer::Mode;
 use crate::error::{Error, ErrorKind, Result};
+use crate::foreign::AtWork;
 use crate::sync::{Arc, Mutex, Ordering, thread};
 use crate::wait::Wait as _;
 
@@ -47,6 +48,8 @@ impl Closing {
 
     /// Closes the store, or waits until whoever does so has.
     pub(super) fn close(&self) -> Result<()> {
+        // Whoever is woken by it, and closes the store in turn, has another thread wait.
+        let _at_work = AtWork::begin();
         let mut running = self.running.lock();
         if let Err(error) = self.core.check_process() {
             // The threads are the other process's, and so is the lock: neither may be touched.

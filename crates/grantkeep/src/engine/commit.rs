@@ -77,13 +77,14 @@ impl Turn<'_> {
     /// Why there is no room, and will be none before that changes.
     async fn wait(&mut self, bytes: u64) -> Result<()> {
         let (core, class) = (self.core, self.class);
-        if self.number.is_none() {
-            count(&core.counters.log_stalls, 1);
-        }
         if let Some(error) = core.no_supply() {
             return Err(error);
         }
-        core.supply.ring();
+        if self.number.is_none() {
+            count(&core.counters.log_stalls, 1);
+            // Once: whoever is called and finds no room would have it look again and again.
+            core.supply.ring();
+        }
         let mut entered = false;
         poll_fn(|context| {
             let mut writer = core.writer.lock();

@@ -192,7 +192,9 @@ impl Core {
             }
         };
         self.requests.refuse(None);
-        self.note_trouble(Part::Table, Ok(()));
+        if !self.damaged.load(Ordering::Relaxed) {
+            self.note_trouble(Part::Table, Ok(()));
+        }
         if last >= commit { Ok(done) } else { Err(why) }
     }
 

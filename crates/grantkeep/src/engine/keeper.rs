@@ -196,7 +196,8 @@ impl Keeper {
         match went {
             Err(cause) => {
                 let damaged = cause.kind() == ErrorKind::Corrupt;
-                self.failed = Some(if damaged { Failed::Damage } else { failing });
+                let stays = damaged || self.failed == Some(Failed::Damage);
+                self.failed = Some(if stays { Failed::Damage } else { failing });
                 self.core.note_trouble(Part::Table, Err(cause));
             }
             Ok(()) if self.failed == Some(failing) => {

@@ -2,6 +2,7 @@
 //! behind what they say.
 
 use super::core::Core;
+use super::line::OWNER_ROOM_BYTES;
 use super::log::frame::FRAME_HEADER_BYTES;
 use super::table::set_high_water;
 use super::writer::Mode;
@@ -26,6 +27,10 @@ impl Core {
             return;
         }
         if writer.noted == writer.base && !due {
+            return;
+        }
+        // On a full disk the last room is for revoking what owners have.
+        if self.space.is_full() && writer.room_bytes() < OWNER_ROOM_BYTES {
             return;
         }
         // Without room it is tried again at the next tick.

@@ -6,12 +6,13 @@
 use super::trouble::Trouble;
 use crate::backend::{Budget, Swept};
 use crate::error::{Error, ErrorKind, Result};
+use crate::foreign;
 use crate::sync::{Condvar, Mutex};
 use futures_channel::oneshot;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// Where the answer to a request goes. A caller that has gone away does not want to know.
+/// Where the answer to a request goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T>>;
 
 /// What the keeper is asked for.
@@ -104,14 +105,14 @@ impl Requests {
     /// Answers a checkpoint, unless it was refused meanwhile.
     pub(crate) fn answer_checkpoint(&self, begun: Begun, answer: Result<u64>) {
         if let Some(Request::Checkpoint(reply)) = self.take(begun) {
-            let _ = reply.send(answer);
+            send(reply, answer);
         }
     }
 
     /// Answers a sweep, unless it was refused meanwhile.
     pub(crate) fn answer_sweep(&self, begun: Begun, answer: Result<Swept>) {
         if let Some(Request::Sweep(_, reply)) = self.take(begun) {
-            let _ = reply.send(answer);
+            send(reply, answer);
         }
     }
 
@@ -130,8 +131,8 @@ impl Requests {
         drop(state);
         for request in refused {
             match request {
-                Request::Checkpoint(reply) => drop(reply.send(Err(trouble.error()))),
-                Request::Sweep(_, reply) => drop(reply.send(Err(trouble.error()))),
+                Request::Checkpoint(reply) => send(reply, Err(trouble.error())),
+                Request::Sweep(_, reply) => send(reply, Err(trouble.error())),
             }
         }
     }
@@ -144,7 +145,9 @@ impl Requests {
         drop(state);
         self.bell.notify_all();
         // Their callers are told by that; it may run what is theirs, so not under the lock.
-        drop(left);
+        for request in left {
+            foreign::call("waker", || drop(request));
+        }
     }
 
     fn take(&self, begun: Begun) -> Option<Request> {
@@ -157,6 +160,11 @@ impl State {
         let begun = std::mem::take(&mut self.begun).into_values();
         begun.chain(self.waiting.drain(..)).collect()
     }
+}
+
+/// Answers; a caller that has gone away does not want to know.
+fn send<T>(reply: Reply<T>, answer: Result<T>) {
+    foreign::call("waker", || drop(reply.send(answer)));
 }
 
 /// The error for whoever is not answered any more.

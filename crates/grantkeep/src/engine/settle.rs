@@ -7,7 +7,6 @@ use super::index::Shard;
 use super::place::Place;
 use super::window::Window;
 use crate::backend::{Key, Row};
-use crate::error::Result;
 use crate::sabotage::{self, Flaw};
 
 /// A row that is not needed any more, and where it is if the index still has it.
@@ -46,13 +45,13 @@ impl Move {
 impl Core {
     /// Points the index at the table for the rows that were carried, and takes out those that are
     /// dead.
-    pub(crate) fn settle(&self, moves: Vec<Move>, dead: Vec<Dead>) -> Result<()> {
+    pub(crate) fn settle(&self, moves: Vec<Move>, dead: Vec<Dead>) {
         for Move { row, filed, .. } in &moves {
-            self.drop_aliases(row.tag, &row.row.key(), row.from, *filed)?;
+            self.drop_aliases(row.tag, &row.row.key(), row.from, *filed);
         }
         for Dead { tag, row, from } in &dead {
             if let Some(from) = from {
-                self.drop_aliases(*tag, &row.key(), *from, None)?;
+                self.drop_aliases(*tag, &row.key(), *from, None);
             }
         }
         let mut counts: Vec<(Place, Option<Place>, Key)> = Vec::new();
@@ -84,7 +83,6 @@ impl Core {
                 writer.windows.add(to.slot(), key.kind);
             }
         }
-        Ok(())
     }
 
     /// Points the entry of a row at where it has gone; false if it has changed meanwhile.

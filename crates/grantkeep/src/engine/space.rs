@@ -28,8 +28,10 @@ pub(crate) struct Space {
     dir: PathBuf,
     reserve_bytes: u64,
     full: AtomicBool,
-    /// Since when it is full. Held while the reserve is taken or given up.
-    reserve: Mutex<Option<SystemTime>>,
+    /// Since when it is full.
+    since: Mutex<Option<SystemTime>>,
+    /// Held while the reserve is taken or given up.
+    reserve: Mutex<()>,
     /// Requests refused for want of room since the store was opened.
     refused: Tally,
 }
@@ -41,9 +43,9 @@ impl Space {
         dir: &Path,
         reserve_bytes: u64,
     ) -> Self {
-        let (full, reserve) = (AtomicBool::new(false), Mutex::new(None));
+        let (full, since, reserve) = (AtomicBool::new(false), Mutex::new(None), Mutex::new(()));
         let dir = dir.to_path_buf();
-        Self { disk, clock, dir, reserve_bytes, full, reserve, refused: Tally::new(0) }
+        Self { disk, clock, dir, reserve_bytes, full, since, reserve, refused: Tally::new(0) }
     }
 
     /// True while issuing is refused.
@@ -53,7 +55,7 @@ impl Space {
 
     /// Since when issuing is refused, if it is.
     pub(crate) fn full_since(&self) -> Option<SystemTime> {
-        *self.reserve.lock()
+        *self.since.lock()
     }
 
     /// How many requests were refused for want of room.
@@ -106,7 +108,7 @@ impl Space {
     /// # Errors
     /// Whatever the operating system answers otherwise; a full disk is no error.
     pub(crate) fn take(&self) -> io::Result<bool> {
-        let mut since = self.reserve.lock();
+        let _one = self.reserve.lock();
         let path = self.dir.join(RESERVE_FILE);
         if self.reserve_bytes == 0 {
             return match self.disk.remove(&path) {
@@ -124,7 +126,7 @@ impl Space {
         match file.len().and_then(fits) {
             Ok(()) => Ok(true),
             Err(error) if is_full(&error) => {
-                self.set_full(&mut since);
+                self.set_full();
                 self.disk.remove(&path).map(|()| false)
             }
             Err(error) => Err(error),
@@ -133,21 +135,21 @@ impl Space {
 
     /// Gives the reserve up, and refuses to issue from now on.
     pub(crate) fn give_up(&self) {
-        let mut since = self.reserve.lock();
-        self.set_full(&mut since);
+        let _one = self.reserve.lock();
+        self.set_full();
         // Without the file there was nothing to give up; the write that follows tells.
         let _ = self.disk.remove(&self.dir.join(RESERVE_FILE));
     }
 
     /// Issuing is refused no more: the reserve is taken, and the log has its segments.
     pub(crate) fn end_full(&self) {
-        let mut since = self.reserve.lock();
-        *since = None;
+        let _one = self.reserve.lock();
+        *self.since.lock() = None;
         self.full.store(false, Ordering::Relaxed);
     }
 
-    fn set_full(&self, since: &mut Option<SystemTime>) {
-        since.get_or_insert_with(|| self.clock.wall());
+    fn set_full(&self) {
+        self.since.lock().get_or_insert_with(|| self.clock.wall());
         self.full.store(true, Ordering::Relaxed);
     }
 }

@@ -16,13 +16,16 @@
 //! supplier makes, numbers, and removes segments; the keeper hands over those that it has carried.
 
 use super::core::Core;
+use super::line::Class;
 use super::lock::{Lock, Reached};
 use super::log::LOG_DIR;
+use super::log::frame::FRAME_BYTES_MAX;
 use super::log::segment::{SEGMENT_BYTES_LEAST, Segment};
 use super::logger::PoisonGuard;
 use super::space::is_full;
-use super::trouble::Part;
+use super::trouble::{Part, Trouble};
 use crate::error::{Error, ErrorKind, Result};
+use crate::foreign::AtWork;
 use crate::sync::{Arc, Condvar, Instant, Mutex, Ordering};
 use std::io;
 use std::time::Duration;
@@ -125,6 +128,7 @@ impl Supplier {
     /// Runs until the store is closed or poisoned.
     pub(crate) fn run(mut self) {
         let core = Arc::clone(&self.core);
+        let _at_work = AtWork::begin();
         let guard = PoisonGuard::new(&core, "supply");
         let mut last_tick = Instant::now();
         self.look();
@@ -149,8 +153,8 @@ impl Supplier {
         if short {
             // Carrying frees segments.
             self.core.requests.ring();
-            if self.core.troubles.worst().is_some() {
-                // Whoever waits finds out that it may wait in vain.
+            if self.core.waits_in_vain().is_some() {
+                // Whoever waits is to be told.
                 self.core.look_again();
             }
         }
@@ -197,10 +201,13 @@ impl Supplier {
             return Ok(());
         }
         while self.missing() > 0 {
-            let made = self.make(true)?;
-            if !self.offer(made)? {
-                core.space.give_up();
-                return Ok(());
+            match self.supply_one(true) {
+                Ok(true) => {}
+                // The next try has room for the reserve again, or the table has.
+                other => {
+                    core.space.give_up();
+                    return other.map(|_| ());
+                }
             }
         }
         self.pause = (0, 1);
@@ -214,30 +221,34 @@ impl Supplier {
         self.core.space.take().map_err(failed)
     }
 
-    /// How many spares are missing.
+    /// How many spares are missing. Short ones may be too little for issuing, however many.
     fn missing(&self) -> usize {
         let writer = self.core.writer.lock();
+        let roomy = writer.room_bytes_for(Class::Issue) >= FRAME_BYTES_MAX as u64;
         let wanted = match (self.core.options.is_in_passing(), writer.line.len()) {
             (false, _) => SPARES,
             // A command that looks at a store leaves it as it was, unless a commit needs a segment.
             (true, 0) => 0,
             (true, _) => 1,
         };
-        wanted.saturating_sub(writer.spares.len())
+        let missing = wanted.saturating_sub(writer.spares.len());
+        missing.max(usize::from(wanted > 0 && !roomy))
     }
 
     /// Makes the spares that are missing.
     fn fill(&mut self) -> Result<()> {
-        while self.missing() > 0 {
-            let made = match self.made.take() {
-                Some(made) => Some(made),
-                None => self.make(false)?,
-            };
-            if !self.offer(made)? {
-                break;
-            }
-        }
+        while self.missing() > 0 && self.supply_one(false)? {}
         Ok(())
+    }
+
+    /// Makes a spare and offers it, or one that could not be noted before; false if there is to be
+    /// no other. As to `anew` see [`Supplier::make`].
+    fn supply_one(&mut self, anew: bool) -> Result<bool> {
+        let made = match self.made.take() {
+            Some(made) => Some(made),
+            None => self.make(anew)?,
+        };
+        self.offer(made)
     }
 
     /// Notes a segment and offers it to the log; false if there is none.
@@ -249,6 +260,8 @@ impl Supplier {
             return Err(cause);
         }
         let mut writer = self.core.writer.lock();
+        let ascends = writer.spares.back().is_none_or(|last| last.number < segment.number);
+        assert!(ascends, "an open reads the segments in the order of their numbers");
         writer.spares.push_back(Arc::new(segment));
         let called = writer.call_line();
         drop(writer);
@@ -278,7 +291,7 @@ impl Supplier {
         let scarce = core.space.is_full() && !anew;
         let usual = core.supply.take(|held| held.bytes == full_bytes);
         // A longer or shorter one is another day's choice, and better than none.
-        let any = || core.supply.take(|_| true);
+        let any = || core.supply.take(|held| held.bytes >= SEGMENT_BYTES_LEAST);
         let any_will_do = scarce || alone || !carriable;
         if let Some(retired) = usual.or_else(|| any_will_do.then(any).flatten()) {
             return self.reuse(&retired).map(Some);
@@ -309,8 +322,14 @@ impl Supplier {
         let number = self.number();
         let core = &self.core;
         retired.reuse(&core.store, number).map_err(|cause| {
-            // Whether its header is on the device is not known, so it is not used any more.
-            let _ = core.disk.remove(&retired.path);
+            // Whether its header is on the device is not known, so it is not used any more. What
+            // `LOCK` says was written to is missed without its file, so another is named first.
+            if !self.is_free(retired) {
+                let _ = self.note_newest(self.lock.newest());
+            }
+            if self.is_free(retired) {
+                let _ = core.disk.remove(&retired.path);
+            }
             Error::file("reuse the log segment", retired.path.display(), cause)
         })
     }
@@ -364,7 +383,8 @@ impl Supplier {
             for segment in std::mem::take(&mut state.retired) {
                 usual += usize::from(segment.bytes == full_bytes);
                 let wanted = segment.bytes == full_bytes && usual <= most;
-                if keep_all || wanted || !self.is_free(&segment) {
+                let of_use = segment.bytes >= SEGMENT_BYTES_LEAST || core.options.is_in_passing();
+                if keep_all && of_use || wanted || !self.is_free(&segment) {
                     kept.push(segment);
                 } else {
                     surplus.push(segment);
@@ -402,6 +422,13 @@ impl Supplier {
     }
 }
 
+/// What keeps the log without room.
+enum InVain {
+    /// The disk is full, and nothing can be carried.
+    Full,
+    Trouble(Trouble),
+}
+
 impl Core {
     /// True if rows of a segment that is not written to any more can be carried, which frees it.
     pub(crate) fn is_carriable(&self) -> bool {
@@ -418,18 +445,28 @@ impl Core {
         self.segments.bytes() + spares + segment <= most
     }
 
-    /// Why a commit waits for room in vain, if it does.
+    /// The error for a commit that would wait for room in vain, if it would.
     pub(crate) fn no_supply(&self) -> Option<Error> {
-        // Rows that are carried make room, and the supplier may be about to.
+        Some(match self.waits_in_vain()? {
+            InVain::Full => self.space.refuse("there is no room in the log"),
+            InVain::Trouble(trouble) => trouble.error(),
+        })
+    }
+
+    /// Why a commit waits for room in vain, if it does.
+    fn waits_in_vain(&self) -> Option<InVain> {
+        // The supplier may be about to make room.
         if !self.supply.is_short() {
             return None;
         }
-        let part = if self.is_carriable() { Part::Table } else { Part::Segments };
-        let trouble = self.troubles.of(part)?;
-        if trouble.kind == ErrorKind::Full {
-            return Some(self.space.refuse("there is no room in the log"));
+        // Rows that are carried make room as well.
+        let carriable = self.is_carriable();
+        let part = if carriable { Part::Table } else { Part::Segments };
+        match self.troubles.of(part) {
+            Some(trouble) if trouble.kind == ErrorKind::Full => Some(InVain::Full),
+            Some(trouble) => Some(InVain::Trouble(trouble)),
+            None => (!carriable && self.space.is_full()).then_some(InVain::Full),
         }
-        Some(trouble.error())
     }
 
     /// Has everybody who waits for room look again.
@@ -441,8 +478,14 @@ impl Core {
     /// Notes how the last try of a part went; whoever waits for it looks again if it went wrong.
     pub(crate) fn note_trouble(&self, part: Part, went: Result<(), &Error>) {
         if part == Part::Table {
-            let damaged = went.is_err_and(|cause| cause.kind() == ErrorKind::Corrupt);
-            self.damaged.store(damaged, Ordering::Relaxed);
+            match went {
+                Ok(()) => self.damaged.store(false, Ordering::Relaxed),
+                Err(cause) if cause.kind() == ErrorKind::Corrupt => {
+                    self.damaged.store(true, Ordering::Relaxed);
+                }
+                // Another failure says nothing of the damage.
+                Err(_) => {}
+            }
         }
         self.troubles.note(part, went, self.options.clock.wall());
         if went.is_err() {

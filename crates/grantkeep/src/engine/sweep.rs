@@ -80,9 +80,26 @@ impl Sweep {
 pub(crate) struct Sweeper {
     /// Dead windows of which the table may still hold something.
     dead: VecDeque<Window>,
+    refiled: Refiled,
     /// Commits when the last slice was cut, to tell whether others commit.
     commits: u64,
     forgetting: Option<Forgetting>,
+}
+
+/// Rows that were filed anew in the table, and that the index does not find there yet. They are in
+/// a window that is about to be cut as far as it knows, so this is done before any other is.
+#[derive(Debug, Default)]
+struct Refiled {
+    /// The window of each before, and how it is filed now.
+    rows: Vec<(Window, Filed)>,
+    /// Those that the log has replaced meanwhile, to be taken out again.
+    replaced: Vec<Filed>,
+}
+
+impl Refiled {
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.replaced.is_empty()
+    }
 }
 
 /// A search of the index for entries of dead windows.
@@ -98,12 +115,12 @@ struct Forgetting {
 impl Sweeper {
     /// True if nothing is left of sweeps that failed.
     pub(crate) fn is_through(&self) -> bool {
-        self.dead.is_empty() && self.forgetting.is_none()
+        self.dead.is_empty() && self.refiled.is_empty() && self.forgetting.is_none()
     }
 
     /// True if the table may hold something of dead windows.
     pub(crate) fn has_begun(&self) -> bool {
-        !self.dead.is_empty()
+        !self.dead.is_empty() || !self.refiled.is_empty()
     }
 
     /// Does a piece of a sweep; true once it is through.
@@ -125,8 +142,12 @@ impl Sweeper {
     /// Declares a window dead, or looks at some of its revised rows; or cuts a slice of the dead
     /// ones; or searches a part of the index for their entries.
     fn piece(&mut self, core: &Core, sweep: &mut Sweep) -> Result<bool> {
+        if !self.refiled.is_empty() {
+            let _still = core.table_still.lock();
+            core.settle_refiled(&mut self.refiled)?;
+        }
         if !sweep.ended {
-            sweep.ended = core.end_window(sweep, &mut self.dead)?;
+            sweep.ended = core.end_window(sweep, self)?;
             return Ok(false);
         }
         if !self.dead.is_empty() {
@@ -203,7 +224,7 @@ impl Core {
 
     /// Declares the window dead that has ended first, or looks at some of its revised rows before;
     /// true if there is none, or the budget is used up.
-    fn end_window(&self, sweep: &mut Sweep, dead: &mut VecDeque<Window>) -> Result<bool> {
+    fn end_window(&self, sweep: &mut Sweep, sweeper: &mut Sweeper) -> Result<bool> {
         let (settled, paced) = (self.time.settled(), self.time.paced());
         // An idle sweep is this one comparison.
         let ended = self.writer.lock().windows.ended(settled, paced);
@@ -214,7 +235,7 @@ impl Core {
         }
         self.keep_time(window.end())?;
         let _still = self.table_still.lock();
-        let handled = self.sweep_revised(window, settled)?;
+        let handled = self.sweep_revised(window, settled, &mut sweeper.refiled)?;
         sweep.swept.rows += handled.removed;
         count(&self.counters.swept_rows, handled.removed);
         if handled.more {
@@ -234,13 +255,18 @@ impl Core {
         count(&self.counters.swept_rows, rows);
         sweep.swept.rows += rows;
         sweep.swept.windows += 1;
-        dead.push_back(window);
+        sweeper.dead.push_back(window);
         Ok(false)
     }
 
     /// Looks at some of the revised rows filed under an ended window: the extended ones are filed
     /// anew where they die now, the others are removed.
-    fn sweep_revised(&self, window: Window, settled: Timestamp) -> Result<Handled> {
+    fn sweep_revised(
+        &self,
+        window: Window,
+        settled: Timestamp,
+        refiled: &mut Refiled,
+    ) -> Result<Handled> {
         let ended = self.table.read(|transaction| {
             let deaths = transaction.open_table(DEATHS).map_err(failed)?;
             let rows = transaction.open_table(ROWS).map_err(failed)?;
@@ -268,23 +294,31 @@ impl Core {
             if stays { &mut extended } else { &mut gone }.push(ended);
         }
         let removed = self.unindex(&gone, window);
-        let refiled = self.write_table(|transaction| {
+        let filed = self.write_table(|transaction| {
             let mut filing = Filing::new(transaction, REFILED)?;
             for ended in &gone {
                 filing.remove_ended(&ended.filed)?;
             }
-            let refiled = refile(&mut filing, &extended, settled)?;
+            let filed = refile(&mut filing, &extended, settled)?;
             filing.finish()?;
-            Ok(refiled)
+            Ok(filed)
         })?;
-        let mut replaced = Vec::new();
-        for (ended, refiled) in extended.into_iter().zip(refiled) {
-            if !self.move_filed(&ended.key, window, refiled.window)? {
-                replaced.push(refiled);
-            }
-        }
-        self.remove_replaced(&replaced)?;
+        refiled.rows.extend(filed.into_iter().map(|filed| (window, filed)));
+        self.settle_refiled(refiled)?;
         Ok(Handled { removed, more })
+    }
+
+    /// Points the index at rows that were filed anew. What fails is done by the next piece.
+    fn settle_refiled(&self, refiled: &mut Refiled) -> Result<()> {
+        while let Some((from, filed)) = refiled.rows.last() {
+            if !self.move_filed(&filed.row.key(), *from, filed.window)? {
+                refiled.replaced.push(filed.clone());
+            }
+            refiled.rows.pop();
+        }
+        self.remove_replaced(&refiled.replaced)?;
+        refiled.replaced.clear();
+        Ok(())
     }
 
     /// Takes removed rows out of the index before they leave the table, so that no look-up finds
@@ -325,14 +359,16 @@ impl Core {
         }
         let last = self.writer.lock().next_sequence - 1;
         self.wait_durable(last).wait()?;
-        for Filed { row, .. } in replaced {
-            let key = row.key();
-            self.young_terms.lock().extend(row.terms().iter().map(|term| (term, key)));
-        }
         self.write_table(|transaction| {
             let mut filing = Filing::new(transaction, REFILED)?;
-            for filed in replaced {
-                filing.remove(filed)?;
+            for Filed { row, .. } in replaced {
+                let key = row.key();
+                // After a failed try the version that replaced it may have been carried.
+                let there = filing.filed(&key)?;
+                let there = there.filter(|there| there.row.version() == row.version());
+                let Some(there) = there else { continue };
+                self.young_terms.lock().extend(row.terms().iter().map(|term| (term, key)));
+                filing.remove(&there)?;
             }
             filing.finish()
         })

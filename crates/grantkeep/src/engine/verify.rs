@@ -176,6 +176,10 @@ impl Pass<'_> {
                 self.found.damage("a block lies under a key that is none");
                 continue;
             };
+            // A look-up goes from the root down.
+            if blocks.get(&key).map_err(failed)?.is_none() {
+                self.found.damage("a block is not where it is looked for");
+            }
             let stored = all_tags.get(&key).map_err(failed)?;
             let Some(tags) = stored.and_then(|stored| tags::decode(&key, stored.value())) else {
                 self.found.damage(format!("the tags of block {number} of {window:?} are damaged"));
@@ -198,6 +202,10 @@ impl Pass<'_> {
             if block::row(value, u16::try_from(tags.len()).unwrap_or(u16::MAX)).is_some() {
                 self.found.damage(format!("block {number} of {window:?} has more rows than tags"));
             }
+        }
+        if self.found.blocks != total {
+            self.found
+                .damage(format!("{total} blocks are counted, and {} are there", self.found.blocks));
         }
         Ok(())
     }

@@ -239,6 +239,8 @@ impl Table {
     /// # Errors
     /// As the operating system answers the last writes: they may be cached and not on the device.
     pub(crate) fn close(&self) -> Result<()> {
+        // An opening under way may write to the file.
+        let _one = self.reopening.lock();
         guarded(|| {
             let before = std::mem::replace(&mut *self.state.write(), State::Closed);
             match before {

@@ -171,7 +171,7 @@ const JOBS: [(&str, Job); 2] = [
     ("checkpoint", |store| store.checkpoint().wait().map(|_| ())),
 ];
 
-// Goal: P1, P2, P8, a job that fails halfway is finished by its next try, and what it had done
+// Goal: P1, P2, a job that fails halfway is finished by its next try, and what it had done
 // loses nothing, takes nothing back, and lists nothing twice. Method: for each kind of call, a
 // store with rows of each fate for each single call of a sweep and of a checkpoint, which alone
 // fails; the job again; both jobs; an open.

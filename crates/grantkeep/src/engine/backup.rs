@@ -39,11 +39,12 @@ const PIECE_BYTES: usize = 1 << 20;
 /// The page cache of the copy.
 const CACHE_BYTES: usize = 8 << 20;
 
-/// Copies everything that was committed before into the new directory `to`.
+/// Copies everything that was committed before into the new directory `to`, for as long as the copy
+/// `is_wanted`.
 ///
 /// # Errors
 /// Why the copy is not whole; the store is none the worse.
-pub(crate) fn backup(core: &Core, to: &Path) -> Result<()> {
+pub(crate) fn backup(core: &Core, to: &Path, is_wanted: &dyn Fn() -> bool) -> Result<()> {
     check_target(core, to)?;
     let (reply, carried) = oneshot::channel();
     core.requests.push(Request::Checkpoint(reply))?;
@@ -55,7 +56,7 @@ pub(crate) fn backup(core: &Core, to: &Path) -> Result<()> {
     let copy = builder.set_cache_size(CACHE_BYTES).create_with_backend(backend);
     let copy = copy.map_err(failed)?;
     core.table.read(|transaction| {
-        let copying = Copying { core, from: transaction, to: &copy };
+        let copying = Copying { core, is_wanted, from: transaction, to: &copy };
         copying.table(BLOCKS)?;
         copying.table(TAGS)?;
         copying.table(ROWS)?;
@@ -72,6 +73,7 @@ pub(crate) fn backup(core: &Core, to: &Path) -> Result<()> {
 /// A copy under way.
 struct Copying<'a> {
     core: &'a Core,
+    is_wanted: &'a dyn Fn() -> bool,
     from: &'a ReadTransaction,
     to: &'a Database,
 }
@@ -88,6 +90,9 @@ impl Copying<'_> {
         let mut more = true;
         while more {
             self.core.jobs.check()?;
+            if !(self.is_wanted)() {
+                return Err(requests::ended());
+            }
             let mut transaction = self.to.begin_write().map_err(failed)?;
             transaction.set_durability(Durability::None).map_err(failed)?;
             {

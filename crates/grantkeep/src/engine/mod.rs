@@ -30,6 +30,7 @@ mod open;
 mod options;
 mod owner;
 mod place;
+mod refile;
 mod requests;
 mod settle;
 mod signal;
@@ -104,7 +105,8 @@ impl Embedded {
     }
 
     /// Copies everything that was committed before the call into a new directory, while the store
-    /// goes on.
+    /// goes on. Dropping the future ends the copy; what was written is no backup then, and may be
+    /// removed.
     ///
     /// # Errors
     /// [`ErrorKind::NotAStore`] for a directory that is not empty; [`ErrorKind::Full`],
@@ -120,8 +122,9 @@ impl Embedded {
         let to = std::path::absolute(to).unwrap_or_else(|_| to.to_path_buf());
         let (reply, answer) = oneshot::channel();
         jobs::start(&self.core, "grantkeep-backup", move |core| {
+            let copied = backup::backup(core, &to, &|| !reply.is_canceled());
             // A caller that has gone away does not want to know.
-            let _ = reply.send(backup::backup(core, &to));
+            let _ = reply.send(copied);
         })?;
         answer.await.map_err(|_| requests::ended())?
     }

@@ -167,7 +167,7 @@ fn open_found(
     });
     let keeper = Keeper::new(Arc::clone(&core), meta.carried);
     let supplier = Supplier::new(Arc::clone(&core), Arc::clone(&lock), plan.next_number);
-    let threads = start(&core, keeper, supplier)?;
+    let threads = start(&core, &lock, keeper, supplier)?;
     Ok((Embedded::new(core, threads, lock), keyring))
 }
 
@@ -375,9 +375,20 @@ pub(super) fn is_segment(name: &str) -> bool {
     is_of_log(name) && Path::new(name).extension().is_some_and(|own| own == "seg")
 }
 
-/// Starts the threads of a store. Where there can be no more, those that were started end.
-fn start(core: &Arc<Core>, keeper: Keeper, supplier: Supplier) -> Result<Threads> {
+/// Starts the threads of a store. Where there can be no more, those that were started end. Each
+/// keeps the lock while it runs: what it writes to is nobody else's.
+fn start(
+    core: &Arc<Core>,
+    lock: &Arc<Lock>,
+    keeper: Keeper,
+    supplier: Supplier,
+) -> Result<Threads> {
     let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+        let held = Arc::clone(lock);
+        let work = move || {
+            work();
+            drop(held);
+        };
         let named = thread::Builder::new().name(name.to_owned()).spawn(work);
         named.map_err(|cause| {
             // Whoever runs already looks at this.

@@ -3,7 +3,8 @@
 //!
 //! 1. The keeper carries all that is committed ([`Request::Checkpoint`]), or says why it cannot.
 //! 2. The table is read as it was at one moment after that, which redb keeps, and copied by key
-//!    into a new file, piece by piece. Carrying and sweeping go on meanwhile.
+//!    into a new file, piece by piece. Carrying and sweeping go on meanwhile. Where the table has
+//!    to be opened anew behind the failure of another operation, the copy begins once more.
 //! 3. The numbers of the store are in the last commit of the copy: before it the copy is no store.
 //!
 //! A copy is as old as it is: it knows nothing of what was revoked or spent since. So it carries a
@@ -51,11 +52,14 @@ pub(crate) fn backup(core: &Core, to: &Path, is_wanted: &dyn Fn() -> bool) -> Re
     let through = carried.wait().map_err(|_| requests::ended())??;
     let (disk, file) = begin(&core.disk, to)?;
     let refused = |cause| refused(to, cause);
-    let mut builder = Database::builder();
-    let backend = TableFile::new(Arc::clone(&file), None, Arc::new(Fence::default()));
-    let copy = builder.set_cache_size(CACHE_BYTES).create_with_backend(backend);
-    let copy = copy.map_err(failed)?;
-    core.table.read(|transaction| {
+    // Another operation that fails ends a long read, and the copy begins once more.
+    core.table.read_whole(|transaction| {
+        core.space.check()?;
+        file.set_len(0).map_err(refused)?;
+        let backend = TableFile::new(Arc::clone(&file), None, Arc::new(Fence::default()));
+        let mut builder = Database::builder();
+        let copy = builder.set_cache_size(CACHE_BYTES).create_with_backend(backend);
+        let copy = copy.map_err(failed)?;
         let copying = Copying { core, is_wanted, from: transaction, to: &copy };
         copying.table(BLOCKS)?;
         copying.table(TAGS)?;
@@ -64,9 +68,8 @@ pub(crate) fn backup(core: &Core, to: &Path, is_wanted: &dyn Fn() -> bool) -> Re
         copying.table(TERMS)?;
         let numbers = table::copy_meta(transaction, &copy)?;
         debug_assert!(numbers.carried >= through, "carried before the table was read");
-        Ok(())
+        copy.close().map_err(failed)
     })?;
-    copy.close().map_err(failed)?;
     end(&*disk, to, &*file).map_err(refused)
 }
 

@@ -1,15 +1,16 @@
 //! redb's storage on the store's disk: the seam, the reserve, the pacing of its writes, and the
 //! fence between one opening of the table and the next.
 
+use super::TABLE_FILE;
 use crate::disk::DiskFile;
 use crate::engine::courtesy;
 use crate::engine::space::Space;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::sync::{Arc, DiskLock, Ordering, Tally};
 use redb::StorageBackend;
 use std::error::Error as _;
 use std::io;
-use std::sync::PoisonError;
+use std::sync::{OnceLock, PoisonError};
 
 /// Bytes that the table writes before it lets the device come to rest: a commit of the log that
 /// arrives in between waits behind at most this much. Where commits wait for the table, or soon
@@ -25,6 +26,8 @@ pub(crate) struct Fence {
     /// Operations that redb was refused: after one it takes no more work, whatever becomes of the
     /// disk. A plain count, since it is changed within locks that redb has of its own.
     refused: Tally,
+    /// Why the first of them was.
+    first: OnceLock<io::ErrorKind>,
 }
 
 impl Fence {
@@ -46,6 +49,16 @@ impl Fence {
             || *self.closed.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Why an operation failed that was not refused itself: whatever was, is what to see to.
+    pub(crate) fn cause(&self, why: Error) -> Error {
+        match self.first.get() {
+            Some(first) if why.kind() == ErrorKind::Io && self.is_behind(&why) => {
+                Error::file("read or write", TABLE_FILE, (*first).into())
+            }
+            _ => why,
+        }
+    }
+
     /// Does an operation on the file, unless the file is another opening's.
     fn pass<T>(&self, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let closed = self.closed.read().unwrap_or_else(PoisonError::into_inner);
@@ -54,7 +67,10 @@ impl Fence {
         } else {
             operation()
         };
-        if done.is_err() {
+        if let Err(why) = &done {
+            if !*closed {
+                let _ = self.first.set(why.kind());
+            }
             self.refused.fetch_add(1, Ordering::Release);
         }
         done

@@ -147,6 +147,7 @@ impl Table {
         let (begun, fence) =
             self.with_open(|open| (open.database.begin_read(), Arc::clone(&open.fence)))?;
         let done = guarded(|| read(&begun.map_err(failed)?));
+        let done = done.map_err(|why| fence.cause(why));
         self.mend(&fence);
         done
     }
@@ -177,7 +178,7 @@ impl Table {
             ready = Some((commit, done));
             transaction.commit().map_err(failed)
         });
-        match (committed, ready) {
+        match (committed.map_err(|why| fence.cause(why)), ready) {
             (Ok(()), Some((_, done))) => {
                 self.show(&fence);
                 Ok(Written::Done(done))

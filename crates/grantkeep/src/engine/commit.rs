@@ -80,28 +80,32 @@ impl Turn<'_> {
         if let Some(error) = core.no_supply() {
             return Err(error);
         }
-        if self.number.is_none() {
+        let first = self.number.is_none();
+        if first {
             count(&core.counters.log_stalls, 1);
-            // Once: whoever is called and finds no room would have it look again and again.
-            core.supply.ring();
         }
         let mut entered = false;
         poll_fn(|context| {
             let mut writer = core.writer.lock();
             let called = entered && self.number.is_none_or(|own| writer.line.is_called(class, own));
             if called || writer.check_open().is_err() {
-                return Poll::Ready(());
+                return Poll::Ready(Ok(()));
             }
             writer.line.enter(class, &mut self.number, bytes, context.waker());
+            // Once: whoever is called and finds no room would have it look again and again.
+            let to_ring = first && !entered;
             entered = true;
             // Room that appeared before it had entered was offered to nobody.
             let wakers = writer.call_line();
             drop(writer);
             signal::wake_all(wakers);
-            Poll::Pending
+            if to_ring {
+                core.supply.ring();
+            }
+            // Trouble that was noted before it had entered was told to nobody, either.
+            core.no_supply().map_or(Poll::Pending, |error| Poll::Ready(Err(error)))
         })
-        .await;
-        Ok(())
+        .await
     }
 }
 

@@ -184,7 +184,7 @@ fn each_single_call_of_a_job_fails() {
                 for behind in 0.. {
                     let mut subject = Subject::new(reopened);
                     let what = format!("{name}, {part:?} {call:?} {behind}, reopened: {reopened}");
-                    subject.disk.refuse_one_behind(part, call, io::ErrorKind::Other, behind);
+                    subject.disk.refuse_behind(behind, part, call, io::ErrorKind::Other, 1);
                     let before = subject.disk.refused();
                     let went = job(&subject.store);
                     let refused = subject.disk.refused() - before;

@@ -128,8 +128,9 @@ fn a_clock_that_is_refused_says_why_and_until_what() {
 #[test]
 fn what_fails_is_told_with_its_cause() {
     let disk = RefusingDisk::over(SimDisk::new());
+    // The first one is made. With a second the store would go on for good: carried, used again.
+    disk.refuse_behind(1, Part::FreshSegment, Call::Open, io::ErrorKind::Other, u64::MAX);
     let store = options().disk(Arc::new(disk.clone())).open("/store").unwrap();
-    disk.refuse(Part::FreshSegment, Call::Open, io::ErrorKind::Other, u64::MAX);
     let refused = fill(&store);
     assert_eq!(refused.kind(), ErrorKind::Io, "{refused}");
     assert!(refused.to_string().contains("cannot create a log segment"), "{refused}");

@@ -66,12 +66,19 @@ impl RefusingDisk {
 
     /// Refuses the next `times` calls of this kind with an error, beside what it refuses already.
     pub fn refuse(&self, part: Part, call: Call, error: io::ErrorKind, times: u64) {
-        self.refusals.lock().unwrap().push(Refusal { part, call, error, passed: 0, left: times });
+        self.refuse_behind(0, part, call, error, times);
     }
 
-    /// Refuses one call of this kind, once so many more were let through.
-    pub fn refuse_one_behind(&self, part: Part, call: Call, error: io::ErrorKind, passed: u64) {
-        self.refusals.lock().unwrap().push(Refusal { part, call, error, passed, left: 1 });
+    /// Refuses calls of this kind as well, once `passed` of them were let through.
+    pub fn refuse_behind(
+        &self,
+        passed: u64,
+        part: Part,
+        call: Call,
+        error: io::ErrorKind,
+        times: u64,
+    ) {
+        self.refusals.lock().unwrap().push(Refusal { part, call, error, passed, left: times });
     }
 
     /// Refuses nothing from now on.

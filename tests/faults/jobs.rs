@@ -36,7 +36,7 @@ enum Fate {
     Lives,
     /// It was to die, and the table knows that it lives on.
     Extended,
-    /// The same, and the log alone knows.
+    /// It is in the table and was to die, and the log alone knows that it lives on.
     ExtendedInLog,
     /// The table knows that it lives on, and the log has a later version of that.
     ExtendedTwice,

@@ -245,7 +245,7 @@ impl Keeper {
     }
 }
 
-/// The same failure once more, for whoever asked.
+/// A failure once more, for whoever asked for what has failed.
 fn told(cause: &Error) -> Error {
     Error::new(cause.kind(), chain(cause))
 }

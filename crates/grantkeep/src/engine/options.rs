@@ -44,7 +44,7 @@ enum Upkeep {
     ByItself,
     /// It does so when it is told; a log out of room is still carried.
     WhenAsked,
-    /// The same, and it keeps the shape it was found in.
+    /// It does so when it is told, and keeps the shape that it was found in.
     InPassing,
 }
 

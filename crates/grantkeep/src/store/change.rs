@@ -38,7 +38,7 @@ impl Change {
         Ok(Self { batch, now, lifetime_max, keyring, texts })
     }
 
-    /// The same, under the keys of a store.
+    /// This change, under the keys of a store.
     pub(super) fn under(self, keyring: Arc<Keyring>) -> Self {
         Self { keyring: Some(keyring), ..self }
     }

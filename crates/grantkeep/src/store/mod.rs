@@ -109,8 +109,8 @@ impl<B: Backend> Store<B> {
         Self::made(backend, keyring, lifetime_max, None).await
     }
 
-    /// The same over a backend that was restored from a backup, if `restored` says so, and how far
-    /// its time was set back: nothing that was issued before is admitted.
+    /// A store over a backend. If that was restored from a backup, `restored` says how far its time
+    /// was set back: nothing that was issued before is admitted.
     async fn made(
         backend: B,
         keyring: Keyring,

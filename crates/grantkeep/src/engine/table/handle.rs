@@ -98,19 +98,7 @@ impl Table {
     /// # Errors
     /// Whatever `look` answers, or why there is no table to look at.
     pub(crate) fn look<T>(&self, look: impl Fn(&View) -> Result<T>) -> Result<T> {
-        let mut left = LOOKS;
-        loop {
-            let (view, fence) =
-                self.with_open(|open| (Arc::clone(&open.view), Arc::clone(&open.fence)))?;
-            let seen = look(&view);
-            drop(view);
-            left -= 1;
-            let again = left > 0 && seen.as_ref().is_err_and(|why| fence.is_behind(why));
-            self.mend(&fence);
-            if !again {
-                return seen;
-            }
-        }
+        self.attempt(|open| Arc::clone(&open.view), |view| look(&view))
     }
 
     /// Reads with a transaction of its own, from the beginning if another operation's failure has
@@ -122,11 +110,23 @@ impl Table {
         &self,
         mut read: impl FnMut(&redb::ReadTransaction) -> Result<T>,
     ) -> Result<T> {
+        self.attempt(
+            |open| open.database.begin_read(),
+            |begun| guarded(|| read(&begun.map_err(failed)?)),
+        )
+    }
+
+    /// Does something with what it `takes` of the open table, anew where another operation's
+    /// failure has ended it.
+    fn attempt<H, T>(
+        &self,
+        takes: impl Fn(&Opened) -> H,
+        mut does: impl FnMut(H) -> Result<T>,
+    ) -> Result<T> {
         let mut left = LOOKS;
         loop {
-            let (begun, fence) =
-                self.with_open(|open| (open.database.begin_read(), Arc::clone(&open.fence)))?;
-            let done = guarded(|| read(&begun.map_err(failed)?));
+            let (taken, fence) = self.with_open(|open| (takes(open), Arc::clone(&open.fence)))?;
+            let done = does(taken);
             left -= 1;
             let again = left > 0 && done.as_ref().is_err_and(|why| fence.is_behind(why));
             self.mend(&fence);

@@ -23,6 +23,12 @@ impl Left {
         let (dir, names) = (tempfile::tempdir().unwrap(), names(COMMITS));
         let left = Self { dir, names };
         let store = open(&left.path("live")).unwrap();
+        // With each spare that is made, `LOCK` notes a commit that is durable: once both are, it
+        // says nothing of those that follow.
+        let newest = format!("log {:020} ", 3);
+        while !fs::read_to_string(left.path("live").join("LOCK")).unwrap().contains(&newest) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
         issue(&store, &left.names);
         copy_dir(&left.path("live"), &left.path("crashed"));
         store.close().unwrap();

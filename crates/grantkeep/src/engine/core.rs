@@ -78,7 +78,7 @@ pub(crate) struct Core {
     pub(crate) jobs: Jobs,
     pub(crate) troubles: Troubles,
     pub(crate) health: Watch,
-    /// True while the log or the table is known to be damaged: an open would refuse it.
+    /// True once the log or the table is known to be damaged: an open would refuse it.
     pub(crate) damaged: AtomicBool,
     /// True once the store is closed: another process may have it.
     pub(crate) closed: AtomicBool,
@@ -159,7 +159,7 @@ impl Core {
         Ok(())
     }
 
-    /// Refuses with [`ErrorKind::Corrupt`] while what is stored is known to be damaged: an open
+    /// Refuses with [`ErrorKind::Corrupt`] once what is stored is known to be damaged: an open
     /// would refuse the store, and with it whatever was issued since.
     pub(crate) fn check_whole(&self) -> Result<()> {
         if !self.damaged.load(Ordering::Relaxed) {
@@ -192,9 +192,7 @@ impl Core {
             }
         };
         self.requests.refuse(None);
-        if !self.damaged.load(Ordering::Relaxed) {
-            self.note_trouble(Part::Table, Ok(()));
-        }
+        self.note_trouble(Part::Table, Ok(()));
         if last >= commit { Ok(done) } else { Err(why) }
     }
 

@@ -55,8 +55,6 @@ pub(crate) struct Keeper {
 enum Failed {
     Carry,
     Sweep,
-    /// The same, and what is stored is damaged: that does not pass by itself.
-    Damage,
 }
 
 impl Keeper {
@@ -114,7 +112,6 @@ impl Keeper {
             let due = match self.failed {
                 Some(Failed::Carry) => self.core.to_be_freed() > 0,
                 Some(Failed::Sweep) => !self.sweeper.is_through(),
-                Some(Failed::Damage) => true,
                 None => false,
             };
             if self.resting || !due {
@@ -195,9 +192,7 @@ impl Keeper {
     fn note(&mut self, failing: Failed, went: &Result<()>) {
         match went {
             Err(cause) => {
-                let damaged = cause.kind() == ErrorKind::Corrupt;
-                let stays = damaged || self.failed == Some(Failed::Damage);
-                self.failed = Some(if stays { Failed::Damage } else { failing });
+                self.failed = Some(failing);
                 self.core.note_trouble(Part::Table, Err(cause));
             }
             Ok(()) if self.failed == Some(failing) => {

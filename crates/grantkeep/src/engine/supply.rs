@@ -477,17 +477,13 @@ impl Core {
 
     /// Notes how the last try of a part went; whoever waits for it looks again if it went wrong.
     pub(crate) fn note_trouble(&self, part: Part, went: Result<(), &Error>) {
-        if part == Part::Table {
-            match went {
-                Ok(()) => self.damaged.store(false, Ordering::Relaxed),
-                Err(cause) if cause.kind() == ErrorKind::Corrupt => {
-                    self.damaged.store(true, Ordering::Relaxed);
-                }
-                // Another failure says nothing of the damage.
-                Err(_) => {}
+        // Damage does not pass by itself, and what fails or is done since says nothing of it.
+        if part != Part::Table || !self.damaged.load(Ordering::Relaxed) {
+            self.troubles.note(part, went, self.options.clock.wall());
+            if part == Part::Table && went.is_err_and(|cause| cause.kind() == ErrorKind::Corrupt) {
+                self.damaged.store(true, Ordering::Relaxed);
             }
         }
-        self.troubles.note(part, went, self.options.clock.wall());
         if went.is_err() {
             self.look_again();
         }

@@ -76,6 +76,11 @@ impl Error {
         self.0.kind
     }
 
+    /// For whoever uses a store after its close.
+    pub(crate) fn closed() -> Self {
+        Self::new(ErrorKind::Unavailable, "the store is closed: open it again")
+    }
+
     pub(crate) fn limit(subject: &str, size: usize, max: usize, unit: &str) -> Self {
         Self::new(
             ErrorKind::Limit,

@@ -150,6 +150,13 @@ struct Judged {
     slow: Shrinking,
 }
 
+impl Judged {
+    /// Nothing is judged any more. The slow lead goes on shrinking.
+    fn settle(&mut self) {
+        *self = Self { slow: std::mem::take(&mut self.slow), ..Self::default() };
+    }
+}
+
 impl Timekeeper {
     /// `mark` is the last one that the store has stored, or `None` for a new store.
     pub(crate) fn new(clock: Arc<dyn Clock>, mark: Option<Mark>) -> Self {
@@ -305,8 +312,7 @@ impl Timekeeper {
         let settled_ms = self.settled_at(monotonic).as_millis().max(target_ms);
         self.noted_ms.store(settled_ms.saturating_sub(wall_ms), Ordering::Relaxed);
         self.push(target_ms, monotonic);
-        let slow = std::mem::take(&mut judged.slow);
-        *judged = Judged { slow, ..Judged::default() };
+        judged.settle();
         self.judging.store(false, Ordering::Relaxed);
     }
 
@@ -353,8 +359,7 @@ impl Timekeeper {
             let held = monotonic.saturating_sub(since) >= LEAP_HOLD;
             if held && ahead_ms <= self.believed_ms() {
                 self.push(target_ms, monotonic);
-                let slow = std::mem::take(&mut judged.slow);
-                *judged = Judged { slow, ..Judged::default() };
+                judged.settle();
             }
         } else {
             judged.leap_since = None;

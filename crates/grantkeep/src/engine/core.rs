@@ -154,7 +154,7 @@ impl Core {
     /// Refuses a look-up once the store is closed: another process may change it.
     pub(crate) fn check_readable(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Unavailable, "the store is closed: open it again"));
+            return Err(Error::closed());
         }
         Ok(())
     }

@@ -133,9 +133,7 @@ impl Writer {
     pub(crate) fn check_open(&self) -> Result<()> {
         match &self.mode {
             Mode::Open => Ok(()),
-            Mode::Closing | Mode::Closed => {
-                Err(Error::new(ErrorKind::Unavailable, "the store is closed: open it again"))
-            }
+            Mode::Closing | Mode::Closed => Err(Error::closed()),
             Mode::Poisoned(why) => Err(Error::new(
                 ErrorKind::Unavailable,
                 format!("the store takes no more work after a failure ({why}): open it again"),

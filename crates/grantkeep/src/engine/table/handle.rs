@@ -183,7 +183,7 @@ impl Table {
                 self.show(&fence);
                 Ok(Written::Done(done))
             }
-            (Ok(()), None) => Err(closed()),
+            (Ok(()), None) => Err(Error::closed()),
             (Err(why), None) => {
                 self.mend(&fence);
                 Err(why)
@@ -204,7 +204,7 @@ impl Table {
         let _one = self.reopening.lock();
         match &*self.state.read() {
             State::Open(open) => return Ok(open.commits),
-            State::Closed => return Err(closed()),
+            State::Closed => return Err(Error::closed()),
             State::Opening | State::Failed(..) => {}
         }
         self.open_anew()
@@ -260,7 +260,7 @@ impl Table {
         loop {
             match &*self.state.read() {
                 State::Open(open) => return Ok(ask(open)),
-                State::Closed => return Err(closed()),
+                State::Closed => return Err(Error::closed()),
                 State::Failed(kind, why) => return Err(Error::new(*kind, why.clone())),
                 State::Opening => {}
             }
@@ -302,7 +302,7 @@ impl Table {
                 State::Open(open) if Arc::ptr_eq(&open.fence, fence) => {}
                 State::Open(open) => return Ok(open.commits),
                 State::Failed(kind, why) => return Err(Error::new(*kind, why.clone())),
-                State::Opening | State::Closed => return Err(closed()),
+                State::Opening | State::Closed => return Err(Error::closed()),
             }
             std::mem::replace(&mut *state, State::Opening)
         };
@@ -323,7 +323,7 @@ impl Table {
             .and_then(|()| open(&self.file, &self.space, self.cache_bytes, None));
         let mut state = self.state.write();
         if matches!(*state, State::Closed) {
-            return Err(closed());
+            return Err(Error::closed());
         }
         match opened {
             Ok((opened, _)) => {
@@ -365,8 +365,4 @@ fn open(
         Ok((meta::read(&database)?, Arc::new(View::new(&database)?)))
     })?;
     Ok((Opened { database, view, fence, commits: meta.commits }, meta))
-}
-
-fn closed() -> Error {
-    Error::new(ErrorKind::Unavailable, "the store is closed: open it again")
 }

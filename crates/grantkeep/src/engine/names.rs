@@ -2,7 +2,7 @@
 //! there still lead to the files that are open.
 //!
 //! The files themselves cannot be taken from the store, their names can: what it writes from then
-//! on would be found by nobody. So the keeper looks on each tick, and a store whose names lead
+//! on would be found by nobody. So the supplier looks on each tick, and a store whose names lead
 //! elsewhere stops. The steps:
 //!
 //! 1. The path that the store was opened by, made absolute then, is looked up. If it leads to

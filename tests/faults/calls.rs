@@ -2,10 +2,10 @@
 //! the table of calls in `docs/design.md`.
 
 use grantkeep::backend::{Backend as _, Batch, Budget, Key, Kind, NewRow, Outcome, Terms};
-use grantkeep::{Digest, Embedded, ErrorKind, Health, ManualClock, Wait as _};
+use grantkeep::{Embedded, ErrorKind, Health, ManualClock, Wait as _};
 use grantkeep_tests::refusing::{Call, Part, RefusingDisk};
 use grantkeep_tests::sim_disk::SimDisk;
-use grantkeep_tests::{manual_clock, options};
+use grantkeep_tests::{manual_clock, options, samples};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -64,9 +64,7 @@ const CALLS: [(Part, Call, Effect); 23] = [
 ];
 
 fn key(number: u64) -> Key {
-    let mut id = [0; 32];
-    id[..8].copy_from_slice(&number.to_le_bytes());
-    Key::new(KIND, Digest::from_bytes(id))
+    samples::key(KIND, number)
 }
 
 /// A store under faults, and what it has acknowledged.

@@ -1,6 +1,7 @@
 use super::{batch, open, options, put, until};
 use grantkeep::backend::{Backend as _, Budget, NewRow, Terms};
 use grantkeep::{ManualClock, Store, Wait as _};
+use grantkeep_tests::samples;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -73,14 +74,12 @@ fn a_panic_of_the_progress_closure_is_the_callers() {
         put(&store, number).unwrap();
     }
     // So many that progress is told once at least.
-    for some in 0..80_u8 {
+    for some in 0..80 {
         let expires_at = store.now().saturating_add(super::HOUR);
         let mut batch = grantkeep::backend::Batch::new().unwrap();
-        for number in 0..60_u8 {
-            let mut id = [some; 32];
-            id[0] = number;
-            let key = super::Key::new(super::Kind::write_once(101), super::Digest::from_bytes(id));
-            let row = NewRow { value: vec![number], expires_at, terms: Terms::NONE };
+        for number in 0..60 {
+            let key = samples::key(super::Kind::write_once(101), some * 60 + number);
+            let row = NewRow { value: vec![7], expires_at, terms: Terms::NONE };
             batch.insert(key, row);
         }
         store.backend().commit(batch).wait().unwrap();

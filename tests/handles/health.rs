@@ -66,12 +66,8 @@ fn fill(store: &Store) -> Error {
     for number in 0.. {
         let expires_at = store.now().saturating_add(HOUR);
         let mut batch = Batch::new().unwrap();
-        let mut key = key(0);
-        let mut id = [0; 32];
-        id[..8].copy_from_slice(&u64::to_le_bytes(number));
-        key.id = grantkeep::Digest::from_bytes(id);
         let value = vec![7; 8_192];
-        batch.insert(key, NewRow { value, expires_at, terms: Terms::NONE });
+        batch.insert(key(number), NewRow { value, expires_at, terms: Terms::NONE });
         if let Err(error) = store.backend().commit(batch).wait() {
             return error;
         }

@@ -6,7 +6,8 @@ mod foreign;
 mod health;
 
 use grantkeep::backend::{Backend as _, Batch, Key, Kind, NewRow, Outcome, Terms};
-use grantkeep::{Digest, Options, Result, Store, Wait as _};
+use grantkeep::{Options, Result, Store, Wait as _};
+use grantkeep_tests::samples;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn key(number: u8) -> Key {
-    Key::new(Kind::write_once(100), Digest::from_bytes([number; 32]))
+fn key(number: u64) -> Key {
+    samples::key(Kind::write_once(100), number)
 }
 
 /// Options of a store that does its upkeep by itself.
@@ -30,7 +31,8 @@ fn open(dir: &Path) -> Result<Store> {
 fn batch(store: &Store, number: u8) -> Batch {
     let expires_at = store.now().saturating_add(HOUR);
     let mut batch = Batch::new().unwrap();
-    batch.insert(key(number), NewRow { value: vec![number], expires_at, terms: Terms::NONE });
+    batch
+        .insert(key(number.into()), NewRow { value: vec![number], expires_at, terms: Terms::NONE });
     batch
 }
 

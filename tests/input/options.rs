@@ -1,7 +1,7 @@
 use super::HOUR;
 use grantkeep::backend::{Backend as _, Batch, Budget, Key, Kind, NewRow, Outcome, Terms};
-use grantkeep::{Digest, Embedded, KeySource, Keyring, ManualClock, Options, Store, Wait as _};
-use grantkeep_tests::manual_clock;
+use grantkeep::{Embedded, KeySource, Keyring, ManualClock, Options, Store, Wait as _};
+use grantkeep_tests::{manual_clock, samples};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -11,9 +11,7 @@ const MIB: u64 = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn key(number: u64) -> Key {
-    let mut id = [0; 32];
-    id[..8].copy_from_slice(&number.to_le_bytes());
-    Key::new(Kind::write_once(100), Digest::from_bytes(id))
+    samples::key(Kind::write_once(100), number)
 }
 
 /// Commits rows of 8 KiB, a few at a time.

@@ -3,9 +3,9 @@
 use futures_executor::block_on;
 use futures_util::future::join_all;
 use grantkeep::backend::{Backend as _, Batch, Budget, Key, Kind, NewRow, Outcome, Terms};
-use grantkeep::{Digest, Embedded, KeySource, Keyring, ManualClock, OsDisk, Store, Wait as _};
+use grantkeep::{Embedded, KeySource, Keyring, ManualClock, OsDisk, Store, Wait as _};
 use grantkeep_tests::pressure::strained::{Strain, Strained};
-use grantkeep_tests::{manual_clock, setting};
+use grantkeep_tests::{manual_clock, samples, setting};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -35,7 +35,7 @@ const SLOW: Duration = Duration::from_millis(10);
 const KIND: Kind = Kind::write_once(200);
 
 fn key(number: u64) -> Key {
-    Key::new(KIND, Digest::of_name("pressure", &number.to_le_bytes()))
+    samples::key(KIND, number)
 }
 
 fn row(engine: &Embedded, lifetime: Duration, bytes: usize) -> NewRow {

@@ -1,10 +1,10 @@
 use futures_util::future::{Either, select};
 use grantkeep::backend::{Backend as _, Batch, Budget, Key, Kind, NewRow, Terms};
-use grantkeep::{Digest, Embedded, ErrorKind, Result, Wait as _};
+use grantkeep::{Embedded, ErrorKind, Result, Wait as _};
 use grantkeep_tests::pressure::strained::{Strain, Strained};
 use grantkeep_tests::process::DEADLINE;
 use grantkeep_tests::sim_disk::SimDisk;
-use grantkeep_tests::{manual_clock, options};
+use grantkeep_tests::{manual_clock, options, samples};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn key(number: u64) -> Key {
-    Key::new(Kind::write_once(200), Digest::of_name("row", &number.to_le_bytes()))
+    samples::key(Kind::write_once(200), number)
 }
 
 fn commit(engine: &Embedded, build: impl FnOnce(&mut Batch)) -> Result<()> {

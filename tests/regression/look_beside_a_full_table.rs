@@ -1,9 +1,9 @@
 use grantkeep::backend::{Backend as _, Batch, Key, Kind, NewRow, Terms};
-use grantkeep::{Digest, Embedded, ErrorKind, Wait as _};
+use grantkeep::{Embedded, ErrorKind, Wait as _};
 use grantkeep_tests::pressure::strained::{Strain, Strained};
 use grantkeep_tests::process::DEADLINE;
 use grantkeep_tests::sim_disk::SimDisk;
-use grantkeep_tests::{manual_clock, options};
+use grantkeep_tests::{manual_clock, options, samples};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ const ROUNDS: u64 = 40;
 const READERS: usize = 3;
 
 fn key(number: u64) -> Key {
-    Key::new(Kind::write_once(200), Digest::of_name("row", &number.to_le_bytes()))
+    samples::key(Kind::write_once(200), number)
 }
 
 fn insert(engine: &Embedded, from: u64, rows: u64) {

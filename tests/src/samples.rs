@@ -1,5 +1,6 @@
 //! Records whose content follows from a name, so that any mixing of two is seen.
 
+use grantkeep::backend::{Key, Kind};
 use grantkeep::{
     Challenge, Code, CodeState, Digest, Epochs, Family, FamilyId, FamilyState, Payload, Purpose,
     Timestamp, Token, TokenKind,
@@ -8,6 +9,11 @@ use grantkeep::{
 /// The id under which `name` is filed.
 pub fn id(name: &str) -> Digest {
     Digest::of_name("sample", name.as_bytes())
+}
+
+/// The key of a row that has no content to speak of.
+pub fn key(kind: Kind, number: u64) -> Key {
+    Key::new(kind, Digest::of_name("row", &number.to_le_bytes()))
 }
 
 /// A fresh code for `subject`.

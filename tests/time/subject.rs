@@ -7,6 +7,7 @@ use grantkeep::backend::{
 use grantkeep::{
     Digest, Embedded, ErrorKind, KeySource, Keyring, LEAP_BELIEVED_MIN, Timestamp, Wait as _,
 };
+use grantkeep_tests::samples;
 use grantkeep_tests::sim_disk::SimDisk;
 use grantkeep_tests::store_time::{StoreTime, ms};
 use std::collections::BTreeMap;
@@ -42,7 +43,7 @@ pub struct Subject {
 
 fn key(number: u64) -> Key {
     let kind = if number.is_multiple_of(2) { Kind::write_once(1) } else { Kind::revised(1) };
-    Key::new(kind, Digest::of_name("row", &number.to_le_bytes()))
+    samples::key(kind, number)
 }
 
 impl Subject {

@@ -47,8 +47,8 @@ pub(crate) struct Reached {
 pub(crate) struct Lock {
     disk: Arc<dyn Disk>,
     path: PathBuf,
-    /// The file of the notes. Only who notes something looks at it: an open, then the supplier, then
-    /// who closes the store.
+    /// The file of the notes. Only who notes something looks at it: an open, then the supplier,
+    /// then who closes the store.
     file: Mutex<Arc<dyn DiskFile>>,
     /// Dropped after the file: whoever owns the directory next finds `LOCK` free.
     owner: Owner,

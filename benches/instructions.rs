@@ -4,7 +4,11 @@
 //! This program runs itself under `valgrind --tool=callgrind`, once with few calls of a kind and
 //! once with more, after the same preparation: the difference is what the calls take. A figure
 //! above its bound is an error. Bounds are a tenth above what was found when they were written;
-//! who makes a decision dearer by more has to say so here.
+//! who makes a decision dearer by more has to say so here:
+//!
+//! - Each look-up takes 200 instructions more (1,380 before, for an unknown token) since a thread may
+//!   wait inside a wait, each wait hands over what it was offered, and a store that found damage or
+//!   is closed refuses to read. Decisions of several look-ups took as much more for each.
 
 use grantkeep::{Store, Wait};
 use grantkeep_benches::workload::{Issuer, TOKEN_LIFETIME, TokenText};
@@ -29,13 +33,13 @@ struct Case {
 }
 
 const CASES: [Case; 7] = [
-    Case { name: "look up, hot", run: look_up, instructions_max: 5_000 },
-    Case { name: "look up, unknown", run: look_up_unknown, instructions_max: 1_550 },
-    Case { name: "introspect, 43 characters", run: introspect, instructions_max: 7_700 },
-    Case { name: "introspect, 1200 characters", run: introspect_long, instructions_max: 17_200 },
-    Case { name: "issue a pair", run: issue, instructions_max: 33_500 },
-    Case { name: "redeem", run: redeem, instructions_max: 52_500 },
-    Case { name: "refresh", run: refresh, instructions_max: 48_500 },
+    Case { name: "look up, hot", run: look_up, instructions_max: 5_250 },
+    Case { name: "look up, unknown", run: look_up_unknown, instructions_max: 1_750 },
+    Case { name: "introspect, 43 characters", run: introspect, instructions_max: 8_500 },
+    Case { name: "introspect, 1200 characters", run: introspect_long, instructions_max: 17_700 },
+    Case { name: "issue a pair", run: issue, instructions_max: 34_400 },
+    Case { name: "redeem", run: redeem, instructions_max: 55_500 },
+    Case { name: "refresh", run: refresh, instructions_max: 51_600 },
 ];
 
 fn main() -> ExitCode {

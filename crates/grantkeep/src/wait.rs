@@ -19,6 +19,7 @@ use crate::sync::{Arc, AtomicBool, Ordering, thread, thread_local};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Lets a caller without an executor run any future of this crate to its end.
@@ -36,19 +37,15 @@ pub trait Wait: Future + Sized {
     /// sync of the store's own thread.
     fn wait(self) -> Self::Output {
         let mut future = pin!(self);
-        let own = Own::take();
-        let waiting = Waiting::begin(&own.waker);
-        let mut context = Context::from_waker(&own.waker);
-        let output = loop {
+        let waiting = Waiting::begin();
+        let mut context = Context::from_waker(&waiting.own.waker);
+        loop {
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-                break output;
+                return output;
             }
             work();
-            own.flag.sleep();
-        };
-        drop(waiting);
-        own.put_back();
-        output
+            waiting.own.flag.sleep();
+        }
     }
 }
 
@@ -66,10 +63,7 @@ pub(crate) trait Lead {
 /// True if `waker` is that of the calling thread's innermost wait: work that is offered now is
 /// looked at as soon as the present poll is over.
 pub(crate) fn is_polling(waker: &Waker) -> bool {
-    let own = |frame: &RefCell<Option<Frame>>| {
-        frame.borrow().as_ref().is_some_and(|frame| frame.waker.will_wake(waker))
-    };
-    INNERMOST.try_with(own).unwrap_or(false)
+    INNERMOST.try_with(|frame| frame.borrow().is_of(waker)).unwrap_or(false)
 }
 
 /// Offers work to the innermost wait; gives it back where there is none, or if it was offered work
@@ -77,10 +71,9 @@ pub(crate) fn is_polling(waker: &Waker) -> bool {
 pub(crate) fn offer(work: Arc<dyn Lead>) -> Option<Arc<dyn Lead>> {
     let mut offered = Some(work);
     let _ = INNERMOST.try_with(|frame| {
-        if let Some(frame) = frame.borrow_mut().as_mut()
-            && let Some(work) = offered.take()
-        {
-            offered = frame.add(work);
+        let mut frame = frame.borrow_mut();
+        if frame.is_any() {
+            offered = offered.take().and_then(|work| frame.add(work));
         }
     });
     offered
@@ -123,17 +116,17 @@ struct Own {
 
 impl Own {
     /// Those that this thread has at hand, which no other wait uses, or new ones.
-    fn take() -> Self {
+    fn take() -> Rc<Self> {
         SPARE.try_with(Cell::take).ok().flatten().unwrap_or_else(|| {
             let flag = Flag { thread: thread::current(), woken: AtomicBool::new(false) };
             let flag = Arc::new(flag);
-            Self { waker: Waker::from(Arc::clone(&flag)), flag }
+            Rc::new(Self { waker: Waker::from(Arc::clone(&flag)), flag })
         })
     }
 
     /// Keeps them for the next wait. A late wake-up for this one costs that one a poll.
-    fn put_back(self) {
-        let _ = SPARE.try_with(|spare| spare.set(Some(self)));
+    fn put_back(self: &Rc<Self>) {
+        let _ = SPARE.try_with(|spare| spare.set(Some(Rc::clone(self))));
     }
 }
 
@@ -146,13 +139,27 @@ enum Offers {
     Several(Arc<dyn Lead>),
 }
 
-/// The innermost wait of a thread.
+/// The innermost wait of a thread, or that there is none.
+#[derive(Default)]
 struct Frame {
-    waker: Waker,
+    /// Where its flag lies, which its waker points to, and no other one does; 0 for no wait.
+    flag: usize,
     offers: Offers,
 }
 
 impl Frame {
+    fn of(waker: &Waker) -> Self {
+        Self { flag: waker.data().addr(), offers: Offers::None }
+    }
+
+    fn is_any(&self) -> bool {
+        self.flag != 0
+    }
+
+    fn is_of(&self, waker: &Waker) -> bool {
+        self.is_any() && self.flag == waker.data().addr()
+    }
+
     /// Notes an offer; gives it back if it is of another store than those before.
     fn add(&mut self, work: Arc<dyn Lead>) -> Option<Arc<dyn Lead>> {
         let (first, refused) = match std::mem::take(&mut self.offers) {
@@ -180,10 +187,8 @@ impl Frame {
 /// Does or hands over what the innermost wait was offered.
 fn work() {
     let offered = || {
-        let take = |frame: &RefCell<Option<Frame>>| {
-            frame.borrow_mut().as_mut().map(|frame| std::mem::take(&mut frame.offers))
-        };
-        INNERMOST.try_with(take).ok().flatten().unwrap_or_default()
+        let take = |frame: &RefCell<Frame>| std::mem::take(&mut frame.borrow_mut().offers);
+        INNERMOST.try_with(take).unwrap_or_default()
     };
     loop {
         // Nothing is borrowed meanwhile: the work may wake others, who may wait on this thread.
@@ -197,34 +202,37 @@ fn work() {
 
 /// Makes a wait the innermost of its thread for as long as it lives.
 struct Waiting {
-    outer: Option<Frame>,
+    own: Rc<Own>,
+    outer: Frame,
 }
 
 impl Waiting {
-    fn begin(waker: &Waker) -> Self {
-        let frame = Frame { waker: waker.clone(), offers: Offers::None };
-        let outer = INNERMOST.try_with(|innermost| innermost.replace(Some(frame)));
-        let mut outer = outer.ok().flatten();
+    fn begin() -> Self {
+        let own = Own::take();
+        let frame = Frame::of(&own.waker);
+        let mut outer =
+            INNERMOST.try_with(|innermost| innermost.replace(frame)).unwrap_or_default();
         // It is not looked at before this wait has ended, which may depend on it.
-        outer.iter_mut().for_each(Frame::hand_over);
-        Self { outer }
+        outer.hand_over();
+        Self { own, outer }
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let outer = self.outer.take();
-        let own = INNERMOST.try_with(|innermost| innermost.replace(outer));
-        own.ok().flatten().iter_mut().for_each(Frame::hand_over);
+        let outer = std::mem::take(&mut self.outer);
+        let frame = INNERMOST.try_with(|innermost| innermost.replace(outer));
+        frame.unwrap_or_default().hand_over();
+        self.own.put_back();
     }
 }
 
 thread_local! {
     // The model checkers' threads take no `const` block.
     #[allow(clippy::missing_const_for_thread_local)]
-    static INNERMOST: RefCell<Option<Frame>> = RefCell::new(None);
+    static INNERMOST: RefCell<Frame> = RefCell::new(Frame::default());
     #[allow(clippy::missing_const_for_thread_local)]
-    static SPARE: Cell<Option<Own>> = Cell::new(None);
+    static SPARE: Cell<Option<Rc<Own>>> = Cell::new(None);
 }
 
 #[cfg(all(test, not(model_checked)))]

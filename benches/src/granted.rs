@@ -76,7 +76,7 @@ pub fn pairs(grants: &Grants<Embedded>, count: usize) -> Vec<Pair> {
         .map(|number| async move {
             let subject = subject(number);
             let grant = Grant::new(CLIENT, &subject).scopes(SCOPES).audience(AUDIENCE);
-            grants.password(grant).await.expect("a pair")
+            grants.open(grant).await.expect("a pair")
         })
         .buffer_unordered(CALLERS);
     opened.collect::<Vec<_>>().wait()

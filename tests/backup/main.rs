@@ -43,7 +43,7 @@ struct Issued {
 
 fn issue(grants: &Grants<Embedded>) -> Issued {
     let code = grants.authorize(Authorize::new(CLIENT, "alice")).wait().unwrap();
-    let first = grants.password(Grant::new(CLIENT, "alice")).wait().unwrap();
+    let first = grants.open(Grant::new(CLIENT, "alice")).wait().unwrap();
     let refresh = first.refresh.unwrap().expose().to_owned();
     let Refreshed::Rotated(second) =
         grants.refresh(&refresh, &RefreshRequest::by(CLIENT)).wait().unwrap()
@@ -253,14 +253,14 @@ fn a_client_that_a_restore_disabled_can_be_disabled() {
     running.create_client(NewClient::public(CLIENT)).wait().unwrap();
     running.store().backup(&copy).wait().unwrap();
     let restored = grants(choices(&clock).restored(true).open(&copy).unwrap());
-    let refused = restored.password(Grant::new(CLIENT, "alice")).wait().unwrap_err();
+    let refused = restored.open(Grant::new(CLIENT, "alice")).wait().unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Disabled);
     let disabled = restored.disable_client(CLIENT).wait().unwrap().unwrap();
     assert!(disabled.disabled_at.is_some());
-    let refused = restored.password(Grant::new(CLIENT, "alice")).wait().unwrap_err();
+    let refused = restored.open(Grant::new(CLIENT, "alice")).wait().unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Disabled);
     restored.enable_client(CLIENT).wait().unwrap();
-    assert!(restored.password(Grant::new(CLIENT, "alice")).wait().is_ok());
+    assert!(restored.open(Grant::new(CLIENT, "alice")).wait().is_ok());
 }
 
 // Goal: P2, a backup or a checkpoint that is asked for on a full disk is refused, and costs its

@@ -262,8 +262,7 @@ fn foreign() -> Vec<String> {
     let store = Store::in_memory(manual_clock()).unwrap();
     let other = Grants::new(store, Rules::SHORT.policy()).unwrap();
     let code = other.authorize(grantkeep_grants::Authorize::new("client-0", "subject-0")).wait();
-    let pair =
-        other.password(grantkeep_grants::Grant::new("client-0", "subject-0")).wait().unwrap();
+    let pair = other.open(grantkeep_grants::Grant::new("client-0", "subject-0")).wait().unwrap();
     let mut texts = vec![String::new(), "x".to_owned(), "x".repeat(8_192), "gk_ac_".to_owned()];
     texts.push(code.unwrap().expose().to_owned());
     texts.push(pair.access.expose().to_owned());

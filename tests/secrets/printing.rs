@@ -65,7 +65,7 @@ fn filled() -> (Grants<Memory>, Events) {
     let grants = Grants::new(store, policy).unwrap().with_events(events.clone());
     for number in 0..FAMILIES {
         let subject = format!("s{}", number % 5);
-        grants.password(Grant::new("c", &subject).payload(PAYLOAD)).wait().unwrap();
+        grants.open(Grant::new("c", &subject).payload(PAYLOAD)).wait().unwrap();
     }
     (grants, events)
 }

@@ -2,10 +2,12 @@
 //! code into the verification page.
 
 use crate::attachment::Attachment;
+use crate::clients::GrantType;
+use crate::decision::{Flow, Found, Owned, Rewriting, Standing, Verdict};
 use crate::device::strip;
 use crate::event::Event;
+use crate::events::Told;
 use crate::grants::{Grants, check_name};
-use crate::observe;
 use crate::opening::expires_in;
 use crate::scope::Scopes;
 use crate::setter::setter;
@@ -108,6 +110,8 @@ pub enum Verified {
     Expired,
     /// The client was revoked since it asked.
     Revoked,
+    /// The client is registered, and not for devices; nothing was changed.
+    Unauthorized,
     /// The scopes are malformed, or more than was asked for; nothing was changed.
     InvalidScope,
     /// There is no such code, or it was decided before: a user code works once.
@@ -135,7 +139,10 @@ impl<B: Backend> Grants<B> {
         let device = match self.waiting(Letters::read(user_code).as_ref()).await? {
             Ok(Waiting { device, .. }) => device,
             Err(Verified::Expired) => return Ok(DeviceRequested::Expired),
-            Err(_) => return Ok(DeviceRequested::Unknown),
+            Err(_) => {
+                let told = self.told().event(|| Event::UserCodeUnknown);
+                return Ok(told.with(DeviceRequested::Unknown));
+            }
         };
         if !self.admitted("", &device.record.client, &device.record.epochs).await? {
             return Ok(DeviceRequested::Revoked);
@@ -166,49 +173,8 @@ impl<B: Backend> Grants<B> {
         user_code: &str,
         approval: &DeviceApproval<'_>,
     ) -> Result<Verified> {
-        let _decision = observe::decision("approve_device");
         check_name("a subject", approval.subject)?;
-        let letters = Letters::read(user_code);
-        loop {
-            let Waiting { code, mut device } = match self.waiting(letters.as_ref()).await? {
-                Ok(waiting) => waiting,
-                Err(answer) => return Ok(answer),
-            };
-            let client = &device.record.client;
-            let (standing, _) = self.standing_or_closed(approval.subject, client).await?;
-            // Nobody's subject was asked when the device asked.
-            let issued = Epochs { subject: standing.epochs().subject, ..device.record.epochs };
-            if !standing.admit(&issued) {
-                return Ok(Verified::Revoked);
-            }
-            if let Some(asked) = approval.scopes.as_deref() {
-                let requested = Scopes::stored(std::mem::take(&mut device.record.scopes));
-                match Scopes::read(asked) {
-                    Ok(asked) if asked.is_subset(&requested) => {
-                        device.record.scopes = asked.into_text();
-                    }
-                    _ => return Ok(Verified::InvalidScope),
-                }
-            }
-            if let Some((bytes, sealed)) = approval.payload {
-                let attachment = Attachment::new(bytes, sealed);
-                let payload = attachment.close(&self.store.keyring(), &device.record.salt)?;
-                device.record.payload = Some(payload);
-            }
-            device.record.epochs = standing.epochs();
-            device.record.state = DeviceState::Approved { subject: approval.subject.to_owned() };
-            let mut change = self.store.change()?;
-            change.replace(&device, &device.record, device.expires_at)?;
-            change.delete(&code);
-            standing.require(&mut change);
-            if self.commit(change).await? {
-                self.events().tell(|| Event::Authorized {
-                    client: device.record.client,
-                    subject: approval.subject.to_owned(),
-                });
-                return Ok(Verified::Done);
-            }
-        }
+        self.decide(&mut Approving { letters: Letters::read(user_code), approval }).await
     }
 
     /// Refuses what the device asks for that showed this user code; its next poll is told so.
@@ -220,22 +186,7 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// `Done` is durable when it is answered.
     pub async fn deny_device(&self, user_code: &str) -> Result<Verified> {
-        let _decision = observe::decision("deny_device");
-        let letters = Letters::read(user_code);
-        loop {
-            let Waiting { code, mut device } = match self.waiting(letters.as_ref()).await? {
-                Ok(waiting) => waiting,
-                Err(answer) => return Ok(answer),
-            };
-            strip(&mut device.record);
-            device.record.state = DeviceState::Denied;
-            let mut change = self.store.change()?;
-            change.replace(&device, &device.record, device.expires_at)?;
-            change.delete(&code);
-            if self.commit(change).await? {
-                return Ok(Verified::Done);
-            }
-        }
+        self.decide(&mut Denying { letters: Letters::read(user_code) }).await
     }
 
     /// The device that waits under a user code, or what there is to answer instead.
@@ -256,5 +207,115 @@ impl<B: Backend> Grants<B> {
             }
             _ => Err(Verified::Unknown),
         })
+    }
+}
+
+/// What a user code leads to that was typed for a decision.
+async fn found<B: Backend>(
+    grants: &Grants<B>,
+    letters: Option<&Letters>,
+) -> Result<Found<Waiting, Verified>> {
+    Ok(match grants.waiting(letters).await? {
+        Ok(waiting) => Found::Records(waiting),
+        Err(Verified::Unknown) => {
+            Found::Answer(Verified::Unknown, grants.told().event(|| Event::UserCodeUnknown))
+        }
+        Err(answer) => Found::Answer(answer, Told::nothing()),
+    })
+}
+
+/// A device that is approved.
+struct Approving<'a> {
+    letters: Option<Letters>,
+    approval: &'a DeviceApproval<'a>,
+}
+
+impl<B: Backend> Flow<B> for Approving<'_> {
+    const NAME: &'static str = "approve_device";
+    type Read = Waiting;
+    type Rests = Standing;
+    type Answer = Verified;
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Waiting, Verified>> {
+        found(grants, self.letters.as_ref()).await
+    }
+
+    fn owners<'r>(&'r self, read: &'r Waiting) -> Owned<'r> {
+        Owned { subject: self.approval.subject, client: &read.device.record.client }
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        Waiting { code, mut device }: Waiting,
+        standing: &Standing,
+    ) -> Result<Verdict<Verified>> {
+        let approval = self.approval;
+        // Nobody's subject was asked when the device asked.
+        let issued = Epochs { subject: standing.epochs().subject, ..device.record.epochs };
+        if !standing.admits(&issued) {
+            return Ok(Verdict::if_unchanged(&device, Verified::Revoked));
+        }
+        if !standing.permits(GrantType::DeviceCode.as_str()) {
+            return Ok(Verdict::answer(Verified::Unauthorized));
+        }
+        if let Some(asked) = approval.scopes.as_deref() {
+            let requested = Scopes::stored(std::mem::take(&mut device.record.scopes));
+            match Scopes::read(asked) {
+                Ok(asked) if asked.is_subset(&requested) => {
+                    device.record.scopes = asked.into_text();
+                }
+                _ => return Ok(Verdict::answer(Verified::InvalidScope)),
+            }
+        }
+        if let Some((bytes, sealed)) = approval.payload {
+            let attachment = Attachment::new(bytes, sealed);
+            let payload = attachment.close(&grants.store.keyring(), &device.record.salt)?;
+            device.record.payload = Some(payload);
+        }
+        let mut issuing = standing.issue(grants)?;
+        device.record.epochs = issuing.epochs();
+        device.record.state = DeviceState::Approved { subject: approval.subject.to_owned() };
+        issuing.replace(&device, &device.record, device.expires_at)?;
+        issuing.delete(&code);
+        let told = grants.told().event(|| Event::Authorized {
+            client: device.record.client,
+            subject: approval.subject.to_owned(),
+        });
+        Ok(issuing.commit(told, Verified::Done))
+    }
+}
+
+/// A device that is refused.
+struct Denying {
+    letters: Option<Letters>,
+}
+
+impl<B: Backend> Flow<B> for Denying {
+    const NAME: &'static str = "deny_device";
+    type Read = Waiting;
+    type Rests = ();
+    type Answer = Verified;
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Waiting, Verified>> {
+        found(grants, self.letters.as_ref()).await
+    }
+
+    fn owners<'r>(&'r self, _: &'r Waiting) -> Owned<'r> {
+        Owned::default()
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        Waiting { code, mut device }: Waiting,
+        (): &(),
+    ) -> Result<Verdict<Verified>> {
+        strip(&mut device.record);
+        device.record.state = DeviceState::Denied;
+        let mut rewriting = Rewriting::of(grants)?;
+        rewriting.replace(&device, &device.record)?;
+        rewriting.delete(&code);
+        Ok(rewriting.commit(Told::nothing(), Verified::Done))
     }
 }

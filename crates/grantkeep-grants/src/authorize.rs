@@ -1,11 +1,12 @@
 //! Authorization codes, RFC 6749 section 4.1.2.
 
 use crate::attachment::close;
+use crate::clients::GrantType;
+use crate::decision::{Flow, Found, Owned, Standing, Verdict};
 use crate::event::Event;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
 use crate::minter::Minting;
-use crate::observe;
 use crate::pkce;
 use crate::policy::check_lifetime;
 use crate::scope::Scopes;
@@ -144,41 +145,12 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The code is durable when it is answered.
     pub async fn authorize(&self, request: Authorize<'_>) -> Result<Secret> {
-        let _decision = observe::decision("authorize");
         check_name("a client id", request.client)?;
         check_name("a subject", request.subject)?;
         let lifetime = request.lifetime.unwrap_or(self.policy.code_lifetime);
         check_lifetime("a code's lifetime", lifetime, self.policy.code_lifetime_max)?;
-        let mut record = self.code(&request)?;
-        loop {
-            let (standing, now) = self.standing(request.subject, request.client).await?;
-            let expires_at = now.saturating_add(lifetime);
-            let code = self.mint(&Minting {
-                tag: Tag::Code,
-                client: request.client,
-                subject: request.subject,
-                scopes: &record.scopes,
-                audience: &record.audience,
-                confirmation: record.confirmation.as_ref(),
-                family: None,
-                generation: None,
-                issued_at: self.store.wall().into(),
-                expires_at: self.store.on_the_wall(expires_at).into(),
-            })?;
-            let secret = code.expose().as_bytes();
-            record.payload = close(request.payload, &self.store.keyring(), secret)?;
-            record.epochs = standing.epochs();
-            let mut change = self.store.change()?;
-            self.add_text(&mut change, &code, &record, expires_at)?;
-            standing.require(&mut change);
-            if self.commit(change).await? {
-                self.events().tell(|| Event::Authorized {
-                    client: request.client.to_owned(),
-                    subject: request.subject.to_owned(),
-                });
-                return Ok(code);
-            }
-        }
+        let record = self.code(&request)?;
+        self.decide(&mut Authorization { request, lifetime, record }).await
     }
 
     fn code(&self, request: &Authorize<'_>) -> Result<Code> {
@@ -210,5 +182,59 @@ impl<B: Backend> Grants<B> {
                 "the policy does not allow a plain code challenge: use S256",
             )),
         }
+    }
+}
+
+/// A code that is to be issued.
+struct Authorization<'a> {
+    request: Authorize<'a>,
+    lifetime: Duration,
+    record: Code,
+}
+
+impl<B: Backend> Flow<B> for Authorization<'_> {
+    const NAME: &'static str = "authorize";
+    type Read = ();
+    type Rests = Standing;
+    type Answer = Secret;
+
+    async fn read(&mut self, _: &Grants<B>) -> Result<Found<(), Secret>> {
+        Ok(Found::Records(()))
+    }
+
+    fn owners<'r>(&'r self, (): &'r ()) -> Owned<'r> {
+        Owned { subject: self.request.subject, client: self.request.client }
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        (): (),
+        standing: &Standing,
+    ) -> Result<Verdict<Secret>> {
+        let (mut issuing, record) =
+            (standing.issue_by(grants, GrantType::AuthorizationCode.as_str())?, &mut self.record);
+        let expires_at = issuing.now().saturating_add(self.lifetime);
+        let code = grants.mint(&Minting {
+            tag: Tag::Code,
+            client: &record.client,
+            subject: &record.subject,
+            scopes: &record.scopes,
+            audience: &record.audience,
+            confirmation: record.confirmation.as_ref(),
+            family: None,
+            generation: None,
+            issued_at: grants.store.wall().into(),
+            expires_at: grants.store.on_the_wall(expires_at).into(),
+        })?;
+        let secret = code.expose().as_bytes();
+        record.payload = close(self.request.payload, &grants.store.keyring(), secret)?;
+        record.epochs = issuing.epochs();
+        grants.add_text(&mut issuing, &code, record, expires_at)?;
+        let told = grants.told().event(|| Event::Authorized {
+            client: record.client.clone(),
+            subject: record.subject.clone(),
+        });
+        Ok(issuing.commit(told, code))
     }
 }

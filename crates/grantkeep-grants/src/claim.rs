@@ -2,18 +2,18 @@
 //! itself, and issues in another.
 
 use crate::attachment::Attachment;
+use crate::clients::GrantType;
+use crate::decision::{Flow, Found, Owned, Standing, Verdict};
 use crate::event::Event;
+use crate::events::Told;
 use crate::grants::{Grants, can_be_held, check_presented};
-use crate::observe;
 use crate::opening::{Opening, Pair};
-use crate::redeem::{Mismatch, strip};
+use crate::redeem::{FoundCode, Mismatch, strip};
+use crate::refresh::told_mismatch;
 use crate::scope::Scopes;
 use crate::setter::setter;
 use grantkeep::backend::Backend;
-use grantkeep::{
-    Challenge, Code, CodeState, Confirmation, ErrorKind, Family, FamilyId, FamilyState, Held,
-    Purpose, Result, RevocationReason,
-};
+use grantkeep::{Challenge, CodeState, Confirmation, Family, FamilyId, FamilyState, Held, Result};
 use std::fmt;
 use std::time::SystemTime;
 
@@ -71,6 +71,8 @@ pub enum Claimed {
     },
     /// Its subject or client was revoked since it was issued.
     Revoked,
+    /// Its client is registered, and not for codes; nothing was changed.
+    Unauthorized,
     /// There is no such code.
     Unknown,
 }
@@ -129,6 +131,8 @@ pub enum Completed {
     Granted(Box<Pair>),
     /// The code was presented again, or its family, subject, or client was revoked.
     Revoked,
+    /// Its client is registered, and not for codes; nothing was changed.
+    Unauthorized,
     /// The claim was completed before; nothing was changed.
     Already,
     /// The claim belongs to another client, or the code demands another key; nothing was changed.
@@ -158,28 +162,11 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// Every answer rests on durable state; `Grant` and `Replayed` are durable when answered.
     pub async fn claim(&self, code: &str) -> Result<Claimed> {
-        let _decision = observe::decision("claim");
         check_presented(code)?;
         if !can_be_held(code) {
             return Ok(Claimed::Unknown);
         }
-        loop {
-            let held = self.store.find::<Code>(code.as_bytes()).await?;
-            let ours = |held: &Held<Code>| held.record.purpose == Purpose::Authorization;
-            let Some(held) = held.filter(ours) else {
-                return Ok(Claimed::Unknown);
-            };
-            if let CodeState::Spent { family, .. } = held.record.state {
-                if let Some(family) = family {
-                    self.revoke_family_for(family, RevocationReason::CodeReplayed).await?;
-                }
-                self.events().tell(|| Event::Replayed { family });
-                return Ok(Claimed::Replayed { family });
-            }
-            if let Some(answer) = self.spend_for_claim(code, held).await? {
-                return Ok(answer);
-            }
-        }
+        self.decide(&mut Claim { code }).await
     }
 
     /// Completes a claim: in one batch the family is opened with its whole lifetime, and its first
@@ -195,26 +182,49 @@ impl<B: Backend> Grants<B> {
         family: FamilyId,
         completion: &Completion<'_>,
     ) -> Result<Completed> {
-        let _decision = observe::decision("complete");
-        loop {
-            let Some(held) = self.store.get::<Family>(family.digest()).await? else {
-                return Ok(Completed::Unknown);
-            };
-            if let Some(answer) = self.open_reserved(held, completion).await? {
-                return Ok(answer);
-            }
-        }
+        self.decide(&mut Completing { family, completion }).await
+    }
+}
+
+/// A code that is claimed.
+struct Claim<'a> {
+    code: &'a str,
+}
+
+impl<B: Backend> Flow<B> for Claim<'_> {
+    const NAME: &'static str = "claim";
+    type Read = FoundCode;
+    type Rests = Standing;
+    type Answer = Claimed;
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<FoundCode, Claimed>> {
+        let found = FoundCode::read(grants, self.code).await?;
+        Ok(found.map_or(Found::Answer(Claimed::Unknown, Told::nothing()), Found::Records))
     }
 
-    /// Spends a code and reserves its family; `None` if something it rests on changed meanwhile.
-    async fn spend_for_claim(&self, code: &str, mut held: Held<Code>) -> Result<Option<Claimed>> {
-        let record = held.record.clone();
-        let (standing, now) = self.standing_or_closed(&record.subject, &record.client).await?;
-        if !standing.admit(&record.epochs) {
-            return self.unless_changed(&held, Claimed::Revoked).await;
+    fn owners<'r>(&'r self, read: &'r FoundCode) -> Owned<'r> {
+        read.owners()
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        read: FoundCode,
+        standing: &Standing,
+    ) -> Result<Verdict<Claimed>> {
+        if let CodeState::Spent { .. } = read.code.record.state {
+            return read.replayed(grants, |family| Claimed::Replayed { family });
         }
-        let keyring = self.store.keyring();
-        let open = |payload| Attachment::open(payload, &keyring, code.as_bytes());
+        let mut held = read.code;
+        let record = held.record.clone();
+        if !standing.admits(&record.epochs) {
+            return Ok(Verdict::if_unchanged(&held, Claimed::Revoked));
+        }
+        if !standing.permits(GrantType::AuthorizationCode.as_str()) {
+            return Ok(Verdict::answer(Claimed::Unauthorized));
+        }
+        let keyring = grants.store.keyring();
+        let open = |payload| Attachment::open(payload, &keyring, self.code.as_bytes());
         let opening = Opening {
             client: record.client,
             subject: record.subject,
@@ -224,27 +234,20 @@ impl<B: Backend> Grants<B> {
             confirmation: record.confirmation,
             attachment: record.payload.as_ref().map(open).transpose()?,
         };
-        let mut change = self.store.change()?;
+        let mut issuing = standing.issue(grants)?;
         let mut family = None;
-        if !held.is_expired(now) {
-            let mut reserved = self.new_family(&standing, now, &opening)?;
+        if !held.is_expired(issuing.now()) {
+            let until = held.expires_at.min(issuing.latest());
+            let mut reserved = grants.new_family(&issuing, &opening)?;
             reserved.generation = RESERVED;
-            reserved.absolute_expires_at = held.expires_at;
-            match change.insert(reserved.id.digest(), &reserved, held.expires_at) {
-                Ok(_) => family = Some(reserved.id),
-                // It expired since `now` was read.
-                Err(error) if error.kind() == ErrorKind::Lifetime => return Ok(None),
-                Err(error) => return Err(error),
-            }
+            reserved.absolute_expires_at = until;
+            issuing.insert(reserved.id.digest(), &reserved, until)?;
+            family = Some(reserved.id);
         }
         strip(&mut held.record);
-        held.record.state = CodeState::Spent { at: self.store.wall(), family };
-        change.replace(&held, &held.record, held.expires_at)?;
-        standing.require(&mut change);
-        if !self.commit(change).await? {
-            return Ok(None);
-        }
-        Ok(Some(Claimed::Grant(Box::new(ClaimedGrant {
+        held.record.state = CodeState::Spent { at: grants.store.wall(), family };
+        issuing.replace(&held, &held.record, held.expires_at)?;
+        let claimed = Box::new(ClaimedGrant {
             client: opening.client,
             subject: opening.subject,
             scopes: Scopes::stored(opening.scopes),
@@ -254,44 +257,69 @@ impl<B: Backend> Grants<B> {
             confirmation: opening.confirmation,
             nonce: record.nonce,
             payload: opening.attachment.as_ref().map(Attachment::bytes),
-            expires_at: self.store.on_the_wall(held.expires_at).into(),
+            expires_at: grants.store.on_the_wall(held.expires_at).into(),
             family,
-        }))))
+        });
+        Ok(issuing.commit(Told::nothing(), Claimed::Grant(claimed)))
+    }
+}
+
+/// A claim that is completed.
+struct Completing<'a> {
+    family: FamilyId,
+    completion: &'a Completion<'a>,
+}
+
+impl<B: Backend> Flow<B> for Completing<'_> {
+    const NAME: &'static str = "complete";
+    type Read = Held<Family>;
+    type Rests = Standing;
+    type Answer = Completed;
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Held<Family>, Completed>> {
+        let held = grants.store.get::<Family>(self.family.digest()).await?;
+        Ok(held.map_or(Found::Answer(Completed::Unknown, Told::nothing()), Found::Records))
     }
 
-    /// Opens a reserved family; `None` if something it rests on changed meanwhile.
-    async fn open_reserved(
-        &self,
+    fn owners<'r>(&'r self, held: &'r Held<Family>) -> Owned<'r> {
+        Owned { subject: &held.record.subject, client: &held.record.client }
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
         held: Held<Family>,
-        completion: &Completion<'_>,
-    ) -> Result<Option<Completed>> {
-        let mut family = held.record.clone();
+        standing: &Standing,
+    ) -> Result<Verdict<Completed>> {
+        let (mut family, completion) = (held.record.clone(), self.completion);
         if family.client != completion.client {
-            return Ok(Some(Completed::Mismatch(Mismatch::Client)));
+            return Ok(mismatched(grants, &family, completion.client, Mismatch::Client));
         }
         if family.state != FamilyState::Active {
-            return Ok(Some(Completed::Revoked));
+            return Ok(Verdict::answer(Completed::Revoked));
         }
         if family.generation != RESERVED {
-            return Ok(Some(Completed::Already));
+            return Ok(Verdict::answer(Completed::Already));
         }
         if family.confirmation.is_some() && family.confirmation != completion.confirmation {
-            return Ok(Some(Completed::Mismatch(Mismatch::Confirmation)));
+            return Ok(mismatched(grants, &family, completion.client, Mismatch::Confirmation));
         }
         let granted = Scopes::stored(std::mem::take(&mut family.scopes));
         family.scopes = match completion.scopes.as_deref().map(Scopes::read) {
             None => granted.into_text(),
             Some(Ok(asked)) if asked.is_subset(&granted) => asked.into_text(),
-            Some(_) => return Ok(Some(Completed::InvalidScope)),
+            Some(_) => return Ok(Verdict::answer(Completed::InvalidScope)),
         };
-        let (standing, now) = self.standing_or_closed(&family.subject, &family.client).await?;
-        if held.is_expired(now) {
-            return Ok(Some(Completed::Unknown));
+        if held.is_expired(grants.store.now()) {
+            return Ok(Verdict::answer(Completed::Unknown));
         }
-        if !standing.admit(&family.epochs) {
-            return self.unless_changed(&held, Completed::Revoked).await;
+        if !standing.admits(&family.epochs) {
+            return Ok(Verdict::if_unchanged(&held, Completed::Revoked));
         }
-        let keyring = self.store.keyring();
+        if !standing.permits(GrantType::AuthorizationCode.as_str()) {
+            return Ok(Verdict::answer(Completed::Unauthorized));
+        }
+        let keyring = grants.store.keyring();
         let open = |payload| Attachment::open(payload, &keyring, &family.salt);
         let attachment = match completion.payload {
             Some((bytes, sealed)) => Some(Attachment::new(bytes, sealed)),
@@ -300,23 +328,28 @@ impl<B: Backend> Grants<B> {
         let close = |each: &Attachment| each.close(&keyring, &family.salt);
         family.payload = attachment.as_ref().map(close).transpose()?;
         family.confirmation = completion.confirmation;
-        self.start(&mut family, now);
-        let mut change = self.store.change()?;
+        let mut issuing = standing.issue(grants)?;
+        grants.start(&mut family, issuing.now());
         let audience = family.audience.clone();
-        let (pair, expires_at) = self.first_pair(
-            &mut change,
-            &mut family,
-            (&standing, now),
-            audience,
-            attachment.as_ref(),
-        )?;
-        change.replace(&held, &family, expires_at)?;
-        standing.require(&mut change);
-        if !self.commit(change).await? {
-            return Ok(None);
-        }
-        let (client, subject, id) = (family.client, family.subject, family.id);
-        self.events().tell(|| Event::Redeemed { client, subject, family: id });
-        Ok(Some(Completed::Granted(Box::new(pair))))
+        let attachment = attachment.as_ref();
+        let (pair, expires_at) =
+            grants.first_pair(&mut issuing, &mut family, audience, attachment)?;
+        issuing.replace(&held, &family, expires_at)?;
+        let told = grants.told().event(|| Event::Redeemed {
+            client: family.client,
+            subject: family.subject,
+            family: family.id,
+        });
+        Ok(issuing.commit(told, Completed::Granted(Box::new(pair))))
     }
+}
+
+/// Refuses what `client` came with.
+fn mismatched<B: Backend>(
+    grants: &Grants<B>,
+    family: &Family,
+    client: &str,
+    what: Mismatch,
+) -> Verdict<Completed> {
+    Verdict::Answer(Completed::Mismatch(what), told_mismatch(grants, family, client, what))
 }

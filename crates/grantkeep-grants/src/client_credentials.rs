@@ -1,10 +1,11 @@
 //! The client credentials grant, RFC 6749 section 4.4.
 
 use crate::attachment::Attachment;
+use crate::clients::GrantType;
+use crate::decision::{Flow, Found, Owned, Standing, Verdict};
 use crate::event::Event;
 use crate::grants::{Grants, check_name};
 use crate::kind::ClaimsKind;
-use crate::observe;
 use crate::opening::expires_in;
 use crate::proof::token_type;
 use crate::scope::Scopes;
@@ -111,40 +112,69 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The token is durable when it is answered.
     pub async fn client_credentials(&self, request: ClientCredentials<'_>) -> Result<Issued> {
-        let _decision = observe::decision("client_credentials");
         check_name("a client id", request.client)?;
         let scopes = Scopes::read(&request.scopes)?;
         let attachment = request.payload.map(|(bytes, sealed)| Attachment::new(bytes, sealed));
-        loop {
-            let (standing, now) = self.standing(request.subject, request.client).await?;
-            let until = now.saturating_add(self.policy.client_credentials_lifetime);
-            let token = Token {
-                kind: TokenKind::ClientCredential,
-                client: request.client.to_owned(),
-                subject: request.subject.to_owned(),
-                scopes: scopes.as_str().to_owned(),
-                audience: request.audience.clone(),
-                confirmation: request.confirmation,
-                family: None,
-                issued_at: self.store.wall(),
-                epochs: standing.epochs(),
-                revoked_at: None,
-                payload: None,
-            };
-            let mut change = self.store.change()?;
-            let access = self.add_token(&mut change, token, until, attachment.as_ref())?;
-            standing.require(&mut change);
-            if self.commit(change).await? {
-                self.events().tell(|| Event::Issued {
-                    kind: ClaimsKind::ClientCredential,
-                    client: request.client.to_owned(),
-                    subject: request.subject.to_owned(),
-                    family: None,
-                });
-                let token_type = token_type(request.confirmation.as_ref());
-                let expires_in = expires_in(now, until);
-                return Ok(Issued { access, expires_in, token_type, scopes });
-            }
-        }
+        self.decide(&mut Credential { request, scopes, attachment }).await
+    }
+}
+
+/// A token for a client itself.
+struct Credential<'a> {
+    request: ClientCredentials<'a>,
+    scopes: Scopes,
+    attachment: Option<Attachment>,
+}
+
+impl<B: Backend> Flow<B> for Credential<'_> {
+    const NAME: &'static str = "client_credentials";
+    type Read = ();
+    type Rests = Standing;
+    type Answer = Issued;
+
+    async fn read(&mut self, _: &Grants<B>) -> Result<Found<(), Issued>> {
+        Ok(Found::Records(()))
+    }
+
+    fn owners<'r>(&'r self, (): &'r ()) -> Owned<'r> {
+        Owned { subject: self.request.subject, client: self.request.client }
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        (): (),
+        standing: &Standing,
+    ) -> Result<Verdict<Issued>> {
+        let (mut issuing, request) =
+            (standing.issue_by(grants, GrantType::ClientCredentials.as_str())?, &self.request);
+        let until = issuing.now().saturating_add(grants.policy.client_credentials_lifetime);
+        let token = Token {
+            kind: TokenKind::ClientCredential,
+            client: request.client.to_owned(),
+            subject: request.subject.to_owned(),
+            scopes: self.scopes.as_str().to_owned(),
+            audience: request.audience.clone(),
+            confirmation: request.confirmation,
+            family: None,
+            issued_at: grants.store.wall(),
+            epochs: issuing.epochs(),
+            revoked_at: None,
+            payload: None,
+        };
+        let access = grants.add_token(&mut issuing, token, until, self.attachment.as_ref())?;
+        let told = grants.told().event(|| Event::Issued {
+            kind: ClaimsKind::ClientCredential,
+            client: request.client.to_owned(),
+            subject: request.subject.to_owned(),
+            family: None,
+        });
+        let answer = Issued {
+            access,
+            expires_in: expires_in(issuing.now(), until),
+            token_type: token_type(request.confirmation.as_ref()),
+            scopes: self.scopes.clone(),
+        };
+        Ok(issuing.commit(told, answer))
     }
 }

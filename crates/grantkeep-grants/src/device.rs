@@ -1,19 +1,23 @@
 //! The device authorization grant, RFC 8628, as the device sees it: it asks, and then polls.
 
 use crate::attachment::{Attachment, close};
+use crate::clients::GrantType;
+use crate::decision::{Flow, Found, Owned, Standing, Verdict};
 use crate::event::Event;
+use crate::events::Told;
 use crate::format::Tag;
 use crate::grants::{Grants, can_be_held, check_name, check_presented};
-use crate::observe;
 use crate::opening::{Opening, Pair};
 use crate::redeem::{Mismatch, Presented};
+use crate::revoke::end_family;
 use crate::scope::Scopes;
 use crate::secret::Secret;
 use crate::setter::setter;
 use crate::user_code::Letters;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Device, DeviceState, Epochs, FamilyId, Held, Result, RevocationReason, UserCode, random,
+    Device, DeviceState, Digest, Epochs, Family, FamilyId, Held, Result, RevocationReason,
+    UserCode, random,
 };
 use std::fmt;
 use std::time::Duration;
@@ -111,6 +115,8 @@ pub enum Polled {
     },
     /// Its client was revoked since it was issued, or its subject since it was approved.
     Revoked,
+    /// Its client is registered, and not for devices; nothing was changed.
+    Unauthorized,
     /// There is no such device code.
     Unknown,
 }
@@ -126,7 +132,6 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// Both codes are durable when they are answered, from one batch.
     pub async fn device(&self, request: DeviceRequest<'_>) -> Result<DeviceIssued> {
-        let _decision = observe::decision("device");
         self.issue_device(&request, Letters::mint).await
     }
 
@@ -134,35 +139,19 @@ impl<B: Backend> Grants<B> {
     async fn issue_device(
         &self,
         request: &DeviceRequest<'_>,
-        mut mint: impl FnMut() -> Result<Letters> + Send,
+        mint: impl FnMut() -> Result<Letters> + Send,
     ) -> Result<DeviceIssued> {
         check_name("a client id", request.client)?;
         let device_code = self.mint_own(Tag::Device)?;
         let id = self.store.id(device_code.expose().as_bytes())?;
-        let mut record = self.device_record(request)?;
-        loop {
-            let letters = mint()?;
-            let labeled = letters.labeled();
-            if self.store.find::<UserCode>(&labeled).await?.is_some() {
-                continue;
-            }
-            let (standing, now) = self.standing("", request.client).await?;
-            record.epochs = standing.epochs();
-            let expires_at = now.saturating_add(self.policy.device_lifetime);
-            let mut change = self.store.change()?;
-            change.insert(id, &record, expires_at)?;
-            // Also if it comes, or a root key does, after that look.
-            change.insert_text(&labeled, &UserCode::of(id), expires_at)?;
-            standing.require(&mut change);
-            if self.commit(change).await? {
-                return Ok(DeviceIssued {
-                    device_code,
-                    user_code: letters.shown(),
-                    expires_in: self.policy.device_lifetime,
-                    interval: self.policy.device_interval,
-                });
-            }
-        }
+        let record = self.device_record(request)?;
+        let user_code = self.decide(&mut Asking { id, record, mint }).await?;
+        Ok(DeviceIssued {
+            device_code,
+            user_code,
+            expires_in: self.policy.device_lifetime,
+            interval: self.policy.device_interval,
+        })
     }
 
     fn device_record(&self, request: &DeviceRequest<'_>) -> Result<Device> {
@@ -204,91 +193,178 @@ impl<B: Backend> Grants<B> {
         device_code: &str,
         presented: &Presented<'_>,
     ) -> Result<Polled> {
-        let _decision = observe::decision("poll_device");
         check_presented(device_code)?;
         if !can_be_held(device_code) {
             return Ok(Polled::Unknown);
         }
-        loop {
-            let Some(held) = self.store.find::<Device>(device_code.as_bytes()).await? else {
-                return Ok(Polled::Unknown);
-            };
-            if held.record.client != presented.client {
-                return Ok(Polled::Mismatch(Mismatch::Client));
-            }
-            let expired = held.is_expired(self.store.now());
-            let answer = match &held.record.state {
-                DeviceState::Spent { family, .. } => {
-                    let family = *family;
-                    self.revoke_family_for(family, RevocationReason::CodeReplayed).await?;
-                    self.events().tell(|| Event::Replayed { family: Some(family) });
-                    Some(Polled::Replayed { family })
-                }
-                _ if expired => Some(Polled::Expired),
-                DeviceState::Denied => Some(Polled::Denied),
-                DeviceState::Pending => Some(self.wait(&held).await?),
-                DeviceState::Approved { subject } => {
-                    let subject = subject.clone();
-                    self.grant(held, subject, presented).await?
-                }
-            };
-            if let Some(answer) = answer {
-                return Ok(answer);
-            }
-        }
-    }
-
-    /// The answer to a poll that nobody has decided.
-    async fn wait(&self, held: &Held<Device>) -> Result<Polled> {
-        if !self.admitted("", &held.record.client, &held.record.epochs).await? {
-            return Ok(Polled::Revoked);
-        }
-        let kept = self.paces.keeps(held.id, self.store.now(), self.policy.device_interval);
-        Ok(if kept { Polled::Pending } else { Polled::SlowDown })
-    }
-
-    /// Spends an approved device for a family; `None` if something it rests on changed meanwhile.
-    async fn grant(
-        &self,
-        mut held: Held<Device>,
-        subject: String,
-        presented: &Presented<'_>,
-    ) -> Result<Option<Polled>> {
-        let (standing, now) = self.standing_or_closed(&subject, &held.record.client).await?;
-        if !standing.admit(&held.record.epochs) {
-            return self.unless_changed(&held, Polled::Revoked).await;
-        }
-        if !presented.is_within(&held.record.audience) {
-            return Ok(Some(Polled::InvalidTarget));
-        }
-        let attachment = self.device_attachment(&held.record)?;
-        let opening = Opening {
-            client: held.record.client.clone(),
-            subject,
-            scopes: std::mem::take(&mut held.record.scopes),
-            audience: std::mem::take(&mut held.record.audience),
-            narrowed: presented.narrowed(),
-            confirmation: presented.confirmation,
-            attachment,
-        };
-        let mut change = self.store.change()?;
-        let pair = self.open(&mut change, &standing, now, &opening)?;
-        strip(&mut held.record);
-        held.record.state = DeviceState::Spent { at: self.store.wall(), family: pair.family };
-        change.replace(&held, &held.record, held.expires_at)?;
-        standing.require(&mut change);
-        if !self.commit(change).await? {
-            return Ok(None);
-        }
-        let (client, subject, family) = (opening.client, opening.subject, pair.family);
-        self.events().tell(|| Event::Redeemed { client, subject, family });
-        Ok(Some(Polled::Granted(Box::new(pair))))
+        self.decide(&mut Poll { device_code, presented }).await
     }
 
     /// What goes with a device authorization, opened.
     pub(crate) fn device_attachment(&self, device: &Device) -> Result<Option<Attachment>> {
         let open = |payload| Attachment::open(payload, &self.store.keyring(), &device.salt);
         device.payload.as_ref().map(open).transpose()
+    }
+}
+
+/// A device that asks.
+struct Asking<M> {
+    id: Digest,
+    record: Device,
+    mint: M,
+}
+
+impl<B: Backend, M: FnMut() -> Result<Letters> + Send> Flow<B> for Asking<M> {
+    const NAME: &'static str = "device";
+    type Read = Letters;
+    type Rests = Standing;
+    type Answer = Secret;
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Letters, Secret>> {
+        loop {
+            let letters = (self.mint)()?;
+            if grants.store.find::<UserCode>(&letters.labeled()).await?.is_none() {
+                return Ok(Found::Records(letters));
+            }
+        }
+    }
+
+    fn owners<'r>(&'r self, _: &'r Letters) -> Owned<'r> {
+        Owned { subject: "", client: &self.record.client }
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        letters: Letters,
+        standing: &Standing,
+    ) -> Result<Verdict<Secret>> {
+        let mut issuing = standing.issue_by(grants, GrantType::DeviceCode.as_str())?;
+        self.record.epochs = issuing.epochs();
+        let until = issuing.now().saturating_add(grants.policy.device_lifetime);
+        issuing.insert(self.id, &self.record, until)?;
+        // Also if the same one comes, or a root key does, after the look at it.
+        issuing.insert_text(&letters.labeled(), &UserCode::of(self.id), until)?;
+        Ok(issuing.commit(Told::nothing(), letters.shown()))
+    }
+}
+
+/// A device that polls.
+struct Poll<'a> {
+    device_code: &'a str,
+    presented: &'a Presented<'a>,
+}
+
+/// A device as it was found, and, once it was granted, the family that it opened.
+struct FoundDevice {
+    device: Held<Device>,
+    family: Option<Held<Family>>,
+}
+
+impl<B: Backend> Flow<B> for Poll<'_> {
+    const NAME: &'static str = "poll_device";
+    type Read = FoundDevice;
+    type Rests = Standing;
+    type Answer = Polled;
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<FoundDevice, Polled>> {
+        let Some(device) = grants.store.find::<Device>(self.device_code.as_bytes()).await? else {
+            return Ok(Found::Answer(Polled::Unknown, Told::nothing()));
+        };
+        let family = match &device.record.state {
+            DeviceState::Spent { family, .. } => grants.store.get(family.digest()).await?,
+            _ => None,
+        };
+        Ok(Found::Records(FoundDevice { device, family }))
+    }
+
+    fn owners<'r>(&'r self, read: &'r FoundDevice) -> Owned<'r> {
+        let subject = match &read.device.record.state {
+            DeviceState::Approved { subject } => subject,
+            _ => "",
+        };
+        Owned { subject, client: &read.device.record.client }
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        read: FoundDevice,
+        standing: &Standing,
+    ) -> Result<Verdict<Polled>> {
+        let FoundDevice { device: held, family } = read;
+        if held.record.client != self.presented.client {
+            let what = Mismatch::Client;
+            let told = grants.told().event(|| Event::Mismatched {
+                what,
+                client: self.presented.client.to_owned(),
+                subject: String::new(),
+                family: None,
+            });
+            return Ok(Verdict::Answer(Polled::Mismatch(what), told));
+        }
+        if let DeviceState::Spent { family: id, .. } = held.record.state {
+            let client = held.record.client;
+            let subject = family.as_ref().map(|held| held.record.subject.clone());
+            let told = |told: Told| {
+                let (subject, family) = (subject.unwrap_or_default(), Some(id));
+                told.event(|| Event::Replayed { client, subject, family })
+            };
+            let reason = RevocationReason::CodeReplayed;
+            return end_family(grants, family, reason, told, Polled::Replayed { family: id });
+        }
+        if held.is_expired(grants.store.now()) {
+            return Ok(Verdict::answer(Polled::Expired));
+        }
+        if held.record.state == DeviceState::Denied {
+            return Ok(Verdict::answer(Polled::Denied));
+        }
+        if !standing.admits(&held.record.epochs) {
+            return Ok(Verdict::if_unchanged(&held, Polled::Revoked));
+        }
+        if !standing.permits(GrantType::DeviceCode.as_str()) {
+            return Ok(Verdict::answer(Polled::Unauthorized));
+        }
+        let DeviceState::Approved { subject } = &held.record.state else {
+            let interval = grants.policy.device_interval;
+            let kept = grants.paces.keeps(held.id, grants.store.now(), interval);
+            return Ok(Verdict::answer(if kept { Polled::Pending } else { Polled::SlowDown }));
+        };
+        if !self.presented.is_within(&held.record.audience) {
+            return Ok(Verdict::answer(Polled::InvalidTarget));
+        }
+        let subject = subject.clone();
+        self.grant(grants, held, subject, standing)
+    }
+}
+
+impl Poll<'_> {
+    /// Spends an approved device for a family.
+    fn grant<B: Backend>(
+        &self,
+        grants: &Grants<B>,
+        mut held: Held<Device>,
+        subject: String,
+        standing: &Standing,
+    ) -> Result<Verdict<Polled>> {
+        let attachment = grants.device_attachment(&held.record)?;
+        let opening = Opening {
+            client: held.record.client.clone(),
+            subject,
+            scopes: std::mem::take(&mut held.record.scopes),
+            audience: std::mem::take(&mut held.record.audience),
+            narrowed: self.presented.narrowed(),
+            confirmation: self.presented.confirmation,
+            attachment,
+        };
+        let mut issuing = standing.issue(grants)?;
+        let pair = grants.open_family(&mut issuing, &opening)?;
+        strip(&mut held.record);
+        held.record.state = DeviceState::Spent { at: grants.store.wall(), family: pair.family };
+        issuing.replace(&held, &held.record, held.expires_at)?;
+        let (client, subject, family) = (opening.client, opening.subject, pair.family);
+        let told = grants.told().event(|| Event::Redeemed { client, subject, family });
+        Ok(issuing.commit(told, Polled::Granted(Box::new(pair))))
     }
 }
 

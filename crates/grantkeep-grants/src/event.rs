@@ -1,6 +1,7 @@
 //! What can happen, as subscribers, logs, and metrics are told.
 
 use crate::kind::ClaimsKind;
+use crate::redeem::Mismatch;
 use grantkeep::{FamilyId, RevocationReason};
 
 /// Something that is durable now. None holds a code, a token, or anything that yields one.
@@ -36,11 +37,19 @@ pub enum Event {
     },
     /// A spent code was presented again: what its first use produced is revoked.
     Replayed {
+        /// The client it was issued to.
+        client: String,
+        /// Who granted it.
+        subject: String,
         /// The family, if the first use opened one.
         family: Option<FamilyId>,
     },
     /// A refresh token was used.
     Rotated {
+        /// The client.
+        client: String,
+        /// Who granted it.
+        subject: String,
         /// Its family.
         family: FamilyId,
         /// The generation that is accepted now; the same as before where the policy does not
@@ -49,11 +58,19 @@ pub enum Event {
     },
     /// A refresh token was used again within the grace period, and answered the same successor.
     Retried {
+        /// The client.
+        client: String,
+        /// Who granted it.
+        subject: String,
         /// Its family.
         family: FamilyId,
     },
     /// A spent refresh token was presented: its family is revoked (RFC 9700 section 4.14.2).
     Reused {
+        /// The client it was issued to.
+        client: String,
+        /// Who granted it.
+        subject: String,
         /// The family.
         family: FamilyId,
     },
@@ -61,9 +78,19 @@ pub enum Event {
     TokenRevoked {
         /// What it is.
         kind: ClaimsKind,
+        /// The client; empty for a personal token without one.
+        client: String,
+        /// The subject; empty for a client itself.
+        subject: String,
+        /// The family, if it has one.
+        family: Option<FamilyId>,
     },
     /// A family was revoked.
     FamilyRevoked {
+        /// The client it was granted to.
+        client: String,
+        /// Who granted it.
+        subject: String,
         /// The family.
         family: FamilyId,
         /// Why.
@@ -79,6 +106,26 @@ pub enum Event {
         /// The client.
         client: String,
     },
+    /// A code or a refresh token was presented with something else than it is bound to, and
+    /// refused: it may be stolen.
+    Mismatched {
+        /// What does not match.
+        what: Mismatch,
+        /// The client that presented it.
+        client: String,
+        /// Who granted it; empty where nobody has yet.
+        subject: String,
+        /// The family, if there is one.
+        family: Option<FamilyId>,
+    },
+    /// A client did not authenticate.
+    ClientRefused {
+        /// The id that it gave, whether or not there is such a client.
+        client: String,
+    },
+    /// A user code was typed that leads to no device: somebody may be guessing (RFC 8628 section
+    /// 5.1).
+    UserCodeUnknown,
     /// Rows that had expired were removed.
     Swept {
         /// How many.
@@ -103,7 +150,89 @@ impl Event {
             Self::FamilyRevoked { .. } => "family_revoked",
             Self::SubjectRevoked { .. } => "subject_revoked",
             Self::ClientRevoked { .. } => "client_revoked",
+            Self::Mismatched { .. } => "mismatched",
+            Self::ClientRefused { .. } => "client_refused",
+            Self::UserCodeUnknown => "user_code_unknown",
             Self::Swept { .. } => "swept",
         }
+    }
+
+    /// The client that it concerns.
+    pub fn client(&self) -> Option<&str> {
+        let client = match self {
+            Self::Authorized { client, .. }
+            | Self::Issued { client, .. }
+            | Self::Redeemed { client, .. }
+            | Self::Replayed { client, .. }
+            | Self::Rotated { client, .. }
+            | Self::Retried { client, .. }
+            | Self::Reused { client, .. }
+            | Self::TokenRevoked { client, .. }
+            | Self::FamilyRevoked { client, .. }
+            | Self::ClientRevoked { client }
+            | Self::Mismatched { client, .. }
+            | Self::ClientRefused { client } => client,
+            Self::SubjectRevoked { .. } | Self::UserCodeUnknown | Self::Swept { .. } => {
+                return None;
+            }
+        };
+        (!client.is_empty()).then_some(client)
+    }
+
+    /// The subject that it concerns.
+    pub fn subject(&self) -> Option<&str> {
+        let subject = match self {
+            Self::Authorized { subject, .. }
+            | Self::Issued { subject, .. }
+            | Self::Redeemed { subject, .. }
+            | Self::Replayed { subject, .. }
+            | Self::Rotated { subject, .. }
+            | Self::Retried { subject, .. }
+            | Self::Reused { subject, .. }
+            | Self::TokenRevoked { subject, .. }
+            | Self::FamilyRevoked { subject, .. }
+            | Self::SubjectRevoked { subject }
+            | Self::Mismatched { subject, .. } => subject,
+            Self::ClientRevoked { .. }
+            | Self::ClientRefused { .. }
+            | Self::UserCodeUnknown
+            | Self::Swept { .. } => return None,
+        };
+        (!subject.is_empty()).then_some(subject)
+    }
+
+    /// The family that it concerns.
+    pub const fn family(&self) -> Option<FamilyId> {
+        match self {
+            Self::Issued { family, .. }
+            | Self::Replayed { family, .. }
+            | Self::TokenRevoked { family, .. }
+            | Self::Mismatched { family, .. } => *family,
+            Self::Redeemed { family, .. }
+            | Self::Rotated { family, .. }
+            | Self::Retried { family, .. }
+            | Self::Reused { family, .. }
+            | Self::FamilyRevoked { family, .. } => Some(*family),
+            Self::Authorized { .. }
+            | Self::SubjectRevoked { .. }
+            | Self::ClientRevoked { .. }
+            | Self::ClientRefused { .. }
+            | Self::UserCodeUnknown
+            | Self::Swept { .. } => None,
+        }
+    }
+
+    /// True if it may mean that somebody has, or guesses, what is not theirs. Such an event is told
+    /// to `tracing` as a warning.
+    pub const fn is_alarming(&self) -> bool {
+        matches!(
+            self,
+            Self::Replayed { .. }
+                | Self::Reused { .. }
+                | Self::Retried { .. }
+                | Self::Mismatched { .. }
+                | Self::ClientRefused { .. }
+                | Self::UserCodeUnknown
+        )
     }
 }

@@ -3,10 +3,11 @@
 use crate::event::Event;
 use crossbeam::queue::ArrayQueue;
 use futures_util::task::AtomicWaker;
+use grantkeep::Change;
 use grantkeep::backend::Swept;
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::task::Poll;
 
@@ -22,7 +23,7 @@ use std::task::Poll;
 /// let mut subscription = events.subscribe(1_000);
 /// let store = Store::in_memory(Arc::new(SystemClock::new()))?;
 /// let grants = Grants::new(store, Policy::default())?.with_events(events);
-/// let pair = grants.password(Grant::new("client-1", "alice")).wait()?;
+/// let pair = grants.open(Grant::new("client-1", "alice")).wait()?;
 /// let Some(Event::Issued { family, .. }) = subscription.next().wait() else { panic!("no event") };
 /// assert_eq!(family, Some(pair.family));
 /// assert_eq!(subscription.dropped(), 0);
@@ -97,15 +98,92 @@ impl Events {
 
     /// Tells everyone; `event` is only made if there is anyone.
     pub(crate) fn tell(&self, event: impl FnOnce() -> Event) {
-        let heard = self.0.any.load(Ordering::Acquire);
-        if !heard && !crate::observe::OBSERVED {
-            return;
+        self.told().event(event).with(());
+    }
+
+    /// What is to be told of a decision, nothing yet.
+    pub(crate) fn told(&self) -> Told {
+        let heard = self.0.any.load(Ordering::Acquire) || crate::observe::OBSERVED;
+        Told { events: heard.then(|| self.clone()), told: Vec::new() }
+    }
+}
+
+/// What is told of one decision, together.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// Where; `None` if nobody hears it.
+    events: Option<Events>,
+    told: Vec<Event>,
+}
+
+impl Told {
+    pub(crate) const fn nothing() -> Self {
+        Self { events: None, told: Vec::new() }
+    }
+
+    /// And this, which is only made if anybody hears it.
+    pub(crate) fn event(mut self, event: impl FnOnce() -> Event) -> Self {
+        if self.events.is_some() {
+            self.told.push(event());
         }
-        let event = event();
-        crate::observe::event(&event);
-        if heard {
-            self.0.tell(&event);
+        self
+    }
+
+    /// Tells it now, beside an answer.
+    pub(crate) fn with<A>(self, answer: A) -> A {
+        self.tell();
+        answer
+    }
+
+    /// Has it told once `change` is durable: by whoever waits for that, when the answer is there,
+    /// or by the engine if nobody waits any more.
+    pub(crate) fn along(self, change: &mut Change) -> Telling {
+        if self.told.is_empty() {
+            return Telling(None);
         }
+        let shared = Arc::new(Shared { told: self, seen: AtomicU8::new(0) });
+        let durable = Arc::clone(&shared);
+        change.on_applied(move || durable.note(DURABLE));
+        Telling(Some(shared))
+    }
+
+    fn tell(&self) {
+        let Some(Events(hub)) = &self.events else { return };
+        for event in &self.told {
+            crate::observe::event(event);
+            hub.tell(event);
+        }
+    }
+}
+
+/// The change is durable.
+const DURABLE: u8 = 1;
+/// Nobody waits for it any more.
+const LEFT: u8 = 2;
+
+/// What is told by the second of two: the engine that has made it durable, and whoever waited.
+#[derive(Debug)]
+struct Shared {
+    told: Told,
+    seen: AtomicU8,
+}
+
+impl Shared {
+    fn note(&self, what: u8) {
+        let before = self.seen.fetch_or(what, Ordering::AcqRel);
+        if before != before | what && before | what == DURABLE | LEFT {
+            self.told.tell();
+        }
+    }
+}
+
+/// Held for as long as somebody waits for the change.
+#[derive(Debug)]
+pub(crate) struct Telling(Option<Arc<Shared>>);
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|shared| shared.note(LEFT));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Generations of a family: the refresh token of each, derived or brought, and which of them a
 //! presented text is.
 
+use crate::decision::Issuing;
 use crate::format::Tag;
 use crate::grants::Grants;
 use crate::minter::{Minting, bring};
@@ -8,8 +9,7 @@ use crate::refresh_token::{self, Claim};
 use crate::secret::Secret;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Change, Digest, Error, ErrorKind, Family, Held, Payload, RefreshText, Result, Successor,
-    Timestamp,
+    Digest, Error, ErrorKind, Family, Held, Payload, RefreshText, Result, Successor, Timestamp,
 };
 use zeroize::Zeroizing;
 
@@ -62,11 +62,11 @@ impl<B: Backend> Grants<B> {
         Ok(held.and_then(|held| issued(held, generation)))
     }
 
-    /// The refresh token of the family's generation, made now; what it takes is added to `change`,
-    /// the family itself is not.
+    /// The refresh token of the family's generation, made now; what it takes is issued, the family
+    /// itself is not.
     pub(crate) fn add_refresh(
         &self,
-        change: &mut Change,
+        issuing: &mut Issuing,
         family: &mut Family,
         until: Timestamp,
     ) -> Result<Secret> {
@@ -87,11 +87,11 @@ impl<B: Backend> Grants<B> {
             family.brought = None;
             return self.derived(family);
         };
-        family.brought = Some(change.root_key()?.id());
+        family.brought = Some(issuing.root_key_id()?);
         let record = RefreshText { family: family.id, generation: family.generation };
         // The longest lifetime may have been shortened since the family was opened.
-        let until = family.absolute_expires_at.min(change.latest());
-        self.add_text(change, &text, &record, until)?;
+        let until = family.absolute_expires_at.min(issuing.latest());
+        self.add_text(issuing, &text, &record, until)?;
         Ok(text)
     }
 
@@ -106,10 +106,9 @@ impl<B: Backend> Grants<B> {
     /// Keeps a brought text for whoever presents its predecessor again within the grace period.
     pub(crate) fn keep_successor(
         &self,
-        change: &mut Change,
+        issuing: &mut Issuing,
         predecessor: &str,
         successor: &Secret,
-        now: Timestamp,
     ) -> Result<()> {
         let grace = self.policy.refresh_grace;
         if grace.is_zero() {
@@ -119,8 +118,8 @@ impl<B: Backend> Grants<B> {
         let text = successor.expose().as_bytes();
         let text = Payload::seal(&self.store.keyring(), predecessor, text)?;
         let id = self.store.id(predecessor)?;
-        change.insert(id, &Successor { text }, now.saturating_add(grace))?;
-        Ok(())
+        let until = issuing.now().saturating_add(grace);
+        issuing.insert(id, &Successor { text }, until)
     }
 
     /// The brought text that came after `predecessor`, if it was kept.

@@ -1,16 +1,16 @@
 //! The grants of one store under one policy.
 
-use crate::events::Events;
+use crate::decision::Issuing;
+use crate::events::{Events, Told};
 use crate::format::Tag;
 use crate::minter::{Minter, Minting, bring};
 use crate::pace::Paces;
 use crate::policy::Policy;
 use crate::secret::Secret;
 use crate::uses::Uses;
-use grantkeep::backend::{Backend, Key, Kind, Outcome};
+use grantkeep::backend::Backend;
 use grantkeep::{
-    Change, Code, Digest, Error, ErrorKind, Held, Personal, Record, RefreshText, Result,
-    StandingEpochs, Store, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Timestamp, Token,
+    Digest, Error, ErrorKind, Record, Result, Store, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Timestamp,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -127,107 +127,27 @@ impl<B: Backend> Grants<B> {
         .mint(tag)
     }
 
-    /// Commits a decision; false if something that it rests on changed since it was read. One that
-    /// issues something takes last uses along; one that revokes is left alone, since it must go
-    /// through on a full disk.
-    pub(crate) async fn commit(&self, mut change: Change) -> Result<bool> {
-        if !change.issues() {
-            return self.commit_alone(change).await;
-        }
-        let along = self.uses_along(&mut change).await?;
-        let applied = self.commit_alone(change).await?;
-        if applied {
-            along.written();
-        }
-        Ok(applied)
-    }
-
     /// Adds the record of a text that was just minted; answers the id that it is filed under.
     pub(crate) fn add_text<R: Record>(
         &self,
-        change: &mut Change,
+        issuing: &mut Issuing,
         text: &Secret,
         record: &R,
         expires_at: Timestamp,
     ) -> Result<Digest> {
         let text = text.expose().as_bytes();
         if self.minter.is_some() {
-            return change.insert_text(text, record, expires_at);
-        }
-        // Of 256 random bits: it is new under every root key.
-        let id = change.root_key()?.lookup(text);
-        change.insert(id, record, expires_at)?;
-        Ok(id)
-    }
-
-    pub(crate) async fn commit_alone(&self, change: Change) -> Result<bool> {
-        let of_text = |key: &&Key| TEXT_KINDS.contains(&key.kind);
-        let brought: Vec<Key> = change.texts().iter().filter(of_text).copied().collect();
-        match self.store.commit(change).await? {
-            Outcome::Applied => Ok(true),
-            // To decide again would bring the same text again.
-            Outcome::Conflict(key) if brought.contains(&key) => Err(Error::new(
-                ErrorKind::Limit,
-                "the minter made a text that was issued before: make each one new",
-            )),
-            Outcome::Conflict(_) => Ok(false),
+            issuing.insert_text(text, record, expires_at)
+        } else {
+            issuing.insert_minted(text, record, expires_at)
         }
     }
 
-    /// What to answer for a record that its owners' epochs do not admit: `answer`, unless it
-    /// changed between the look at it and the look at them. Then there is a better one, since what
-    /// it became it became before they did.
-    pub(crate) async fn unless_changed<R: Record, T>(
-        &self,
-        held: &Held<R>,
-        answer: T,
-    ) -> Result<Option<T>> {
-        let now = self.store.get::<R>(held.id).await?;
-        Ok(now.is_some_and(|now| now.version == held.version).then_some(answer))
-    }
-
-    /// The epochs to issue under, and the time of the decision.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Disabled`] if nothing is issued to the client.
-    pub(crate) async fn standing(
-        &self,
-        subject: &str,
-        client: &str,
-    ) -> Result<(StandingEpochs, Timestamp)> {
-        let (standing, now) = self.standing_or_closed(subject, client).await?;
-        if standing.is_closed() || self.awaits_review(client).await? {
-            return Err(Error::new(
-                ErrorKind::Disabled,
-                format!("client `{client}` is disabled: enable it before issuing to it"),
-            ));
-        }
-        Ok((standing, now))
-    }
-
-    /// True for a client from before a restore that nobody has enabled since. No condition holds it
-    /// still: it only ever ends.
-    async fn awaits_review(&self, client: &str) -> Result<bool> {
-        if self.store.fence().is_none() {
-            return Ok(false);
-        }
-        let held = self.store.client(client).await?;
-        Ok(held.is_some_and(|held| held.record.disabled_at.is_some()))
-    }
-
-    /// The same for what was granted before: closed epochs admit nothing.
-    pub(crate) async fn standing_or_closed(
-        &self,
-        subject: &str,
-        client: &str,
-    ) -> Result<(StandingEpochs, Timestamp)> {
-        let standing = self.store.epochs(subject, client).await?;
-        Ok((standing, self.store.now()))
+    /// What is to be told of a decision, nothing yet.
+    pub(crate) fn told(&self) -> Told {
+        self.events.told()
     }
 }
-
-/// What is filed under the look-up id of a text.
-const TEXT_KINDS: [Kind; 4] = [Code::KIND, Token::KIND, Personal::KIND, RefreshText::KIND];
 
 /// True if a store could hold `token`.
 pub(crate) fn can_be_held(token: &str) -> bool {

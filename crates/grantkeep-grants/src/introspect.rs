@@ -99,17 +99,17 @@ impl<B: Backend> Grants<B> {
     /// # Errors
     /// As [`Backend::get`].
     pub async fn introspect(&self, token: &str) -> Result<Introspection> {
-        let _decision = observe::decision("introspect");
         if !can_be_held(token) {
             return Ok(Introspection::Inactive);
         }
-        let claims = self.claims(token).await?;
+        let claims = observe::span("introspect", self.claims(token)).await?;
         Ok(claims.map_or(Introspection::Inactive, |c| Introspection::Active(Box::new(c))))
     }
 
     /// The claims of whatever is in force under this text. The text is digested once for all that
     /// it may be.
     async fn claims(&self, token: &str) -> Result<Option<Claims>> {
+        let _measured = observe::measured("introspect");
         for id in self.store.ids(token.as_bytes())? {
             // One text may be several tokens, where the server makes them: the first in force
             // counts.
@@ -141,7 +141,12 @@ impl<B: Backend> Grants<B> {
         if generation != held.record.generation || self.policy.refreshing == Refreshing::Off {
             return Ok(None);
         }
-        self.refresh_claims(held).await
+        let Family { subject, client, epochs, .. } = &held.record;
+        let in_force = held.in_force(self.store.now());
+        if !in_force || !self.admitted(subject, client, epochs).await? {
+            return Ok(None);
+        }
+        Ok(Some(self.refresh_claims(held)))
     }
 
     /// The payload of an introspected token, opened: `token` is the text it was introspected by.
@@ -207,17 +212,12 @@ impl<B: Backend> Grants<B> {
         }))
     }
 
-    pub(crate) async fn refresh_claims(&self, held: Held<Family>) -> Result<Option<Claims>> {
-        if !held.in_force(self.store.now()) {
-            return Ok(None);
-        }
+    /// What a refresh token in force stands for.
+    pub(crate) fn refresh_claims(&self, held: Held<Family>) -> Claims {
         let family = held.record;
-        if !self.admitted(&family.subject, &family.client, &family.epochs).await? {
-            return Ok(None);
-        }
         let salt = Zeroizing::new(family.salt);
         let issued_at = family.refreshed_at().into();
-        Ok(Some(Claims {
+        Claims {
             kind: ClaimsKind::Refresh,
             client: some(family.client),
             subject: some(family.subject),
@@ -229,7 +229,7 @@ impl<B: Backend> Grants<B> {
             expires_at: self.shown_expiry(held.expires_at),
             family: Some(family.id),
             attached: family.payload.map(|payload| Attached { payload, salt: Some(salt) }),
-        }))
+        }
     }
 
     /// An expiry as it is told, by the wall clock, as far as it is one.

@@ -64,6 +64,7 @@ mod base62;
 mod claim;
 mod client_credentials;
 mod clients;
+mod decision;
 mod device;
 mod event;
 mod events;

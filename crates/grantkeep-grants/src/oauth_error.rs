@@ -76,6 +76,7 @@ impl Redeemed {
         match self {
             Self::Granted(_) => None,
             Self::InvalidTarget => Some(OAuthError::InvalidTarget),
+            Self::Unauthorized => Some(OAuthError::UnauthorizedClient),
             Self::Replayed { .. }
             | Self::Expired
             | Self::Mismatch(_)
@@ -91,6 +92,7 @@ impl Completed {
         match self {
             Self::Granted(_) => None,
             Self::InvalidScope => Some(OAuthError::InvalidScope),
+            Self::Unauthorized => Some(OAuthError::UnauthorizedClient),
             Self::Revoked | Self::Already | Self::Mismatch(_) | Self::Unknown => {
                 Some(OAuthError::InvalidGrant)
             }
@@ -105,6 +107,7 @@ impl Refreshed {
             Self::Rotated(_) | Self::Retried(_) => None,
             Self::InvalidScope => Some(OAuthError::InvalidScope),
             Self::InvalidTarget => Some(OAuthError::InvalidTarget),
+            Self::Unauthorized => Some(OAuthError::UnauthorizedClient),
             Self::Reused { .. }
             | Self::Expired
             | Self::Revoked
@@ -144,6 +147,7 @@ impl Polled {
             Self::Denied => Some(OAuthError::AccessDenied),
             Self::Expired => Some(OAuthError::ExpiredToken),
             Self::InvalidTarget => Some(OAuthError::InvalidTarget),
+            Self::Unauthorized => Some(OAuthError::UnauthorizedClient),
             Self::Mismatch(_) | Self::Replayed { .. } | Self::Revoked | Self::Unknown => {
                 Some(OAuthError::InvalidGrant)
             }
@@ -180,7 +184,7 @@ impl From<&Error> for OAuthError {
     fn from(error: &Error) -> Self {
         match error.kind() {
             ErrorKind::Limit | ErrorKind::Lifetime => Self::InvalidRequest,
-            ErrorKind::Disabled => Self::UnauthorizedClient,
+            ErrorKind::Disabled | ErrorKind::Unauthorized => Self::UnauthorizedClient,
             ErrorKind::Full
             | ErrorKind::Clock
             | ErrorKind::Locked

@@ -2,6 +2,7 @@
 //! `docs/operating.md` lists the names and their units.
 
 use crate::event::Event;
+use std::future::Future;
 
 /// True if events are wanted though nobody subscribed.
 pub(crate) const OBSERVED: bool = cfg!(any(feature = "tracing", feature = "metrics"));
@@ -15,15 +16,15 @@ pub(crate) fn event(event: &Event) {
     trace(event);
 }
 
-/// Somebody else's secret may be out where these two happen: they are warnings.
+/// Where somebody else's secret may be out, or is being guessed, it is a warning.
 #[cfg(feature = "tracing")]
 fn trace(event: &Event) {
-    let name = event.name();
-    match event {
-        Event::Replayed { .. } | Event::Reused { .. } => {
-            tracing::warn!(target: "grantkeep", name, ?event);
-        }
-        _ => tracing::debug!(target: "grantkeep", name, ?event),
+    let (name, client, subject) = (event.name(), event.client(), event.subject());
+    let family = event.family().map(tracing::field::display);
+    if event.is_alarming() {
+        tracing::warn!(target: "grantkeep", name, client, subject, family, ?event);
+    } else {
+        tracing::debug!(target: "grantkeep", name, client, subject, family, ?event);
     }
 }
 
@@ -33,19 +34,32 @@ pub(crate) fn dropped() {
     metrics::counter!("grantkeep_events_dropped_total").increment(1);
 }
 
+/// Gives a decision a span of its own.
+#[cfg(feature = "tracing")]
+pub(crate) fn span<T: Future>(name: &'static str, decided: T) -> impl Future<Output = T::Output> {
+    use tracing::Instrument as _;
+    decided.instrument(tracing::debug_span!(target: "grantkeep", "decision", name))
+}
+
+/// Gives a decision a span of its own, where spans are wanted.
+#[cfg(not(feature = "tracing"))]
+pub(crate) fn span<T: Future>(_: &'static str, decided: T) -> T {
+    decided
+}
+
 /// Measures one decision until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Decision {
+pub(crate) struct Measured {
     #[cfg(feature = "metrics")]
     name: &'static str,
     #[cfg(feature = "metrics")]
     started: std::time::Instant,
 }
 
-/// Starts to measure a decision.
+/// Measures a decision from now on.
 #[cfg_attr(not(feature = "metrics"), expect(unused_variables))]
-pub(crate) fn decision(name: &'static str) -> Decision {
-    Decision {
+pub(crate) fn measured(name: &'static str) -> Measured {
+    Measured {
         #[cfg(feature = "metrics")]
         name,
         #[cfg(feature = "metrics")]
@@ -53,7 +67,7 @@ pub(crate) fn decision(name: &'static str) -> Decision {
     }
 }
 
-impl Drop for Decision {
+impl Drop for Measured {
     fn drop(&mut self) {
         #[cfg(feature = "metrics")]
         metrics::histogram!("grantkeep_decision_seconds", "decision" => self.name)

@@ -86,8 +86,9 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// `First` and `Seen` rest on durable state: a crash does not make a value new.
     pub async fn burn(&self, once: Once<'_>, until: SystemTime) -> Result<Burned> {
-        let _decision = observe::decision("burn");
         let until = Timestamp::from(until).saturating_add(self.policy.clock_skew);
-        self.store.burn(once.label, &once.to_bytes(), until).await
+        let bytes = once.to_bytes();
+        let _measured = observe::measured("burn");
+        observe::span("burn", self.store.burn(once.label, &bytes, until)).await
     }
 }

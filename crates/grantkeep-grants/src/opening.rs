@@ -1,12 +1,13 @@
 //! Opening a family: what a redeemed code and a verified password have in common.
 
 use crate::attachment::Attachment;
+use crate::clients::GrantType;
+use crate::decision::{Flow, Found, Issuing, Owned, Standing, Verdict};
 use crate::event::Event;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
 use crate::kind::ClaimsKind;
 use crate::minter::Minting;
-use crate::observe;
 use crate::policy::Refreshing;
 use crate::proof::token_type;
 use crate::scope::Scopes;
@@ -14,8 +15,8 @@ use crate::secret::Secret;
 use crate::setter::setter;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Change, Confirmation, Error, ErrorKind, Family, FamilyId, FamilyState, Result, StandingEpochs,
-    Timestamp, Token, TokenKind, random,
+    Confirmation, Epochs, Error, ErrorKind, Family, FamilyId, FamilyState, Result, Timestamp,
+    Token, TokenKind, random,
 };
 use std::fmt;
 use std::time::Duration;
@@ -59,12 +60,14 @@ impl fmt::Debug for Pair {
     }
 }
 
-/// A grant without a code: the server verified the subject itself, as with the password grant of
-/// RFC 6749 section 4.3 (which RFC 9700 section 2.4 advises against for new systems).
+/// A grant without a code: the server has verified the subject itself, as for a session that
+/// begins with signing in, an assertion (RFC 7521), a token exchange (RFC 8693), or the password
+/// grant of RFC 6749 section 4.3 (which RFC 9700 section 2.4 advises against).
 #[derive(Clone)]
 pub struct Grant<'a> {
     client: &'a str,
     subject: &'a str,
+    by: Option<GrantType>,
     scopes: String,
     audience: String,
     confirmation: Option<Confirmation>,
@@ -77,11 +80,19 @@ impl<'a> Grant<'a> {
         Self {
             client,
             subject,
+            by: None,
             scopes: String::new(),
             audience: String::new(),
             confirmation: None,
             payload: None,
         }
+    }
+
+    /// The grant type of the request: a registered client must be registered for it. None by
+    /// default: it is the server's own idea, as a session that begins with signing in.
+    #[must_use]
+    pub fn by(self, grant: GrantType) -> Self {
+        Self { by: Some(grant), ..self }
     }
 
     setter! {
@@ -134,17 +145,18 @@ pub(crate) struct Opening {
 }
 
 impl<B: Backend> Grants<B> {
-    /// Opens a family for a subject whose password the server has verified, and issues its first
-    /// pair.
+    /// Opens a family without a code, for a subject that the server has verified itself, and issues
+    /// its first pair.
     ///
     /// # Errors
+    /// [`ErrorKind::Disabled`] for a disabled client, [`ErrorKind::Unauthorized`] for one that is
+    /// registered without the [grant type](Grant::by) named;
     /// [`ErrorKind::Limit`] for an empty client or subject, a field over its limit, or a malformed
     /// scope; otherwise as [`Backend::commit`].
     ///
     /// # Durability
     /// The family and the pair are durable when they are answered.
-    pub async fn password(&self, grant: Grant<'_>) -> Result<Pair> {
-        let _decision = observe::decision("password");
+    pub async fn open(&self, grant: Grant<'_>) -> Result<Pair> {
         check_name("a client id", grant.client)?;
         check_name("a subject", grant.subject)?;
         let opening = Opening {
@@ -156,62 +168,41 @@ impl<B: Backend> Grants<B> {
             confirmation: grant.confirmation,
             attachment: grant.payload.map(|(bytes, sealed)| Attachment::new(bytes, sealed)),
         };
-        loop {
-            let (standing, now) = self.standing(grant.subject, grant.client).await?;
-            let mut change = self.store.change()?;
-            let pair = self.open(&mut change, &standing, now, &opening)?;
-            standing.require(&mut change);
-            if self.commit(change).await? {
-                self.events().tell(|| Event::Issued {
-                    kind: ClaimsKind::Access,
-                    client: opening.client,
-                    subject: opening.subject,
-                    family: Some(pair.family),
-                });
-                return Ok(pair);
-            }
-        }
+        self.decide(&mut Opened { opening, by: grant.by }).await
     }
 
-    /// Adds a new family and its first access token to `change`.
-    pub(crate) fn open(
-        &self,
-        change: &mut Change,
-        standing: &StandingEpochs,
-        now: Timestamp,
-        opening: &Opening,
-    ) -> Result<Pair> {
-        let mut family = self.new_family(standing, now, opening)?;
+    /// Issues a new family and its first pair.
+    pub(crate) fn open_family(&self, issuing: &mut Issuing, opening: &Opening) -> Result<Pair> {
+        let mut family = self.new_family(issuing, opening)?;
         let audience = opening.narrowed.as_ref().unwrap_or(&family.audience).clone();
         let attachment = opening.attachment.as_ref();
-        let (pair, expires_at) =
-            self.first_pair(change, &mut family, (standing, now), audience, attachment)?;
-        change.insert(family.id.digest(), &family, expires_at)?;
+        let (pair, expires_at) = self.first_pair(issuing, &mut family, audience, attachment)?;
+        issuing.insert(family.id.digest(), &family, expires_at)?;
         Ok(pair)
     }
 
-    /// Adds the first pair of `family` to `change`, but not the family, which expires then.
+    /// Issues the first pair of `family`, but not the family, which expires then.
     pub(crate) fn first_pair(
         &self,
-        change: &mut Change,
+        issuing: &mut Issuing,
         family: &mut Family,
-        (standing, now): (&StandingEpochs, Timestamp),
         audience: String,
         attachment: Option<&Attachment>,
     ) -> Result<(Pair, Timestamp)> {
+        let now = issuing.now();
         let (expires_at, refresh) = match self.policy.refreshing {
             Refreshing::Rotating | Refreshing::Fixed => {
                 let until = now.saturating_add(self.policy.refresh_idle);
                 let until = until.min(family.absolute_expires_at);
-                (until, Some(self.add_refresh(change, family, until)?))
+                (until, Some(self.add_refresh(issuing, family, until)?))
             }
             // The family lives as long as the one access token that it is there to revoke.
             Refreshing::Off => (family.absolute_expires_at, None),
         };
         let access_until = now.saturating_add(self.policy.access_lifetime).min(expires_at);
-        let token =
-            family_token(family, standing, self.store.wall(), (family.scopes.clone(), audience));
-        let access = self.add_token(change, token, access_until, attachment)?;
+        let narrowed = (family.scopes.clone(), audience);
+        let token = family_token(family, issuing.epochs(), self.store.wall(), narrowed);
+        let access = self.add_token(issuing, token, access_until, attachment)?;
         let pair = Pair {
             access,
             refresh,
@@ -226,12 +217,8 @@ impl<B: Backend> Grants<B> {
         Ok((pair, expires_at))
     }
 
-    pub(crate) fn new_family(
-        &self,
-        standing: &StandingEpochs,
-        now: Timestamp,
-        opening: &Opening,
-    ) -> Result<Family> {
+    pub(crate) fn new_family(&self, issuing: &Issuing, opening: &Opening) -> Result<Family> {
+        let now = issuing.now();
         let mut id = FamilyId([0; grantkeep::FAMILY_ID_BYTES]);
         let mut salt = Zeroizing::new([0; 32]);
         random(&mut id.0)?;
@@ -255,7 +242,7 @@ impl<B: Backend> Grants<B> {
             rotated_at: now,
             rotated_lead_ms: 0,
             absolute_expires_at: now,
-            epochs: standing.epochs(),
+            epochs: issuing.epochs(),
             state: FamilyState::Active,
             payload: payload.transpose()?,
         };
@@ -282,10 +269,10 @@ impl<B: Backend> Grants<B> {
         family.absolute_expires_at = now.saturating_add(absolute);
     }
 
-    /// Mints an access token and adds its row to `change`.
+    /// Mints an access token and issues it.
     pub(crate) fn add_token(
         &self,
-        change: &mut Change,
+        issuing: &mut Issuing,
         mut token: Token,
         expires_at: Timestamp,
         attachment: Option<&Attachment>,
@@ -306,7 +293,7 @@ impl<B: Backend> Grants<B> {
         if let Some(attachment) = attachment {
             token.payload = Some(attachment.close(&self.store.keyring(), secret)?);
         }
-        self.add_text(change, &access, &token, expires_at)?;
+        self.add_text(issuing, &access, &token, expires_at)?;
         Ok(access)
     }
 }
@@ -317,7 +304,7 @@ const FIRST: u32 = 1;
 /// An access token of `family`; it is issued at a time of the wall clock.
 pub(crate) fn family_token(
     family: &Family,
-    standing: &StandingEpochs,
+    epochs: Epochs,
     issued_at: Timestamp,
     (scopes, audience): (String, String),
 ) -> Token {
@@ -330,7 +317,7 @@ pub(crate) fn family_token(
         confirmation: family.confirmation,
         family: Some(family.id),
         issued_at,
-        epochs: standing.epochs(),
+        epochs,
         revoked_at: None,
         payload: None,
     }
@@ -339,4 +326,40 @@ pub(crate) fn family_token(
 /// The whole seconds that are left.
 pub(crate) fn expires_in(now: Timestamp, until: Timestamp) -> Duration {
     Duration::from_secs(until.since(now).as_secs())
+}
+
+/// A family that is to be opened for a subject that was verified.
+struct Opened {
+    opening: Opening,
+    by: Option<GrantType>,
+}
+
+impl<B: Backend> Flow<B> for Opened {
+    const NAME: &'static str = "open";
+    type Read = ();
+    type Rests = Standing;
+    type Answer = Pair;
+
+    async fn read(&mut self, _: &Grants<B>) -> Result<Found<(), Pair>> {
+        Ok(Found::Records(()))
+    }
+
+    fn owners<'r>(&'r self, (): &'r ()) -> Owned<'r> {
+        Owned { subject: &self.opening.subject, client: &self.opening.client }
+    }
+
+    fn judge(&mut self, grants: &Grants<B>, (): (), standing: &Standing) -> Result<Verdict<Pair>> {
+        let mut issuing = match &self.by {
+            Some(grant) => standing.issue_by(grants, grant.as_str())?,
+            None => standing.issue(grants)?,
+        };
+        let pair = grants.open_family(&mut issuing, &self.opening)?;
+        let told = grants.told().event(|| Event::Issued {
+            kind: ClaimsKind::Access,
+            client: self.opening.client.clone(),
+            subject: self.opening.subject.clone(),
+            family: Some(pair.family),
+        });
+        Ok(issuing.commit(told, pair))
+    }
 }

@@ -1,21 +1,23 @@
 //! Personal access tokens: made by a person, named, shown once, listed, revoked by hand.
 
 use crate::attachment::close;
+use crate::decision::{Flow, Found, Owned, Rewriting, Standing, Verdict};
 use crate::event::Event;
+use crate::events::Told;
 use crate::families::Listed;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
 use crate::kind::ClaimsKind;
 use crate::minter::Minting;
-use crate::observe;
 use crate::policy::check_lifetime;
+use crate::revoke::revoke;
 use crate::scope::Scopes;
 use crate::secret::Secret;
 use crate::setter::setter;
 use data_encoding::HEXLOWER;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Cursor, Digest, Epochs, Error, ErrorKind, LastUse, Owner, Personal, Result, Timestamp,
+    Cursor, Digest, Epochs, Error, ErrorKind, Held, LastUse, Owner, Personal, Result, Timestamp,
 };
 use std::fmt;
 use std::str::FromStr;
@@ -168,10 +170,9 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The token is durable when it is answered.
     pub async fn create_personal(&self, new: NewPersonal<'_>) -> Result<PersonalIssued> {
-        let _decision = observe::decision("personal");
         check_name("a subject", new.subject)?;
         let lifetime = self.lives(new.lifetime)?;
-        let mut record = Personal {
+        let record = Personal {
             name: new.name.to_owned(),
             key_id: 0,
             subject: new.subject.to_owned(),
@@ -182,40 +183,7 @@ impl<B: Backend> Grants<B> {
             revoked_at: None,
             payload: None,
         };
-        loop {
-            let (standing, now) = self.standing(new.subject, new.client).await?;
-            record.issued_at = self.store.wall();
-            let expires_at = lifetime.map_or(Timestamp::NEVER, |it| now.saturating_add(it));
-            let token = self.mint(&Minting {
-                tag: Tag::Personal,
-                client: new.client,
-                subject: new.subject,
-                scopes: &record.scopes,
-                audience: "",
-                confirmation: None,
-                family: None,
-                generation: None,
-                issued_at: record.issued_at.into(),
-                expires_at: self.store.on_the_wall(expires_at).into(),
-            })?;
-            let secret = token.expose().as_bytes();
-            record.payload = close(new.payload, &self.store.keyring(), secret)?;
-            record.epochs = standing.epochs();
-            let mut change = self.store.change()?;
-            record.key_id = change.root_key()?.id();
-            let id = self.add_text(&mut change, &token, &record, expires_at)?;
-            standing.require(&mut change);
-            if self.commit(change).await? {
-                self.events().tell(|| Event::Issued {
-                    kind: ClaimsKind::Personal,
-                    client: record.client,
-                    subject: record.subject,
-                    family: None,
-                });
-                let (id, expires_at) = (PersonalId(id), self.shown_expiry(expires_at));
-                return Ok(PersonalIssued { id, token, expires_at });
-            }
-        }
+        self.decide(&mut Making { record, payload: new.payload, lifetime }).await
     }
 
     /// How long a new one lives; `None` for until it is revoked.
@@ -284,15 +252,99 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The revocation is durable when this returns.
     pub async fn revoke_personal(&self, subject: &str, id: PersonalId) -> Result<()> {
-        loop {
-            match self.store.get::<Personal>(id.0).await? {
-                Some(held) if held.record.subject == subject => {
-                    if self.revoke_held(held).await? {
-                        return Ok(());
-                    }
-                }
-                _ => return Ok(()),
-            }
-        }
+        self.decide(&mut Removal { subject, id }).await
+    }
+}
+
+/// A personal access token that is to be made.
+struct Making<'a> {
+    record: Personal,
+    payload: Option<(&'a [u8], bool)>,
+    lifetime: Option<Duration>,
+}
+
+impl<B: Backend> Flow<B> for Making<'_> {
+    const NAME: &'static str = "personal";
+    type Read = ();
+    type Rests = Standing;
+    type Answer = PersonalIssued;
+
+    async fn read(&mut self, _: &Grants<B>) -> Result<Found<(), PersonalIssued>> {
+        Ok(Found::Records(()))
+    }
+
+    fn owners<'r>(&'r self, (): &'r ()) -> Owned<'r> {
+        Owned { subject: &self.record.subject, client: &self.record.client }
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        (): (),
+        standing: &Standing,
+    ) -> Result<Verdict<PersonalIssued>> {
+        let (mut issuing, record) = (standing.issue(grants)?, &mut self.record);
+        record.issued_at = grants.store.wall();
+        let until = self.lifetime.map(|lifetime| issuing.now().saturating_add(lifetime));
+        let expires_at = until.unwrap_or(Timestamp::NEVER);
+        let token = grants.mint(&Minting {
+            tag: Tag::Personal,
+            client: &record.client,
+            subject: &record.subject,
+            scopes: &record.scopes,
+            audience: "",
+            confirmation: None,
+            family: None,
+            generation: None,
+            issued_at: record.issued_at.into(),
+            expires_at: grants.store.on_the_wall(expires_at).into(),
+        })?;
+        let secret = token.expose().as_bytes();
+        record.payload = close(self.payload, &grants.store.keyring(), secret)?;
+        record.epochs = issuing.epochs();
+        record.key_id = issuing.root_key_id()?;
+        let id = grants.add_text(&mut issuing, &token, record, expires_at)?;
+        let told = grants.told().event(|| Event::Issued {
+            kind: ClaimsKind::Personal,
+            client: record.client.clone(),
+            subject: record.subject.clone(),
+            family: None,
+        });
+        let (id, expires_at) = (PersonalId(id), grants.shown_expiry(expires_at));
+        Ok(issuing.commit(told, PersonalIssued { id, token, expires_at }))
+    }
+}
+
+/// A personal access token that its owner takes back.
+struct Removal<'a> {
+    subject: &'a str,
+    id: PersonalId,
+}
+
+impl<B: Backend> Flow<B> for Removal<'_> {
+    const NAME: &'static str = "revoke_personal";
+    type Read = Held<Personal>;
+    type Rests = ();
+    type Answer = ();
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Held<Personal>, ()>> {
+        let held = grants.store.get::<Personal>(self.id.0).await?;
+        let theirs = held.filter(|held| held.record.subject == self.subject);
+        Ok(theirs.map_or(Found::Answer((), Told::nothing()), Found::Records))
+    }
+
+    fn owners<'r>(&'r self, _: &'r Held<Personal>) -> Owned<'r> {
+        Owned::default()
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        mut held: Held<Personal>,
+        (): &(),
+    ) -> Result<Verdict<()>> {
+        let mut rewriting = Rewriting::of(grants)?;
+        let (changed, told) = revoke(grants, &mut rewriting, &mut held, grants.told())?;
+        Ok(if changed { rewriting.commit(told, ()) } else { Verdict::answer(()) })
     }
 }

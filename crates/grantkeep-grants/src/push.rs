@@ -1,12 +1,16 @@
 //! Pushed authorization requests, RFC 9126: the parameters wait here while the user agent carries
 //! a reference to them.
 
+use crate::clients::GrantType;
+use crate::decision::{Flow, Found, Owned, Rewriting, Standing, Verdict};
+use crate::events::Told;
 use crate::format::Tag;
 use crate::grants::{Grants, can_be_held, check_name, check_presented};
-use crate::observe;
 use crate::secret::Secret;
 use grantkeep::backend::Backend;
-use grantkeep::{Code, CodeState, Epochs, Error, ErrorKind, Payload, Purpose, Result};
+use grantkeep::{
+    Code, CodeState, Digest, Epochs, Error, ErrorKind, Held, Payload, Purpose, Result,
+};
 use std::fmt;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -71,11 +75,10 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The request is durable when its `request_uri` is answered.
     pub async fn push(&self, client: &str, parameters: &[u8]) -> Result<Pushed> {
-        let _decision = observe::decision("push");
         check_name("a client id", client)?;
         let minted = self.mint_own(Tag::PushedRequest)?;
         let secret = minted.expose().as_bytes();
-        let mut record = Code {
+        let record = Code {
             purpose: Purpose::PushedRequest,
             client: client.to_owned(),
             subject: String::new(),
@@ -89,18 +92,8 @@ impl<B: Backend> Grants<B> {
             state: CodeState::Fresh,
             payload: Some(Payload::seal(&self.store.keyring(), secret, parameters)?),
         };
-        let id = self.store.id(secret)?;
-        let expires_in = self.policy.push_lifetime;
-        loop {
-            let (standing, now) = self.standing("", client).await?;
-            record.epochs = standing.epochs();
-            let mut change = self.store.change()?;
-            change.insert(id, &record, now.saturating_add(expires_in))?;
-            standing.require(&mut change);
-            if self.commit(change).await? {
-                return Ok(Pushed { request_uri: uri(&minted), expires_in });
-            }
-        }
+        self.decide(&mut Push { id: self.store.id(secret)?, record }).await?;
+        Ok(Pushed { request_uri: uri(&minted), expires_in: self.policy.push_lifetime })
     }
 
     /// Takes the parameters that were pushed for a `request_uri`, once: of any number of racers one
@@ -117,7 +110,6 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// Every answer rests on durable state; `Request` is durable when answered.
     pub async fn take_pushed(&self, request_uri: &str, client: &str) -> Result<Taken> {
-        let _decision = observe::decision("take_pushed");
         let Some(minted) = request_uri.strip_prefix(REQUEST_URI_PREFIX) else {
             return Ok(Taken::Unknown);
         };
@@ -125,34 +117,86 @@ impl<B: Backend> Grants<B> {
         if !can_be_held(minted) {
             return Ok(Taken::Unknown);
         }
-        loop {
-            let found = self.store.find::<Code>(minted.as_bytes()).await?;
-            let Some(mut held) = found.filter(|held| is_pushed(&held.record)) else {
-                return Ok(Taken::Unknown);
-            };
-            if held.record.client != client {
-                return Ok(Taken::Mismatch);
-            }
-            if held.record.state != CodeState::Fresh {
-                return Ok(Taken::Used);
-            }
-            let (standing, now) = self.standing_or_closed("", client).await?;
-            if held.is_expired(now) {
-                return Ok(Taken::Expired);
-            }
-            if !standing.admit(&held.record.epochs) {
-                return Ok(Taken::Revoked);
-            }
-            let sealed = held.record.payload.take().ok_or_else(empty)?;
-            let parameters = sealed.open(&self.store.keyring(), minted.as_bytes())?;
-            held.record.state = CodeState::Spent { at: self.store.wall(), family: None };
-            let mut change = self.store.change()?;
-            change.replace(&held, &held.record, held.expires_at)?;
-            standing.require(&mut change);
-            if self.commit(change).await? {
-                return Ok(Taken::Request(parameters));
-            }
+        self.decide(&mut Take { minted, client }).await
+    }
+}
+
+/// A request that is to be kept.
+struct Push {
+    id: Digest,
+    record: Code,
+}
+
+impl<B: Backend> Flow<B> for Push {
+    const NAME: &'static str = "push";
+    type Read = ();
+    type Rests = Standing;
+    type Answer = ();
+
+    async fn read(&mut self, _: &Grants<B>) -> Result<Found<(), ()>> {
+        Ok(Found::Records(()))
+    }
+
+    fn owners<'r>(&'r self, (): &'r ()) -> Owned<'r> {
+        Owned { subject: "", client: &self.record.client }
+    }
+
+    fn judge(&mut self, grants: &Grants<B>, (): (), standing: &Standing) -> Result<Verdict<()>> {
+        let mut issuing = standing.issue_by(grants, GrantType::AuthorizationCode.as_str())?;
+        self.record.epochs = issuing.epochs();
+        let until = issuing.now().saturating_add(grants.policy.push_lifetime);
+        issuing.insert(self.id, &self.record, until)?;
+        Ok(issuing.commit(Told::nothing(), ()))
+    }
+}
+
+/// A request that is asked for.
+struct Take<'a> {
+    minted: &'a str,
+    client: &'a str,
+}
+
+impl<B: Backend> Flow<B> for Take<'_> {
+    const NAME: &'static str = "take_pushed";
+    type Read = Held<Code>;
+    type Rests = Standing;
+    type Answer = Taken;
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Held<Code>, Taken>> {
+        let found = grants.store.find::<Code>(self.minted.as_bytes()).await?;
+        let pushed = found.filter(|held| is_pushed(&held.record));
+        Ok(pushed.map_or(Found::Answer(Taken::Unknown, Told::nothing()), Found::Records))
+    }
+
+    fn owners<'r>(&'r self, _: &'r Held<Code>) -> Owned<'r> {
+        Owned { subject: "", client: self.client }
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        mut held: Held<Code>,
+        standing: &Standing,
+    ) -> Result<Verdict<Taken>> {
+        if held.record.client != self.client {
+            return Ok(Verdict::answer(Taken::Mismatch));
         }
+        if held.record.state != CodeState::Fresh {
+            return Ok(Verdict::answer(Taken::Used));
+        }
+        if held.is_expired(grants.store.now()) {
+            return Ok(Verdict::answer(Taken::Expired));
+        }
+        if !standing.admits(&held.record.epochs) {
+            return Ok(Verdict::answer(Taken::Revoked));
+        }
+        let sealed = held.record.payload.take().ok_or_else(empty)?;
+        let parameters = sealed.open(&grants.store.keyring(), self.minted.as_bytes())?;
+        held.record.state = CodeState::Spent { at: grants.store.wall(), family: None };
+        let mut rewriting = Rewriting::of(grants)?;
+        rewriting.replace(&held, &held.record)?;
+        rewriting.require(standing);
+        Ok(rewriting.commit(Told::nothing(), Taken::Request(parameters)))
     }
 }
 

@@ -1,15 +1,20 @@
 //! Redeeming a code, RFC 6749 section 4.1.3: exactly one of any number of racers is granted.
 
 use crate::attachment::Attachment;
+use crate::clients::GrantType;
+use crate::decision::{Flow, Found, Owned, Rewriting, Standing, Verdict};
 use crate::event::Event;
-use crate::grants::{Grants, check_presented};
-use crate::observe;
+use crate::events::Told;
+use crate::grants::{Grants, can_be_held, check_presented};
 use crate::opening::{Opening, Pair};
 use crate::pkce;
+use crate::revoke::end_family;
 use crate::scope::{is_within, join, names_any};
 use crate::setter::setter;
 use grantkeep::backend::Backend;
-use grantkeep::{Code, CodeState, Confirmation, FamilyId, Held, Purpose, Result, RevocationReason};
+use grantkeep::{
+    Code, CodeState, Confirmation, Family, FamilyId, Held, Purpose, Result, RevocationReason,
+};
 use std::fmt;
 
 /// What comes with a code. The server has already authenticated the client.
@@ -101,6 +106,8 @@ pub enum Redeemed {
     InvalidTarget,
     /// Its subject or client was revoked since it was issued.
     Revoked,
+    /// Its client is registered, and not for codes; nothing was changed.
+    Unauthorized,
     /// There is no such code.
     Unknown,
 }
@@ -122,103 +129,174 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// Every answer rests on durable state; `Granted` and `Replayed` are durable when answered.
     pub async fn redeem(&self, code: &str, presented: &Presented<'_>) -> Result<Redeemed> {
-        let _decision = observe::decision("redeem");
         check_presented(code)?;
-        if !crate::grants::can_be_held(code) {
+        if !can_be_held(code) {
             return Ok(Redeemed::Unknown);
         }
-        loop {
-            let Some(held) = self.store.find::<Code>(code.as_bytes()).await? else {
-                return Ok(Redeemed::Unknown);
-            };
-            if held.record.purpose != Purpose::Authorization {
-                return Ok(Redeemed::Unknown);
-            }
-            if let CodeState::Spent { family, .. } = held.record.state {
-                return self.replayed(family, presented.client == held.record.client).await;
-            }
-            let now = self.store.now();
-            if held.is_expired(now) {
-                return Ok(Redeemed::Expired);
-            }
-            let answer = match presented.mismatch(&held.record) {
-                Some(mismatch) if !self.policy.burn_on_mismatch => {
-                    return Ok(Redeemed::Mismatch(mismatch));
-                }
-                Some(mismatch) => {
-                    self.burn_code(held).await?.then_some(Redeemed::Mismatch(mismatch))
-                }
-                None if !presented.is_within(&held.record.audience) => {
-                    return Ok(Redeemed::InvalidTarget);
-                }
-                None => self.spend(code, held, presented).await?,
-            };
-            if let Some(answer) = answer {
-                return Ok(answer);
-            }
-        }
+        self.decide(&mut Redemption { code, presented }).await
+    }
+}
+
+/// A code that is presented.
+struct Redemption<'a> {
+    code: &'a str,
+    presented: &'a Presented<'a>,
+}
+
+/// A code as it was found, and, if it is spent, the family that it opened.
+pub(crate) struct FoundCode {
+    pub(crate) code: Held<Code>,
+    pub(crate) family: Option<Held<Family>>,
+}
+
+impl FoundCode {
+    /// The authorization code of this text.
+    pub(crate) async fn read<B: Backend>(grants: &Grants<B>, text: &str) -> Result<Option<Self>> {
+        let found = grants.store.find::<Code>(text.as_bytes()).await?;
+        let ours = |held: &Held<Code>| held.record.purpose == Purpose::Authorization;
+        let Some(code) = found.filter(ours) else {
+            return Ok(None);
+        };
+        let family = match &code.record.state {
+            CodeState::Spent { family: Some(id), .. } => grants.store.get(id.digest()).await?,
+            CodeState::Spent { family: None, .. } | CodeState::Fresh => None,
+        };
+        Ok(Some(Self { code, family }))
     }
 
-    async fn replayed(&self, family: Option<FamilyId>, by_its_client: bool) -> Result<Redeemed> {
-        if !by_its_client {
-            return Ok(Redeemed::Mismatch(Mismatch::Client));
-        }
-        if let Some(family) = family {
-            self.revoke_family_for(family, RevocationReason::CodeReplayed).await?;
-        }
-        self.events().tell(|| Event::Replayed { family });
-        Ok(Redeemed::Replayed { family })
+    pub(crate) fn owners(&self) -> Owned<'_> {
+        Owned { subject: &self.code.record.subject, client: &self.code.record.client }
     }
 
-    /// Spends a code for nothing; false if somebody else was faster.
-    async fn burn_code(&self, mut held: Held<Code>) -> Result<bool> {
-        let mut change = self.store.change()?;
-        strip(&mut held.record);
-        held.record.state = CodeState::Spent { at: self.store.wall(), family: None };
-        change.replace(&held, &held.record, held.expires_at)?;
-        self.commit(change).await
+    /// A spent code came again: the family that it opened ends.
+    pub(crate) fn replayed<B: Backend, A>(
+        self,
+        grants: &Grants<B>,
+        answer: impl FnOnce(Option<FamilyId>) -> A,
+    ) -> Result<Verdict<A>> {
+        let Code { client, subject, state, .. } = self.code.record;
+        let family = match state {
+            CodeState::Spent { family, .. } => family,
+            CodeState::Fresh => None,
+        };
+        let told = |told: Told| told.event(|| Event::Replayed { client, subject, family });
+        end_family(grants, self.family, RevocationReason::CodeReplayed, told, answer(family))
+    }
+}
+
+impl<B: Backend> Flow<B> for Redemption<'_> {
+    const NAME: &'static str = "redeem";
+    type Read = FoundCode;
+    type Rests = Standing;
+    type Answer = Redeemed;
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<FoundCode, Redeemed>> {
+        let found = FoundCode::read(grants, self.code).await?;
+        Ok(found.map_or(Found::Answer(Redeemed::Unknown, Told::nothing()), Found::Records))
     }
 
-    /// Spends a code for a family; `None` if something it rests on changed meanwhile.
-    async fn spend(
+    fn owners<'r>(&'r self, read: &'r FoundCode) -> Owned<'r> {
+        read.owners()
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        read: FoundCode,
+        standing: &Standing,
+    ) -> Result<Verdict<Redeemed>> {
+        let (held, presented) = (&read.code, self.presented);
+        if let CodeState::Spent { .. } = held.record.state {
+            if presented.client != held.record.client {
+                return Ok(mismatched(grants, held, presented.client, Mismatch::Client));
+            }
+            return read.replayed(grants, |family| Redeemed::Replayed { family });
+        }
+        if held.is_expired(grants.store.now()) {
+            return Ok(Verdict::answer(Redeemed::Expired));
+        }
+        if let Some(mismatch) = presented.mismatch(&held.record) {
+            let refused = mismatched(grants, held, presented.client, mismatch);
+            if !grants.policy.burn_on_mismatch {
+                return Ok(refused);
+            }
+            let Verdict::Answer(answer, told) = refused else { return Ok(refused) };
+            return burn(grants, read.code, told, answer);
+        }
+        if !presented.is_within(&held.record.audience) {
+            return Ok(Verdict::answer(Redeemed::InvalidTarget));
+        }
+        if !standing.admits(&held.record.epochs) {
+            return Ok(Verdict::if_unchanged(held, Redeemed::Revoked));
+        }
+        if !standing.permits(GrantType::AuthorizationCode.as_str()) {
+            return Ok(Verdict::answer(Redeemed::Unauthorized));
+        }
+        self.spend(grants, read.code, standing)
+    }
+}
+
+impl Redemption<'_> {
+    /// Spends a code for a family.
+    fn spend<B: Backend>(
         &self,
-        code: &str,
+        grants: &Grants<B>,
         mut held: Held<Code>,
-        presented: &Presented<'_>,
-    ) -> Result<Option<Redeemed>> {
-        let (client, subject) = (held.record.client.clone(), held.record.subject.clone());
-        let (standing, now) = self.standing_or_closed(&subject, &client).await?;
-        if !standing.admit(&held.record.epochs) {
-            return self.unless_changed(&held, Redeemed::Revoked).await;
-        }
-        let keyring = self.store.keyring();
-        let open = |payload| Attachment::open(&payload, &keyring, code.as_bytes());
+        standing: &Standing,
+    ) -> Result<Verdict<Redeemed>> {
+        let keyring = grants.store.keyring();
+        let open = |payload| Attachment::open(&payload, &keyring, self.code.as_bytes());
         let attachment = held.record.payload.take().map(open).transpose()?;
         let nonce = held.record.nonce.take();
         let opening = Opening {
-            client,
-            subject,
+            client: held.record.client.clone(),
+            subject: held.record.subject.clone(),
             scopes: std::mem::take(&mut held.record.scopes),
             audience: std::mem::take(&mut held.record.audience),
-            narrowed: presented.narrowed(),
-            confirmation: presented.confirmation,
+            narrowed: self.presented.narrowed(),
+            confirmation: self.presented.confirmation,
             attachment,
         };
-        let mut change = self.store.change()?;
-        let mut pair = self.open(&mut change, &standing, now, &opening)?;
+        let mut issuing = standing.issue(grants)?;
+        let mut pair = grants.open_family(&mut issuing, &opening)?;
         strip(&mut held.record);
-        held.record.state = CodeState::Spent { at: self.store.wall(), family: Some(pair.family) };
-        change.replace(&held, &held.record, held.expires_at)?;
-        standing.require(&mut change);
-        if !self.commit(change).await? {
-            return Ok(None);
-        }
-        let family = pair.family;
-        let (client, subject) = (opening.client, opening.subject);
-        self.events().tell(|| Event::Redeemed { client, subject, family });
+        held.record.state = CodeState::Spent { at: grants.store.wall(), family: Some(pair.family) };
+        issuing.replace(&held, &held.record, held.expires_at)?;
+        let (client, subject, family) = (opening.client, opening.subject, pair.family);
+        let told = grants.told().event(|| Event::Redeemed { client, subject, family });
         pair.nonce = nonce;
-        Ok(Some(Redeemed::Granted(Box::new(pair))))
+        Ok(issuing.commit(told, Redeemed::Granted(Box::new(pair))))
     }
+}
+
+/// Refuses what was presented by `client`, or with something else than the code is bound to.
+fn mismatched<B: Backend>(
+    grants: &Grants<B>,
+    held: &Held<Code>,
+    client: &str,
+    what: Mismatch,
+) -> Verdict<Redeemed> {
+    let told = grants.told().event(|| Event::Mismatched {
+        what,
+        client: client.to_owned(),
+        subject: held.record.subject.clone(),
+        family: None,
+    });
+    Verdict::Answer(Redeemed::Mismatch(what), told)
+}
+
+/// Spends a code for nothing.
+fn burn<B: Backend>(
+    grants: &Grants<B>,
+    mut held: Held<Code>,
+    told: Told,
+    answer: Redeemed,
+) -> Result<Verdict<Redeemed>> {
+    strip(&mut held.record);
+    held.record.state = CodeState::Spent { at: grants.store.wall(), family: None };
+    let mut rewriting = Rewriting::of(grants)?;
+    rewriting.replace(&held, &held.record)?;
+    Ok(rewriting.commit(told, answer))
 }
 
 /// Drops what a spent code no longer needs: it is kept to recognize a replay by its client.

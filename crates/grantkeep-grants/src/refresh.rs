@@ -1,14 +1,17 @@
 //! Refreshing, RFC 6749 section 6: rotation that notices reuse and survives a lost response.
 
 use crate::attachment::Attachment;
+use crate::clients::GrantType;
+use crate::decision::{Flow, Found, Owned, Standing, Verdict};
 use crate::event::Event;
+use crate::events::Told;
 use crate::generation::Presented;
 use crate::grants::{Grants, can_be_held, check_presented};
-use crate::observe;
 use crate::opening::{Pair, expires_in, family_token};
 use crate::policy::Refreshing;
 use crate::proof::token_type;
 use crate::redeem::Mismatch;
+use crate::revoke::end_family;
 use crate::scope::{Scopes, is_within, names_any};
 use crate::secret::Secret;
 use crate::setter::setter;
@@ -74,6 +77,8 @@ pub enum Refreshed {
     Expired,
     /// Its family, subject, or client was revoked.
     Revoked,
+    /// Its client is registered, and not for refresh tokens; nothing was changed.
+    Unauthorized,
     /// It belongs to another client, or another key; nothing was changed.
     Mismatch(Mismatch),
     /// The scopes asked for are malformed, or more than was granted; nothing was changed.
@@ -82,14 +87,6 @@ pub enum Refreshed {
     InvalidTarget,
     /// There is no such token.
     Unknown,
-}
-
-/// What is to be done about a presented token.
-enum Verdict {
-    Answer(Refreshed),
-    /// Revoke the family.
-    Reuse,
-    Issue(Issue),
 }
 
 /// Which use of a generation.
@@ -130,24 +127,11 @@ impl<B: Backend> Grants<B> {
     /// Every answer rests on durable state; `Rotated`, `Retried`, and `Reused` are durable when
     /// answered.
     pub async fn refresh(&self, token: &str, request: &RefreshRequest<'_>) -> Result<Refreshed> {
-        let _decision = observe::decision("refresh");
         check_presented(token)?;
         if self.policy.refreshing == Refreshing::Off || !can_be_held(token) {
             return Ok(Refreshed::Unknown);
         }
-        loop {
-            let Some(Presented { held, generation }) = self.presented(token).await? else {
-                return Ok(Refreshed::Unknown);
-            };
-            let answer = match self.judge(&held, generation, request) {
-                Verdict::Answer(answer) => Some(answer),
-                Verdict::Reuse => Some(self.reused(held.record.id).await?),
-                Verdict::Issue(issue) => self.issue(token, held, issue).await?,
-            };
-            if let Some(answer) = answer {
-                return Ok(answer);
-            }
-        }
+        self.decide(&mut Refresh { token, request }).await
     }
 
     /// Which use of a generation it would be to refresh by it now.
@@ -165,100 +149,180 @@ impl<B: Backend> Grants<B> {
         }
     }
 
-    pub(crate) async fn reused(&self, family: FamilyId) -> Result<Refreshed> {
-        self.revoke_family_for(family, RevocationReason::RefreshReused).await?;
-        self.events().tell(|| Event::Reused { family });
-        Ok(Refreshed::Reused { family })
+    /// The present refresh token, for who presents it where it does not rotate.
+    fn unchanged(&self, token: &str, family: &Family) -> Result<Secret> {
+        if family.brought.is_some() {
+            return Ok(Secret::new(Zeroizing::new(token.to_owned())));
+        }
+        self.derived(family)
     }
 
-    fn judge(&self, held: &Held<Family>, presented: u32, request: &RefreshRequest<'_>) -> Verdict {
-        let family = &held.record;
+    fn idle_until(&self, family: &Family, now: Timestamp) -> Timestamp {
+        now.saturating_add(self.policy.refresh_idle).min(family.absolute_expires_at)
+    }
+}
+
+/// A refresh token that is presented.
+struct Refresh<'a> {
+    token: &'a str,
+    request: &'a RefreshRequest<'a>,
+}
+
+/// A presented refresh token as it was found.
+pub(crate) struct FoundToken {
+    pub(crate) held: Held<Family>,
+    pub(crate) generation: u32,
+    /// The brought text that came after it, if one was kept.
+    successor: Option<Secret>,
+}
+
+impl FoundToken {
+    /// The refresh token of this text.
+    pub(crate) async fn read<B: Backend>(grants: &Grants<B>, text: &str) -> Result<Option<Self>> {
+        let Some(Presented { held, generation }) = grants.presented(text).await? else {
+            return Ok(None);
+        };
+        let mut successor = None;
+        if held.record.brought.is_some() && grants.use_of(&held, generation) == Use::Retry {
+            successor = grants.kept_successor(text).await?;
+        }
+        Ok(Some(Self { held, generation, successor }))
+    }
+
+    pub(crate) fn owners(&self) -> Owned<'_> {
+        Owned { subject: &self.held.record.subject, client: &self.held.record.client }
+    }
+
+    /// Which use of its generation it is now.
+    pub(crate) fn use_now<B: Backend>(&self, grants: &Grants<B>) -> Use {
+        let used = grants.use_of(&self.held, self.generation);
+        // Under the policy that a brought text was spent by there may have been no grace.
+        let lost = self.held.record.brought.is_some() && self.successor.is_none();
+        if used == Use::Retry && lost { Use::Spent } else { used }
+    }
+
+    /// It was spent, and came again: its family ends.
+    pub(crate) fn reused<B: Backend, A>(
+        self,
+        grants: &Grants<B>,
+        answer: impl FnOnce(FamilyId) -> A,
+    ) -> Result<Verdict<A>> {
+        let Family { client, subject, id: family, .. } = self.held.record.clone();
+        let told = |told: Told| told.event(|| Event::Reused { client, subject, family });
+        let reason = RevocationReason::RefreshReused;
+        end_family(grants, Some(self.held), reason, told, answer(family))
+    }
+}
+
+impl<B: Backend> Flow<B> for Refresh<'_> {
+    const NAME: &'static str = "refresh";
+    type Read = FoundToken;
+    type Rests = Standing;
+    type Answer = Refreshed;
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<FoundToken, Refreshed>> {
+        let found = FoundToken::read(grants, self.token).await?;
+        Ok(found.map_or(Found::Answer(Refreshed::Unknown, Told::nothing()), Found::Records))
+    }
+
+    fn owners<'r>(&'r self, read: &'r FoundToken) -> Owned<'r> {
+        read.owners()
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        read: FoundToken,
+        standing: &Standing,
+    ) -> Result<Verdict<Refreshed>> {
+        let (family, request) = (&read.held.record, self.request);
         if family.client != request.client {
-            return Verdict::Answer(Refreshed::Mismatch(Mismatch::Client));
+            return Ok(mismatched(grants, family, request.client, Mismatch::Client));
         }
         if family.confirmation.is_some() && family.confirmation != request.confirmation {
-            return Verdict::Answer(Refreshed::Mismatch(Mismatch::Confirmation));
+            return Ok(mismatched(grants, family, request.client, Mismatch::Confirmation));
         }
-        let retry = match self.use_of(held, presented) {
-            Use::TooLate => return Verdict::Answer(Refreshed::Expired),
-            Use::Spent => return Verdict::Reuse,
+        let retry = match read.use_now(grants) {
+            Use::TooLate => return Ok(Verdict::answer(Refreshed::Expired)),
+            Use::Spent => return read.reused(grants, |family| Refreshed::Reused { family }),
             Use::Retry => true,
             Use::Present => false,
         };
         if family.state != FamilyState::Active {
-            return Verdict::Answer(Refreshed::Revoked);
+            return Ok(Verdict::answer(Refreshed::Revoked));
         }
         let granted = Scopes::stored(family.scopes.clone());
         let scopes = match request.scopes.as_deref().map(Scopes::read) {
             None => granted,
             Some(Ok(asked)) if asked.is_subset(&granted) => asked,
-            Some(_) => return Verdict::Answer(Refreshed::InvalidScope),
+            Some(_) => return Ok(Verdict::answer(Refreshed::InvalidScope)),
         };
         let audience = match request.audience.as_deref().filter(|asked| names_any(asked)) {
             None => family.audience.clone(),
             Some(asked) if is_within(asked, &family.audience) => asked.to_owned(),
-            Some(_) => return Verdict::Answer(Refreshed::InvalidTarget),
+            Some(_) => return Ok(Verdict::answer(Refreshed::InvalidTarget)),
         };
-        let moves_on = self.policy.refreshing == Refreshing::Rotating && !retry;
-        match family.generation.checked_add(u32::from(moves_on)) {
-            Some(generation) => Verdict::Issue(Issue { scopes, audience, generation, retry }),
+        let moves_on = grants.policy.refreshing == Refreshing::Rotating && !retry;
+        let Some(generation) = family.generation.checked_add(u32::from(moves_on)) else {
             // After 2^32 rotations there is no next one: the grant has ended.
-            None => Verdict::Answer(Refreshed::Expired),
+            return Ok(Verdict::answer(Refreshed::Expired));
+        };
+        if !standing.admits(&family.epochs) {
+            return Ok(Verdict::if_unchanged(&read.held, Refreshed::Revoked));
         }
+        if !standing.permits(GrantType::RefreshToken.as_str()) {
+            return Ok(Verdict::answer(Refreshed::Unauthorized));
+        }
+        self.issue(grants, read, standing, Issue { scopes, audience, generation, retry })
     }
+}
 
-    /// Issues in one batch; `None` if something it rests on changed meanwhile.
-    async fn issue(
+impl Refresh<'_> {
+    fn issue<B: Backend>(
         &self,
-        token: &str,
-        held: Held<Family>,
+        grants: &Grants<B>,
+        FoundToken { held, successor, .. }: FoundToken,
+        standing: &Standing,
         Issue { scopes, audience, generation, retry }: Issue,
-    ) -> Result<Option<Refreshed>> {
-        let (standing, now) =
-            self.standing_or_closed(&held.record.subject, &held.record.client).await?;
-        if !standing.admit(&held.record.epochs) {
-            return self.unless_changed(&held, Refreshed::Revoked).await;
-        }
-        let mut change = self.store.change()?;
+    ) -> Result<Verdict<Refreshed>> {
+        let mut issuing = standing.issue(grants)?;
+        let now = issuing.now();
         let mut family = held.record.clone();
         let mut expires_at = held.expires_at;
         let refresh = if retry {
-            change.require(&held);
-            match self.successor(token, &family).await? {
-                Some(successor) => successor,
-                // Under the policy it was spent by there was no grace.
-                None => return self.reused(family.id).await.map(Some),
-            }
+            issuing.require(&held);
+            successor.map_or_else(|| grants.derived(&family), Ok)?
         } else {
-            expires_at = self.idle_until(&family, now);
+            expires_at = grants.idle_until(&family, now);
             let refresh = if family.generation == generation {
-                self.unchanged(token, &family)?
+                grants.unchanged(self.token, &family)?
             } else {
                 family.generation = generation;
-                self.note_rotation(&mut family, now);
-                let refresh = self.add_refresh(&mut change, &mut family, expires_at)?;
+                grants.note_rotation(&mut family, now);
+                let refresh = grants.add_refresh(&mut issuing, &mut family, expires_at)?;
                 if family.brought.is_some() {
-                    self.keep_successor(&mut change, token, &refresh, now)?;
+                    grants.keep_successor(&mut issuing, self.token, &refresh)?;
                 }
                 refresh
             };
-            change.replace(&held, &family, expires_at)?;
+            issuing.replace(&held, &family, expires_at)?;
             refresh
         };
-        standing.require(&mut change);
-        let keyring = self.store.keyring();
+        let keyring = grants.store.keyring();
         let open = |payload| Attachment::open(payload, &keyring, &family.salt);
         let attachment = family.payload.as_ref().map(open).transpose()?;
-        let access_until = now.saturating_add(self.policy.access_lifetime).min(expires_at);
+        let access_until = now.saturating_add(grants.policy.access_lifetime).min(expires_at);
         let narrowed = (scopes.as_str().to_owned(), audience);
-        let record = family_token(&family, &standing, self.store.wall(), narrowed);
-        let access = self.add_token(&mut change, record, access_until, attachment.as_ref())?;
-        if !self.commit(change).await? {
-            return Ok(None);
-        }
-        self.events().tell(|| {
+        let record = family_token(&family, issuing.epochs(), grants.store.wall(), narrowed);
+        let access = grants.add_token(&mut issuing, record, access_until, attachment.as_ref())?;
+        let told = grants.told().event(|| {
+            let (client, subject) = (family.client.clone(), family.subject.clone());
             let family = family.id;
-            if retry { Event::Retried { family } } else { Event::Rotated { family, generation } }
+            if retry {
+                Event::Retried { client, subject, family }
+            } else {
+                Event::Rotated { client, subject, family, generation }
+            }
         });
         let pair = Box::new(Pair {
             access,
@@ -271,32 +335,34 @@ impl<B: Backend> Grants<B> {
             payload: attachment.as_ref().map(Attachment::bytes),
             family: family.id,
         });
-        Ok(Some(if retry { Refreshed::Retried(pair) } else { Refreshed::Rotated(pair) }))
+        let answer = if retry { Refreshed::Retried(pair) } else { Refreshed::Rotated(pair) };
+        Ok(issuing.commit(told, answer))
     }
+}
 
-    /// The present refresh token, for who presents its predecessor.
-    pub(crate) async fn successor(
-        &self,
-        predecessor: &str,
-        family: &Family,
-    ) -> Result<Option<Secret>> {
-        if family.brought.is_some() {
-            return self.kept_successor(predecessor).await;
-        }
-        self.derived(family).map(Some)
-    }
+/// Refuses what `client` presented, or with which key.
+fn mismatched<B: Backend>(
+    grants: &Grants<B>,
+    family: &Family,
+    client: &str,
+    what: Mismatch,
+) -> Verdict<Refreshed> {
+    Verdict::Answer(Refreshed::Mismatch(what), told_mismatch(grants, family, client, what))
+}
 
-    /// The present refresh token, for who presents it where it does not rotate.
-    fn unchanged(&self, token: &str, family: &Family) -> Result<Secret> {
-        if family.brought.is_some() {
-            return Ok(Secret::new(Zeroizing::new(token.to_owned())));
-        }
-        self.derived(family)
-    }
-
-    fn idle_until(&self, family: &Family, now: Timestamp) -> Timestamp {
-        now.saturating_add(self.policy.refresh_idle).min(family.absolute_expires_at)
-    }
+/// What is told where something of a family does not match.
+pub(crate) fn told_mismatch<B: Backend>(
+    grants: &Grants<B>,
+    family: &Family,
+    client: &str,
+    what: Mismatch,
+) -> Told {
+    grants.told().event(|| Event::Mismatched {
+        what,
+        client: client.to_owned(),
+        subject: family.subject.clone(),
+        family: Some(family.id),
+    })
 }
 
 #[cfg(test)]
@@ -314,7 +380,7 @@ mod tests {
     fn a_generation_not_issued_is_unknown() {
         let store = Store::in_memory(Arc::new(SystemClock::new())).unwrap();
         let grants = Grants::new(store, Policy::default()).unwrap();
-        let pair = grants.password(Grant::new("client-1", "alice")).wait().unwrap();
+        let pair = grants.open(Grant::new("client-1", "alice")).wait().unwrap();
         let held = grants.store.get::<Family>(pair.family.digest()).wait().unwrap().unwrap();
         let family = held.record;
         let keyring = grants.store.keyring();
@@ -335,7 +401,7 @@ mod tests {
         for (generation, rotates) in [(u32::MAX - 1, true), (u32::MAX, false)] {
             let store = Store::in_memory(Arc::new(SystemClock::new())).unwrap();
             let grants = Grants::new(store, Policy::default()).unwrap();
-            let pair = grants.password(Grant::new("client-1", "alice")).wait().unwrap();
+            let pair = grants.open(Grant::new("client-1", "alice")).wait().unwrap();
             let held = grants.store.get::<Family>(pair.family.digest()).wait().unwrap().unwrap();
             let family = Family { generation, ..held.record.clone() };
             let mut change = grants.store.change().unwrap();

@@ -1,12 +1,12 @@
 //! What a refresh token is worth before it is used, for server libraries whose flow looks at one
 //! in one call and uses it in another.
 
-use crate::generation::Presented;
+use crate::decision::{Flow, Found, Owned, Standing, Verdict};
+use crate::events::Told;
 use crate::grants::{Grants, can_be_held};
 use crate::introspect::Claims;
-use crate::observe;
 use crate::policy::Refreshing;
-use crate::refresh::{Refreshed, Use};
+use crate::refresh::{FoundToken, Use};
 use grantkeep::backend::Backend;
 use grantkeep::{FamilyId, Result};
 
@@ -38,27 +38,53 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// `Reused` is durable when answered.
     pub async fn refresh_standing(&self, token: &str) -> Result<RefreshStanding> {
-        let _decision = observe::decision("refresh_standing");
         if self.policy.refreshing == Refreshing::Off || !can_be_held(token) {
             return Ok(RefreshStanding::Unusable);
         }
-        let Some(Presented { held, generation }) = self.presented(token).await? else {
-            return Ok(RefreshStanding::Unusable);
-        };
-        let spent = match self.use_of(&held, generation) {
-            Use::TooLate => return Ok(RefreshStanding::Unusable),
-            Use::Spent => true,
-            Use::Present => false,
-            Use::Retry => self.successor(token, &held.record).await?.is_none(),
-        };
-        if spent {
-            let Refreshed::Reused { family } = self.reused(held.record.id).await? else {
-                return Ok(RefreshStanding::Unusable);
-            };
-            return Ok(RefreshStanding::Reused { family });
+        self.decide(&mut Look { token }).await
+    }
+}
+
+/// A refresh token that is looked at.
+struct Look<'a> {
+    token: &'a str,
+}
+
+impl<B: Backend> Flow<B> for Look<'_> {
+    const NAME: &'static str = "refresh_standing";
+    type Read = FoundToken;
+    type Rests = Standing;
+    type Answer = RefreshStanding;
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<FoundToken, RefreshStanding>> {
+        let found = FoundToken::read(grants, self.token).await?;
+        Ok(found.map_or(Found::Answer(RefreshStanding::Unusable, Told::nothing()), Found::Records))
+    }
+
+    fn owners<'r>(&'r self, read: &'r FoundToken) -> Owned<'r> {
+        read.owners()
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        read: FoundToken,
+        standing: &Standing,
+    ) -> Result<Verdict<RefreshStanding>> {
+        let unusable = RefreshStanding::Unusable;
+        match read.use_now(grants) {
+            Use::TooLate => return Ok(Verdict::answer(unusable)),
+            Use::Spent => return read.reused(grants, |family| RefreshStanding::Reused { family }),
+            Use::Present | Use::Retry => {}
         }
-        let claims = self.refresh_claims(held).await?;
-        Ok(claims
-            .map_or(RefreshStanding::Unusable, |claims| RefreshStanding::Usable(Box::new(claims))))
+        let held = read.held;
+        if !held.in_force(grants.store.now()) {
+            return Ok(Verdict::answer(unusable));
+        }
+        if !standing.admits(&held.record.epochs) {
+            return Ok(Verdict::if_unchanged(&held, unusable));
+        }
+        let claims = grants.refresh_claims(held);
+        Ok(Verdict::answer(RefreshStanding::Usable(Box::new(claims))))
     }
 }

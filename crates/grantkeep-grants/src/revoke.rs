@@ -1,14 +1,15 @@
 //! Revocation, RFC 7009: of a token, a family, a subject, a client.
 
+use crate::decision::{Flow, Found, Owned, Rewriting, Verdict};
 use crate::event::Event;
+use crate::events::Told;
 use crate::generation::Presented;
 use crate::grants::{Grants, can_be_held, check_name};
 use crate::kind::ClaimsKind;
-use crate::observe;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Family, FamilyId, FamilyState, Held, Owner, Personal, Record, Result, RevocationReason,
-    Timestamp, Token,
+    Family, FamilyId, FamilyState, Held, HeldEpoch, Owner, Personal, Record, Result,
+    RevocationReason, Timestamp, Token,
 };
 
 /// The answer to a client that asks for a revocation.
@@ -50,25 +51,10 @@ impl<B: Backend> Grants<B> {
     }
 
     async fn revoke_for(&self, token: &str, client: Option<&str>) -> Result<RevokedBy> {
-        let _decision = observe::decision("revoke");
         if !can_be_held(token) {
             return Ok(RevokedBy::Done);
         }
-        // One text may be several tokens, where the server makes them.
-        let mut answers = Vec::new();
-        answers.extend(self.revoke_row::<Token>(token, client).await?);
-        answers.extend(self.revoke_row::<Personal>(token, client).await?);
-        if let Some(Presented { held, .. }) = self.presented(token).await? {
-            let another = client.is_some_and(|client| client != held.record.client);
-            if another {
-                answers.push(RevokedBy::NotYours);
-            } else {
-                self.revoke_family(held.record.id).await?;
-                answers.push(RevokedBy::Done);
-            }
-        }
-        let refused = !answers.is_empty() && !answers.contains(&RevokedBy::Done);
-        Ok(if refused { RevokedBy::NotYours } else { RevokedBy::Done })
+        self.decide(&mut Revocation { token, client }).await
     }
 
     /// Revokes a family: its refresh tokens, and the access tokens issued from it. One that is not
@@ -80,7 +66,19 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The revocation is durable when this returns.
     pub async fn revoke_family(&self, family: FamilyId) -> Result<()> {
-        self.revoke_family_for(family, RevocationReason::Requested).await
+        self.decide(&mut FamilyRevocation { family, subject: None }).await
+    }
+
+    /// The same if the family is one of `subject`: an id may come from a form. Somebody else's is
+    /// left alone, which is success as well.
+    ///
+    /// # Errors
+    /// As [`Backend::commit`].
+    ///
+    /// # Durability
+    /// The revocation is durable when this returns.
+    pub async fn revoke_family_of(&self, subject: &str, family: FamilyId) -> Result<()> {
+        self.decide(&mut FamilyRevocation { family, subject: Some(subject) }).await
     }
 
     /// Revokes everything that was issued to `subject` until now, codes included, in one write.
@@ -93,11 +91,8 @@ impl<B: Backend> Grants<B> {
     /// The revocation is durable when this returns, and no issue that is answered later falls
     /// before it.
     pub async fn revoke_subject(&self, subject: &str) -> Result<()> {
-        let _decision = observe::decision("revoke_subject");
         check_name("a subject", subject)?;
-        self.store.begin_epoch(Owner::Subject(subject)).await?;
-        self.events().tell(|| Event::SubjectRevoked { subject: subject.to_owned() });
-        Ok(())
+        self.decide(&mut OwnerRevocation(Owner::Subject(subject))).await
     }
 
     /// Revokes everything that was issued to `client` until now, codes included, in one write.
@@ -110,84 +105,196 @@ impl<B: Backend> Grants<B> {
     /// The revocation is durable when this returns, and no issue that is answered later falls
     /// before it.
     pub async fn revoke_client(&self, client: &str) -> Result<()> {
-        let _decision = observe::decision("revoke_client");
         check_name("a client id", client)?;
-        self.store.begin_epoch(Owner::Client(client)).await?;
-        self.events().tell(|| Event::ClientRevoked { client: client.to_owned() });
-        Ok(())
+        self.decide(&mut OwnerRevocation(Owner::Client(client))).await
+    }
+}
+
+/// A token that is to be revoked, by this client or by anybody.
+struct Revocation<'a> {
+    token: &'a str,
+    client: Option<&'a str>,
+}
+
+/// All that one text is: it may be several tokens, where the server makes them.
+struct AllOf {
+    access: Option<Held<Token>>,
+    personal: Option<Held<Personal>>,
+    family: Option<Held<Family>>,
+}
+
+impl<B: Backend> Flow<B> for Revocation<'_> {
+    const NAME: &'static str = "revoke";
+    type Read = AllOf;
+    type Rests = ();
+    type Answer = RevokedBy;
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<AllOf, RevokedBy>> {
+        let presented = grants.presented(self.token).await?;
+        Ok(Found::Records(AllOf {
+            access: grants.store.find(self.token.as_bytes()).await?,
+            personal: grants.store.find(self.token.as_bytes()).await?,
+            family: presented.map(|Presented { held, .. }| held),
+        }))
     }
 
-    /// Revokes a family and notes why; the first reason stands.
-    pub(crate) async fn revoke_family_for(
-        &self,
-        family: FamilyId,
-        reason: RevocationReason,
-    ) -> Result<()> {
-        loop {
-            let Some(mut held) = self.store.get::<Family>(family.digest()).await? else {
-                return Ok(());
-            };
-            if held.record.state != FamilyState::Active {
-                return Ok(());
-            }
-            held.record.state = FamilyState::Revoked { at: self.store.wall(), reason };
-            if self.rewrite(&held).await? {
-                self.events().tell(|| Event::FamilyRevoked { family, reason });
-                return Ok(());
-            }
-        }
+    fn owners<'r>(&'r self, _: &'r AllOf) -> Owned<'r> {
+        Owned::default()
     }
 
-    /// What there is to answer if `token` is of this type.
-    async fn revoke_row<R: Revocable>(
-        &self,
-        token: &str,
-        client: Option<&str>,
-    ) -> Result<Option<RevokedBy>> {
-        loop {
-            let Some(held) = self.store.find::<R>(token.as_bytes()).await? else {
-                return Ok(None);
-            };
-            if client.is_some_and(|client| client != held.record.client()) {
-                return Ok(Some(RevokedBy::NotYours));
-            }
-            if self.revoke_held(held).await? {
-                return Ok(Some(RevokedBy::Done));
-            }
+    fn judge(&mut self, grants: &Grants<B>, read: AllOf, (): &()) -> Result<Verdict<RevokedBy>> {
+        let AllOf { access, personal, family } = read;
+        let theirs = |client: &str| self.client.is_none_or(|own| own == client);
+        let any = access.is_some() || personal.is_some() || family.is_some();
+        let access = access.filter(|held| theirs(&held.record.client));
+        let personal = personal.filter(|held| theirs(&held.record.client));
+        let family = family.filter(|held| theirs(&held.record.client));
+        if any && access.is_none() && personal.is_none() && family.is_none() {
+            return Ok(Verdict::answer(RevokedBy::NotYours));
         }
+        let (mut rewriting, mut told) = (Rewriting::of(grants)?, grants.told());
+        let mut changed = [false; 3];
+        if let Some(mut held) = access {
+            (changed[0], told) = revoke(grants, &mut rewriting, &mut held, told)?;
+        }
+        if let Some(mut held) = personal {
+            (changed[1], told) = revoke(grants, &mut rewriting, &mut held, told)?;
+        }
+        if let Some(held) = family {
+            let reason = RevocationReason::Requested;
+            (changed[2], told) = revoke_family(grants, &mut rewriting, held, reason, told)?;
+        }
+        Ok(if changed.contains(&true) {
+            rewriting.commit(told, RevokedBy::Done)
+        } else {
+            Verdict::answer(RevokedBy::Done)
+        })
+    }
+}
+
+/// A family that is to be revoked, if it is this subject's or no matter whose.
+struct FamilyRevocation<'a> {
+    family: FamilyId,
+    subject: Option<&'a str>,
+}
+
+impl<B: Backend> Flow<B> for FamilyRevocation<'_> {
+    const NAME: &'static str = "revoke_family";
+    type Read = Option<Held<Family>>;
+    type Rests = ();
+    type Answer = ();
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Option<Held<Family>>, ()>> {
+        let held = grants.store.get::<Family>(self.family.digest()).await?;
+        let theirs =
+            |held: &Held<Family>| self.subject.is_none_or(|own| own == held.record.subject);
+        Ok(Found::Records(held.filter(theirs)))
     }
 
-    /// Revokes a record by itself; false if it changed since it was read.
-    pub(crate) async fn revoke_held<R: Revocable>(&self, mut held: Held<R>) -> Result<bool> {
-        let revoked_at = held.record.revoked_at_mut();
-        if revoked_at.is_some() {
-            return Ok(true);
-        }
-        *revoked_at = Some(self.store.wall());
-        let applied = self.rewrite(&held).await?;
-        if applied {
-            self.events().tell(|| Event::TokenRevoked { kind: held.record.kind() });
-        }
-        Ok(applied)
+    fn owners<'r>(&'r self, _: &'r Option<Held<Family>>) -> Owned<'r> {
+        Owned::default()
     }
 
-    /// Puts a changed record in place of itself, with its expiry; a store whose longest lifetime
-    /// was shortened meanwhile must not refuse a revocation.
-    async fn rewrite<R: Record>(&self, held: &Held<R>) -> Result<bool> {
-        let latest = self.store.now().saturating_add(self.store.lifetime_max());
-        let mut change = self.store.change()?;
-        change.replace(held, &held.record, held.expires_at.min(latest))?;
-        self.commit(change).await
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        held: Option<Held<Family>>,
+        (): &(),
+    ) -> Result<Verdict<()>> {
+        end_family(grants, held, RevocationReason::Requested, |told| told, ())
     }
+}
+
+/// Everything of an owner that is to be revoked.
+struct OwnerRevocation<'a>(Owner<'a>);
+
+impl<B: Backend> Flow<B> for OwnerRevocation<'_> {
+    const NAME: &'static str = "revoke_owner";
+    type Read = HeldEpoch;
+    type Rests = ();
+    type Answer = ();
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<HeldEpoch, ()>> {
+        Ok(Found::Records(grants.store.epoch(self.0).await?))
+    }
+
+    fn owners<'r>(&'r self, _: &'r HeldEpoch) -> Owned<'r> {
+        Owned::default()
+    }
+
+    fn judge(&mut self, grants: &Grants<B>, epoch: HeldEpoch, (): &()) -> Result<Verdict<()>> {
+        let mut rewriting = Rewriting::of(grants)?;
+        if epoch.is_closed() {
+            rewriting.close_epoch(&epoch)?;
+        } else {
+            rewriting.open_epoch(&epoch)?;
+        }
+        rewriting.revoking_owner();
+        let told = grants.told().event(|| match self.0 {
+            Owner::Subject(subject) => Event::SubjectRevoked { subject: subject.to_owned() },
+            Owner::Client(client) => Event::ClientRevoked { client: client.to_owned() },
+        });
+        Ok(rewriting.commit(told, ()))
+    }
+}
+
+/// Revokes a family and notes why, if it is in force; the first reason stands. `more` is told of it
+/// in either case.
+pub(crate) fn end_family<B: Backend, A>(
+    grants: &Grants<B>,
+    held: Option<Held<Family>>,
+    reason: RevocationReason,
+    more: impl FnOnce(Told) -> Told,
+    answer: A,
+) -> Result<Verdict<A>> {
+    let Some(held) = held.filter(|held| held.record.state == FamilyState::Active) else {
+        return Ok(Verdict::Answer(answer, more(grants.told())));
+    };
+    let mut rewriting = Rewriting::of(grants)?;
+    let (_, told) = revoke_family(grants, &mut rewriting, held, reason, grants.told())?;
+    Ok(rewriting.commit(more(told), answer))
+}
+
+/// Revokes a family in `rewriting`; false if it is revoked already.
+fn revoke_family<B: Backend>(
+    grants: &Grants<B>,
+    rewriting: &mut Rewriting,
+    mut held: Held<Family>,
+    reason: RevocationReason,
+    told: Told,
+) -> Result<(bool, Told)> {
+    if held.record.state != FamilyState::Active {
+        return Ok((false, told));
+    }
+    held.record.state = FamilyState::Revoked { at: grants.store.wall(), reason };
+    rewriting.replace(&held, &held.record)?;
+    let Family { id: family, client, subject, .. } = held.record;
+    let told = told.event(|| Event::FamilyRevoked { client, subject, family, reason });
+    Ok((true, told))
+}
+
+/// Revokes a record by itself in `rewriting`; false if it is revoked already.
+pub(crate) fn revoke<B: Backend, R: Revocable>(
+    grants: &Grants<B>,
+    rewriting: &mut Rewriting,
+    held: &mut Held<R>,
+    told: Told,
+) -> Result<(bool, Told)> {
+    let revoked_at = held.record.revoked_at_mut();
+    if revoked_at.is_some() {
+        return Ok((false, told));
+    }
+    *revoked_at = Some(grants.store.wall());
+    rewriting.replace(held, &held.record)?;
+    Ok((true, told.event(|| held.record.revoked())))
 }
 
 /// A record that can be revoked by itself.
 pub(crate) trait Revocable: Record {
     fn revoked_at_mut(&mut self) -> &mut Option<Timestamp>;
 
-    fn kind(&self) -> ClaimsKind;
-
-    fn client(&self) -> &str;
+    /// What is told of it.
+    fn revoked(&self) -> Event;
 }
 
 impl Revocable for Token {
@@ -195,12 +302,13 @@ impl Revocable for Token {
         &mut self.revoked_at
     }
 
-    fn kind(&self) -> ClaimsKind {
-        self.kind.into()
-    }
-
-    fn client(&self) -> &str {
-        &self.client
+    fn revoked(&self) -> Event {
+        Event::TokenRevoked {
+            kind: self.kind.into(),
+            client: self.client.clone(),
+            subject: self.subject.clone(),
+            family: self.family,
+        }
     }
 }
 
@@ -209,11 +317,12 @@ impl Revocable for Personal {
         &mut self.revoked_at
     }
 
-    fn kind(&self) -> ClaimsKind {
-        ClaimsKind::Personal
-    }
-
-    fn client(&self) -> &str {
-        &self.client
+    fn revoked(&self) -> Event {
+        Event::TokenRevoked {
+            kind: ClaimsKind::Personal,
+            client: self.client.clone(),
+            subject: self.subject.clone(),
+            family: None,
+        }
     }
 }

@@ -2,13 +2,15 @@
 
 use crate::envelope;
 use crate::pending::Pending;
+use crate::registration::NOWHERE;
 use crate::tagging::{Tagger, Tagging};
 use chrono::{DateTime, Utc};
 use grantkeep::backend::Backend;
-use grantkeep::{Error, ErrorKind, FamilyId, TOKEN_BYTES_MAX, Timestamp};
+use grantkeep::{Code, Error, ErrorKind, FamilyId, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Timestamp};
 use grantkeep_grants::{
-    Authorize, Claimed, ClaimedGrant, Claims, ClaimsKind, ClientCredentials, Completed, Completion,
-    GrantType, Grants, Introspection, Pair, RefreshRequest, RefreshStanding, Refreshed, Secret,
+    Authorize, Claimed, ClaimedGrant, Claims, ClaimsKind, ClientCredentials, ClientInfo, Completed,
+    Completion, GrantType, Grants, Introspection, RefreshRequest, RefreshStanding, Refreshed,
+    Secret,
 };
 use oxide_auth::primitives::grant::Grant;
 use oxide_auth::primitives::issuer::{IssuedToken, RefreshedToken, TokenType};
@@ -23,6 +25,7 @@ pub(crate) struct Core<B> {
     pub(crate) grants: Grants<B>,
     pub(crate) pending: Pending,
     pub(crate) refresh_without_code: bool,
+    pub(crate) client_credentials: bool,
     pub(crate) codes: Option<Arc<Tagger>>,
     pub(crate) tokens: Option<Arc<Tagger>>,
     pub(crate) on_error: Option<OnError>,
@@ -32,6 +35,7 @@ impl<B> fmt::Debug for Core<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Core")
             .field("refresh_without_code", &self.refresh_without_code)
+            .field("client_credentials", &self.client_credentials)
             .finish_non_exhaustive()
     }
 }
@@ -64,6 +68,10 @@ impl<B: Backend> Core<B> {
     }
 
     pub(crate) async fn authorize(&self, grant: Grant) -> Answer<String> {
+        // The registrar could not say where to: no code goes nowhere.
+        if grant.redirect_uri.as_str() == NOWHERE {
+            return Err(Failure::Refused);
+        }
         let payload = envelope::close(&grant)?;
         let scope = grant.scope.to_string();
         let request = Authorize::new(&grant.client_id, &grant.owner_id)
@@ -85,11 +93,16 @@ impl<B: Backend> Core<B> {
     }
 
     pub(crate) async fn extract(&self, code: &str) -> Answer<Option<Grant>> {
-        if code.len() > TOKEN_BYTES_MAX {
+        if !(TOKEN_BYTES_MIN..=TOKEN_BYTES_MAX).contains(&code.len()) {
             return Ok(None);
         }
+        let store = self.grants.store();
+        let Some(held) = store.find::<Code>(code.as_bytes()).await? else {
+            return Ok(None);
+        };
         // Before the code is burnt: without room a replay could not revoke what comes of it.
-        let room = self.pending.reserve(self.grants.store().wall()).ok_or_else(too_many)?;
+        let client = &held.record.client;
+        let room = self.pending.reserve(client, store.wall()).ok_or_else(|| too_many(client))?;
         let Claimed::Grant(claimed) = self.grants.claim(code).await? else {
             return Ok(None);
         };
@@ -107,8 +120,11 @@ impl<B: Backend> Core<B> {
 
     pub(crate) async fn issue(&self, grant: Grant) -> Answer<IssuedToken> {
         let now = self.now();
-        if let Some(family) = self.pending.take(&grant) {
-            let pair = self.complete(family, &grant).await?;
+        if let Some(claim) = self.pending.take(&grant) {
+            // It is there for another try if this one is cut, or the store could not decide.
+            let completed = self.complete(claim.family, &grant).await?;
+            claim.completed();
+            let Completed::Granted(pair) = completed else { return Err(Failure::Refused) };
             return Ok(issued(&pair.access, pair.refresh, now, pair.expires_in));
         }
         if self.is_over(&grant) {
@@ -121,10 +137,18 @@ impl<B: Backend> Core<B> {
             let request = grantkeep_grants::Grant::new(&grant.client_id, &grant.owner_id)
                 .scopes([&scope])
                 .sealed_payload(&payload);
-            let pair = grants.password(request).await?;
+            let pair = grants.open(request).await?;
             return Ok(issued(&pair.access, pair.refresh, now, pair.expires_in));
         }
-        self.permits(&grant.client_id, GrantType::ClientCredentials).await?;
+        if !self.client_credentials {
+            return Err(Failure::Refused);
+        }
+        // It may be a code's grant, whose claim was completed or forgotten.
+        let client = self.grants.client(&grant.client_id).await?;
+        let has_codes = |client: ClientInfo| client.permits(GrantType::AuthorizationCode).is_ok();
+        if grant.redirect_uri.as_str() != NOWHERE && client.is_some_and(has_codes) {
+            return Err(Failure::Refused);
+        }
         let request = ClientCredentials::new(&grant.client_id)
             .subject(&grant.owner_id)
             .scopes([&scope])
@@ -133,15 +157,12 @@ impl<B: Backend> Core<B> {
         Ok(issued(&own.access, None, now, own.expires_in))
     }
 
-    async fn complete(&self, family: FamilyId, grant: &Grant) -> Answer<Pair> {
+    async fn complete(&self, family: FamilyId, grant: &Grant) -> Answer<Completed> {
         let payload = envelope::close(grant)?;
         let scope = grant.scope.to_string();
         let completion = Completion::by(&grant.client_id).scopes([&scope]).sealed_payload(&payload);
         let grants = self.tagged(self.tokens.as_ref(), grant);
-        match grants.complete(family, &completion).await? {
-            Completed::Granted(pair) => Ok(*pair),
-            _ => Err(Failure::Refused),
-        }
+        Ok(grants.complete(family, &completion).await?)
     }
 
     pub(crate) async fn refresh(&self, token: &str, grant: Grant) -> Answer<RefreshedToken> {
@@ -250,9 +271,10 @@ fn issued(
     }
 }
 
-fn too_many() -> Error {
-    Error::new(
-        ErrorKind::Unavailable,
-        "too many claimed codes wait to be issued for: try again, or allow for more of them",
-    )
+fn too_many(client: &str) -> Error {
+    let message = format!(
+        "too many claimed codes of client `{client}` wait to be issued for: try again, or allow \
+         for more of them"
+    );
+    Error::new(ErrorKind::Unavailable, message)
 }

@@ -49,7 +49,7 @@
 //! - *A code is burnt by `extract`, before anything is checked, and `issue` is not told of it.*
 //!   [`Oxide`] remembers in between which grant came of which code, so that a replay of the code,
 //!   also much later, revokes what it gave (RFC 6749 section 4.1.2). Up to [`CLAIMS_MAX`] codes
-//!   may be in between; beyond, `extract` fails before it burns one. Two codes for one grant,
+//!   of one client may be in between; beyond, `extract` fails before it burns one. Two codes for one grant,
 //!   alike in owner, client, redirect URI, scope, and time to the nanosecond, may be taken for
 //!   each other.
 //! - *A code stands for its grant as it was,* its extensions and its time to the nanosecond
@@ -62,8 +62,11 @@
 //! - *Reuse of a refresh token* is seen by `recover_refresh`, which revokes the family and answers
 //!   `None`: the client is told `invalid_grant`. The predecessor within the grace period is
 //!   answered once more, and `refresh` then gives the same successor.
-//! - *The client credentials flow asks for a refresh token and drops it.* None is made for a grant
-//!   that came of no code, unless [`OxideOptions::refresh_without_code`] says so.
+//! - *A grant that came of no code* looks like that of a code which is not remembered any more.
+//!   Nothing is issued for it, unless [`OxideOptions::client_credentials`] says so, or
+//!   [`OxideOptions::refresh_without_code`].
+//! - *The client credentials flow asks for a refresh token and drops it.* None is made, unless
+//!   [`OxideOptions::refresh_without_code`] says so.
 //! - *Errors are `()`.* [`OxideOptions::on_error`] is told what they were.
 //!
 //! A token that was not issued through these traits, or is bound to a key, is not recovered by
@@ -73,10 +76,10 @@
 //!
 //! [`StoreRegistrar`] knows the clients of [`Grants::create_client`](grantkeep_grants::Grants):
 //! exact redirect URIs, scopes among their own (all of them by default), secrets in constant time.
-//! Their grant types are held to where the traits say which one it is: redirecting takes
-//! [`GrantType::AuthorizationCode`](grantkeep_grants::GrantType::AuthorizationCode), and so on.
-//! Another registrar may stand in its place; the issuer then knows no client, and holds none to
-//! its grant types.
+//! A registered client is held to its grant types by the grants themselves, in every flow. Where
+//! several redirect URIs are registered, a request that names none gets no code (RFC 6749 section
+//! 3.1.2.3). Another registrar may stand in its place; the grants then know no client, and hold
+//! none to its grant types.
 //!
 //! # Blocking and async
 //!

@@ -36,6 +36,7 @@ impl<B: Backend> Oxide<B> {
             grants,
             pending: Pending::new(CLAIMS_MAX),
             refresh_without_code: false,
+            client_credentials: false,
             codes: None,
             tokens: None,
             on_error: None,
@@ -94,8 +95,19 @@ impl<B: Backend> OxideOptions<B> {
         Self(Core { refresh_without_code: allow, ..self.0 })
     }
 
-    /// As many codes may be extracted and not yet issued for at one time; [`CLAIMS_MAX`] by
-    /// default. Beyond it `extract` fails before the code is spent. A code that is extracted and
+    /// Issues tokens to clients for themselves (RFC 6749 section 4.4): the client credentials flow
+    /// calls `issue` with a grant that came of no code. Off by default, because the grant of a code
+    /// that is not remembered any more, since it was extracted before a restart or was issued for
+    /// already, looks much the same, and would be issued a token that a replay of the code does not
+    /// revoke. With this on, a client that may use both grant types names its redirect URI in each
+    /// authorization request: that tells the two apart. With another registrar nothing does.
+    #[must_use]
+    pub fn client_credentials(self, allow: bool) -> Self {
+        Self(Core { client_credentials: allow, ..self.0 })
+    }
+
+    /// As many codes of one client may be extracted and not yet issued for at one time;
+    /// [`CLAIMS_MAX`] by default. Beyond it `extract` fails before the code is spent. A code that is extracted and
     /// then refused by the flow counts until it would have expired.
     #[must_use]
     pub fn claims_max(self, claims: usize) -> Self {
@@ -104,7 +116,7 @@ impl<B: Backend> OxideOptions<B> {
 
     /// Lets `codes` make the texts of codes and `tokens` those of access and refresh tokens, in
     /// place of the policy's formats. Each text must be of 16 to 8,192 bytes and new for its kind;
-    /// the same text may be an access token and a refresh token.
+    /// what is issued together must be different, an access token and its refresh token as well.
     ///
     /// # Errors
     /// [`ErrorKind::Io`](grantkeep::ErrorKind::Io) where the system's random generator fails.

@@ -5,8 +5,9 @@ use oxide_auth::primitives::grant::Grant;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// As many claims may be under way at one time, unless it is set otherwise.
-pub const CLAIMS_MAX: usize = 16_384;
+/// As many claims of one client may be under way at one time, unless it is set otherwise. Each takes
+/// some 500 bytes of memory until it is completed, or its code would have expired.
+pub const CLAIMS_MAX: usize = 4_096;
 
 /// By what a grant that is issued is known to be one that was extracted. Not by its extensions:
 /// the flow puts others in their place.
@@ -33,7 +34,8 @@ impl Mark {
     }
 }
 
-/// The claims that are under way: a bounded number of them.
+/// The claims that are under way: a bounded number of each client's, so that what one leaves
+/// unfinished is no trouble of another.
 #[derive(Debug)]
 pub(crate) struct Pending {
     claims: Mutex<Claims>,
@@ -45,7 +47,8 @@ struct Claims {
     /// Those with the same mark stand for the same grant: the first comes first.
     by_mark: HashMap<Mark, VecDeque<(Deadline, FamilyId)>>,
     by_deadline: BTreeMap<Deadline, Mark>,
-    reserved: usize,
+    /// How many there are of each client, reserved ones among them.
+    of_client: HashMap<String, usize>,
     count: u64,
 }
 
@@ -57,19 +60,21 @@ impl Pending {
         Self { claims: Mutex::default(), max }
     }
 
-    /// Room for one claim; `None` if all of it is taken.
-    pub(crate) fn reserve(&self, now: Timestamp) -> Option<Room<'_>> {
+    /// Room for one claim of `client`; `None` if all of it is taken.
+    pub(crate) fn reserve(&self, client: &str, now: Timestamp) -> Option<Room<'_>> {
         let mut claims = self.lock();
         claims.forget_until(now);
-        if claims.by_deadline.len() + claims.reserved >= self.max {
+        let count = claims.of_client.entry(client.to_owned()).or_default();
+        if *count >= self.max {
             return None;
         }
-        claims.reserved += 1;
-        Some(Room(self))
+        *count += 1;
+        Some(Room { pending: self, client: client.to_owned() })
     }
 
-    /// The family of the claim that gave this grant, if one did.
-    pub(crate) fn take(&self, grant: &Grant) -> Option<FamilyId> {
+    /// The claim that gave this grant, if one did. Nobody else gets it meanwhile, and unless it is
+    /// completed it is there again.
+    pub(crate) fn take(&self, grant: &Grant) -> Option<Taken<'_>> {
         let mark = Mark::of(grant);
         let mut claims = self.lock();
         let queue = claims.by_mark.get_mut(&mark)?;
@@ -78,7 +83,8 @@ impl Pending {
             claims.by_mark.remove(&mark);
         }
         claims.by_deadline.remove(&deadline);
-        Some(family)
+        drop(claims);
+        Some(Taken { pending: self, mark, deadline, family, completed: false })
     }
 
     fn lock(&self) -> MutexGuard<'_, Claims> {
@@ -87,6 +93,16 @@ impl Pending {
 }
 
 impl Claims {
+    /// Counts one of a client's less.
+    fn forget(&mut self, client: &str) {
+        if let Some(count) = self.of_client.get_mut(client) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.of_client.remove(client);
+            }
+        }
+    }
+
     fn forget_until(&mut self, now: Timestamp) {
         while let Some(first) = self.by_deadline.first_entry() {
             let deadline = *first.key();
@@ -94,6 +110,7 @@ impl Claims {
                 break;
             }
             let mark = first.remove();
+            self.forget(&mark.client);
             if let Some(queue) = self.by_mark.get_mut(&mark) {
                 queue.retain(|(other, _)| *other != deadline);
                 if queue.is_empty() {
@@ -104,15 +121,50 @@ impl Claims {
     }
 }
 
+/// A claim on its way to be completed.
+#[derive(Debug)]
+pub(crate) struct Taken<'a> {
+    pending: &'a Pending,
+    mark: Mark,
+    deadline: Deadline,
+    pub(crate) family: FamilyId,
+    completed: bool,
+}
+
+impl Taken<'_> {
+    /// Says that it was answered, whichever way.
+    pub(crate) fn completed(mut self) {
+        self.completed = true;
+    }
+}
+
+impl Drop for Taken<'_> {
+    /// Also when the future that completes it is dropped, or the store could not decide.
+    fn drop(&mut self) {
+        let mut claims = self.pending.lock();
+        if self.completed {
+            return claims.forget(&self.mark.client);
+        }
+        claims.by_deadline.insert(self.deadline, self.mark.clone());
+        let queue = claims.by_mark.entry(self.mark.clone()).or_default();
+        queue.push_front((self.deadline, self.family));
+    }
+}
+
 /// Room for one claim, given back unless it is used.
 #[derive(Debug)]
-pub(crate) struct Room<'a>(&'a Pending);
+pub(crate) struct Room<'a> {
+    pending: &'a Pending,
+    client: String,
+}
 
 impl Room<'_> {
     /// Keeps the family that `grant` was claimed for until `deadline`.
     pub(crate) fn keep(self, grant: &Grant, family: FamilyId, deadline: Timestamp) {
         let mark = Mark::of(grant);
-        let mut claims = self.0.lock();
+        let mut claims = self.pending.lock();
+        // One more: that of the room is given back.
+        *claims.of_client.entry(mark.client.clone()).or_default() += 1;
         claims.count += 1;
         let deadline = (deadline, claims.count);
         claims.by_deadline.insert(deadline, mark.clone());
@@ -122,8 +174,7 @@ impl Room<'_> {
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
-        let mut claims = self.0.lock();
-        claims.reserved = claims.reserved.saturating_sub(1);
+        self.pending.lock().forget(&self.client);
     }
 }
 
@@ -151,8 +202,9 @@ mod tests {
         let pending = Pending::new(2);
         let now = Timestamp::from_millis(1_000);
         let later = Timestamp::from_millis(2_000);
-        pending.reserve(now).unwrap().keep(&grant("alice"), FamilyId([1; 12]), later);
-        pending.reserve(now).unwrap().keep(&grant("alice"), FamilyId([2; 12]), later);
+        let reserve = || pending.reserve("client-1", now).unwrap();
+        reserve().keep(&grant("alice"), FamilyId([1; 12]), later);
+        reserve().keep(&grant("alice"), FamilyId([2; 12]), later);
         let mut others = vec![grant("bob"); 5];
         others[1] = Grant { client_id: "client-2".to_owned(), ..grant("alice") };
         others[2] = Grant { scope: "read".parse().unwrap(), ..grant("alice") };
@@ -164,31 +216,44 @@ mod tests {
         let mut same = Grant { scope: "write read".parse().unwrap(), ..grant("alice") };
         let value = oxide_auth::primitives::grant::Value::private(None);
         same.extensions.set_raw("x".to_owned(), value);
-        assert_eq!(pending.take(&same), Some(FamilyId([1; 12])));
-        assert_eq!(pending.take(&grant("alice")), Some(FamilyId([2; 12])));
-        assert_eq!(pending.take(&grant("alice")), None);
+        let first = pending.take(&same).unwrap();
+        let second = pending.take(&grant("alice")).unwrap();
+        assert_eq!((first.family, second.family), (FamilyId([1; 12]), FamilyId([2; 12])));
+        assert!(pending.take(&grant("alice")).is_none());
+        // Cut: it is there again, and nothing else is.
+        drop(first);
+        second.completed();
+        let again = pending.take(&same).unwrap();
+        assert_eq!(again.family, FamilyId([1; 12]));
+        assert!(pending.take(&same).is_none());
+        again.completed();
         let claims = pending.lock();
         assert!(claims.by_mark.is_empty() && claims.by_deadline.is_empty());
-        assert_eq!(claims.reserved, 0);
+        assert!(claims.of_client.is_empty());
     }
 
     // Goal: no more claims are kept than there is room for, and those that are too late make room.
-    // Method: fill it with kept, reserved, and given back ones; let the first die.
+    // Method: fill it with kept, reserved, and given back ones; let the first die; another client.
     #[test]
     fn room_for_claims_is_bounded() {
         let pending = Pending::new(3);
         let at = Timestamp::from_millis;
-        pending.reserve(at(0)).unwrap().keep(&grant("a"), FamilyId([1; 12]), at(10));
-        pending.reserve(at(0)).unwrap().keep(&grant("b"), FamilyId([2; 12]), at(20));
-        let room = pending.reserve(at(0)).unwrap();
-        assert!(pending.reserve(at(9)).is_none());
+        let reserve = |now| pending.reserve("client-1", at(now));
+        reserve(0).unwrap().keep(&grant("a"), FamilyId([1; 12]), at(10));
+        reserve(0).unwrap().keep(&grant("b"), FamilyId([2; 12]), at(20));
+        let room = reserve(0).unwrap();
+        assert!(reserve(9).is_none());
+        // What one client leaves is no trouble of another.
+        assert!(pending.reserve("client-2", at(9)).is_some());
         drop(room);
-        pending.reserve(at(9)).unwrap().keep(&grant("c"), FamilyId([3; 12]), at(30));
-        assert!(pending.reserve(at(9)).is_none());
-        let room = pending.reserve(at(10));
-        assert!(room.is_some() && pending.reserve(at(10)).is_none());
-        assert_eq!(pending.take(&grant("a")), None);
-        assert_eq!(pending.take(&grant("b")), Some(FamilyId([2; 12])));
-        assert!(pending.reserve(at(10)).is_some());
+        reserve(9).unwrap().keep(&grant("c"), FamilyId([3; 12]), at(30));
+        assert!(reserve(9).is_none());
+        let room = reserve(10);
+        assert!(room.is_some() && reserve(10).is_none());
+        assert!(pending.take(&grant("a")).is_none());
+        let taken = pending.take(&grant("b")).unwrap();
+        assert!(reserve(10).is_none(), "it is under way");
+        taken.completed();
+        assert!(reserve(10).is_some());
     }
 }

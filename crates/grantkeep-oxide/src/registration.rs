@@ -9,8 +9,9 @@ use oxide_auth::primitives::registrar::{
 use oxide_auth::primitives::scope::Scope;
 use std::borrow::Cow;
 
-/// Where a client without a redirect URI is redirected to: nowhere (RFC 2606 section 2).
-const NOWHERE: &str = "https://client.invalid/";
+/// Where a client is redirected to that may ask for tokens of its own, and named no redirect URI:
+/// nowhere (RFC 2606 section 2).
+pub(crate) const NOWHERE: &str = "https://client.invalid/";
 
 impl<B: Backend> Core<B> {
     pub(crate) async fn bound_redirect<'a>(
@@ -78,16 +79,14 @@ fn authorized_redirect<'a>(
     client.redirect(presented).map_err(|_| Failure::Refused)
 }
 
-/// The URI of a request that names none. The client credentials flow asks in the same way as the
-/// authorization flow, and redirects nowhere: it must not fail for having none, or several.
+/// The URI of a request that names none: the only one (RFC 6749 section 3.1.2.3). The client
+/// credentials flow asks in the same way as the authorization flow, and redirects nowhere. So a
+/// client that may use that flow is redirected nowhere, which tells the grants of the two flows
+/// apart: no code is made for nowhere ([`Core::authorize`]), and a client's own token for nothing
+/// else ([`Core::issue`]).
 fn default_redirect(client: &ClientInfo) -> Result<&str, Failure> {
-    if let Ok(only) = authorized_redirect(client, None) {
-        return Ok(only);
-    }
-    client.permits(GrantType::ClientCredentials).map_err(|_| Failure::Refused)?;
-    match client.redirect_uris.first() {
-        Some(first) => Ok(first),
-        None if client.permits(GrantType::AuthorizationCode).is_ok() => Err(Failure::Refused),
-        None => Ok(NOWHERE),
+    match client.permits(GrantType::ClientCredentials) {
+        Ok(()) => Ok(NOWHERE),
+        Err(_) => authorized_redirect(client, None),
     }
 }

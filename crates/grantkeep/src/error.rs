@@ -44,6 +44,8 @@ pub enum ErrorKind {
     Io,
     /// The owner of what was to be issued is disabled. Nothing was changed.
     Disabled,
+    /// The client is registered, and not for what it asks for. Nothing was changed.
+    Unauthorized,
 }
 
 /// An error of the store: a kind, a message that names the subject, the limit and the way out,

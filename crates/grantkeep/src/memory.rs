@@ -136,7 +136,13 @@ impl Backend for Memory {
     }
 
     async fn commit(&self, batch: Batch) -> Result<Outcome> {
-        self.apply(&batch)
+        let outcome = self.apply(&batch)?;
+        if outcome == Outcome::Applied
+            && let Some(applied) = batch.applied()
+        {
+            applied.call();
+        }
+        Ok(outcome)
     }
 
     async fn list(&self, term: Term, after: Option<Key>, limit: usize) -> Result<Page> {

@@ -49,6 +49,8 @@ pub enum Flaw {
     OfferForgotten,
     /// What a look-up reads from a place that has got another row meanwhile is taken for damage.
     MovedTakenForDamage,
+    /// What is issued does not rest on the standing of whom it is issued to.
+    StandingForgotten,
 }
 
 /// True if the build has this flaw.

@@ -170,7 +170,7 @@ async fn flow(
         "Hourfleet" if number % 4 == 3 => client_credentials(grants, system, timer, 1).await,
         "REST API v1" if number % 4 == 3 => {
             let grant = Grant::new("first-party", &subject).scopes(["all"]);
-            let pair = timer.time("password", grants.password(grant)).await?;
+            let pair = timer.time("password", grants.open(grant)).await?;
             check_pair(system, &pair)?;
             renew(grants, system, timer, "first-party", pair).await
         }

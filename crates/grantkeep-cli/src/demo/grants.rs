@@ -54,7 +54,11 @@ fn clients(grants: &Played, tally: &mut Tally) -> Result<(), Stop> {
     let new = NewClient::confidential(APP)
         .name("Demonstration")
         .redirect_uri(REDIRECT)
-        .grants([GrantType::AuthorizationCode, GrantType::RefreshToken])
+        .grants([
+            GrantType::AuthorizationCode,
+            GrantType::RefreshToken,
+            GrantType::ClientCredentials,
+        ])
         .scopes(["read", "write"]);
     let Creation::Created(made) = grants.create_client(new).wait()? else {
         return Err("the client's id is taken".into());
@@ -188,7 +192,7 @@ fn for_the_client_itself(grants: &Played, tally: &mut Tally) -> Result<(), Stop>
     let (one, other) = (ask()?, ask()?);
     let both = is_active(grants, &one.access)? && is_active(grants, &other.access)?;
     tally.promise("client credentials, several live at once", both);
-    let pair = grants.password(Grant::new(APP, "erin").scopes(["read"])).wait()?;
+    let pair = grants.open(Grant::new(APP, "erin").scopes(["read"])).wait()?;
     tally.promise("a password grant", is_active(grants, &pair.access)?);
     Ok(())
 }
@@ -221,7 +225,7 @@ fn brought_texts(store: &Store, tally: &mut Tally) -> Result<(), Stop> {
     let run = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos();
     let minter = Arc::new(Encrypting { made: AtomicU64::new(0), run });
     let grants = Grants::new(store.clone(), Policy::default())?.with_minter(minter);
-    let pair = grants.password(Grant::new(APP, "frank")).wait()?;
+    let pair = grants.open(Grant::new(APP, "frank")).wait()?;
     let text = pair.access.expose();
     let exact = text.len() == 4_000
         && is_active(&grants, &pair.access)?
@@ -240,7 +244,7 @@ fn brought_texts(store: &Store, tally: &mut Tally) -> Result<(), Stop> {
 
 /// RFC 7009.
 fn revocation(grants: &Played, tally: &mut Tally) -> Result<(), Stop> {
-    let pair = grants.password(Grant::new(APP, "demo-grace")).wait()?;
+    let pair = grants.open(Grant::new(APP, "demo-grace")).wait()?;
     let listed = grants.families_of("demo-grace", None, 100).wait()?.items;
     let shown = listed.iter().any(|grant| grant.family == pair.family);
     let refresh = pair.refresh.as_ref().ok_or("a pair came without its refresh token")?;
@@ -252,9 +256,9 @@ fn revocation(grants: &Played, tally: &mut Tally) -> Result<(), Stop> {
 }
 
 fn disabled_client(grants: &Played, tally: &mut Tally) -> Result<(), Stop> {
-    let pair = grants.password(Grant::new(APP, "heidi")).wait()?;
+    let pair = grants.open(Grant::new(APP, "heidi")).wait()?;
     grants.disable_client(APP).wait()?;
-    let refused = grants.password(Grant::new(APP, "heidi")).wait().is_err();
+    let refused = grants.open(Grant::new(APP, "heidi")).wait().is_err();
     let ended = !is_active(grants, &pair.access)?;
     tally.promise("a disabled client has nothing, and is issued nothing", refused && ended);
     Ok(())

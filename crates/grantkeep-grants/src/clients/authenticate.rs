@@ -2,6 +2,7 @@
 
 use super::ClientInfo;
 use super::public_with;
+use crate::event::Event;
 use crate::format::{Format, Tag};
 use crate::grants::Grants;
 use crate::observe;
@@ -109,7 +110,11 @@ impl<B: Backend> Grants<B> {
         id: &str,
         secret: Option<&[u8]>,
     ) -> Result<Authenticated> {
-        let _decision = observe::decision("authenticate_client");
+        observe::span("authenticate_client", self.authenticated(id, secret)).await
+    }
+
+    async fn authenticated(&self, id: &str, secret: Option<&[u8]>) -> Result<Authenticated> {
+        let _measured = observe::measured("authenticate_client");
         let held = self.store.client(id).await?;
         let now = self.store.now();
         let stored: &[ClientSecret] = held.as_ref().map_or(&[], |held| &held.record.secrets);
@@ -131,7 +136,8 @@ impl<B: Backend> Grants<B> {
             let known = if held.record.confidential { matched.is_some() } else { secret.is_none() };
             known && held.record.disabled_at.is_none()
         }) else {
-            return Ok(Authenticated::Refused);
+            let told = self.told().event(|| Event::ClientRefused { client: id.to_owned() });
+            return Ok(told.with(Authenticated::Refused));
         };
         let info = ClientInfo::of(held.record.clone(), &self.store);
         if let (Some(at), Some(secret)) = (matched, presented) {
@@ -207,8 +213,10 @@ impl<B: Backend> Grants<B> {
         }
         entry.key_id = active.id();
         entry.digest = *active.client_secret(&held.record.id, secret).as_bytes();
-        if let Ok(change) = self.store.change() {
-            drop(self.put_client(change, &held).await);
+        if let Ok(mut change) = self.store.change()
+            && change.replace(&held, &held.record, held.expires_at).is_ok()
+        {
+            drop(self.store.commit(change).await);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Clients: registered, changed, disabled, and deleted in the store that holds their grants.
 
 mod authenticate;
+mod decide;
 mod info;
 mod new;
 mod redirect;
@@ -9,14 +10,14 @@ pub use authenticate::{Authenticated, NewSecret, SecretAdded, SecretId};
 pub use info::{ClientInfo, ClientRefusal, GrantType, SecretInfo};
 pub use new::NewClient;
 
-use crate::event::Event;
 use crate::families::Listed;
 use crate::grants::Grants;
 use crate::scope::{Scopes, join};
 use crate::secret::Secret;
 use authenticate::digested;
+use decide::{Deletion, Disabling, Edit, Enabling, Registration};
 use grantkeep::backend::Backend;
-use grantkeep::{Change, Client, Cursor, Error, ErrorKind, Held, Owner, Result, Timestamp};
+use grantkeep::{Client, Cursor, Error, ErrorKind, Result};
 use new::{check_id, check_redirects, fresh_id};
 use std::fmt;
 
@@ -96,24 +97,12 @@ impl<B: Backend> Grants<B> {
         };
         check(&mut client)?;
         let secret = self.first_secret(&mut client, &new)?;
-        loop {
-            let epoch = self.store.epoch(Owner::Client(&client.id)).await?;
-            if self.store.client(&client.id).await?.is_some() {
-                return Ok(Creation::Taken);
-            }
-            let mut change = self.store.change()?;
-            change.insert(Client::row_id(&client.id), &client, Timestamp::NEVER)?;
-            if epoch.is_closed() {
-                // A client of this id was deleted: what it had stays revoked.
-                change.open_epoch(&epoch)?;
-            } else {
-                epoch.require(&mut change);
-            }
-            if self.commit(change).await? {
-                let client = ClientInfo::of(client, &self.store);
-                return Ok(Creation::Created(Box::new(ClientCreated { client, secret })));
-            }
-        }
+        let info = ClientInfo::of(client.clone(), &self.store);
+        Ok(if self.decide(&mut Registration(client)).await? {
+            Creation::Created(Box::new(ClientCreated { client: info, secret }))
+        } else {
+            Creation::Taken
+        })
     }
 
     /// The client with this id, disabled or not; `None` if there is none.
@@ -186,23 +175,7 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// All of this is durable when it is answered.
     pub async fn disable_client(&self, id: &str) -> Result<Option<ClientInfo>> {
-        loop {
-            let Some(mut held) = self.store.client(id).await? else {
-                return Ok(None);
-            };
-            let epoch = self.store.epoch(Owner::Client(id)).await?;
-            // By a restore it is disabled without a closed epoch.
-            if held.record.disabled_at.is_some() && epoch.is_closed() {
-                return Ok(Some(ClientInfo::of(held.record, &self.store)));
-            }
-            held.record.disabled_at.get_or_insert(self.store.wall());
-            let mut change = self.store.change()?;
-            change.close_epoch(&epoch)?.revoking();
-            if self.put_client(change, &held).await? {
-                self.events().tell(|| Event::ClientRevoked { client: id.to_owned() });
-                return Ok(Some(ClientInfo::of(held.record, &self.store)));
-            }
-        }
+        self.decide(&mut Disabling { id }).await
     }
 
     /// Enables a client again: it authenticates and is issued to. What was revoked when it was
@@ -215,21 +188,7 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The change is durable when it is answered.
     pub async fn enable_client(&self, id: &str) -> Result<Option<ClientInfo>> {
-        loop {
-            let Some(mut held) = self.store.client(id).await? else {
-                return Ok(None);
-            };
-            if held.record.disabled_at.take().is_none() {
-                return Ok(Some(ClientInfo::of(held.record, &self.store)));
-            }
-            held.record.fence = self.store.fence();
-            let epoch = self.store.epoch(Owner::Client(id)).await?;
-            let mut change = self.store.change()?;
-            change.open_epoch(&epoch)?;
-            if self.put_client(change, &held).await? {
-                return Ok(Some(ClientInfo::of(held.record, &self.store)));
-            }
-        }
+        self.decide(&mut Enabling { id }).await
     }
 
     /// Deletes a client: as [`Grants::disable_client`], and its record is gone. Its id may be
@@ -241,41 +200,16 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The deletion is durable when this returns.
     pub async fn delete_client(&self, id: &str) -> Result<()> {
-        loop {
-            let Some(held) = self.store.client(id).await? else {
-                return Ok(());
-            };
-            let epoch = self.store.epoch(Owner::Client(id)).await?;
-            let mut change = self.store.change()?;
-            change.close_epoch(&epoch)?.delete(&held).revoking();
-            if self.commit(change).await? {
-                self.events().tell(|| Event::ClientRevoked { client: id.to_owned() });
-                return Ok(());
-            }
-        }
+        self.decide(&mut Deletion { id }).await
     }
 
     /// Changes a client's record, again and again until nobody else did meanwhile.
     async fn rewrite_client(
         &self,
         id: &str,
-        mut rewrite: impl FnMut(&mut Client) -> Result<()> + Send,
+        rewrite: impl FnMut(&mut Client) -> Result<()> + Send,
     ) -> Result<Option<ClientInfo>> {
-        loop {
-            let Some(mut held) = self.store.client(id).await? else {
-                return Ok(None);
-            };
-            rewrite(&mut held.record)?;
-            if self.put_client(self.store.change()?, &held).await? {
-                return Ok(Some(ClientInfo::of(held.record, &self.store)));
-            }
-        }
-    }
-
-    /// Puts a changed record in place of itself; false if it changed since it was read.
-    async fn put_client(&self, mut change: Change, held: &Held<Client>) -> Result<bool> {
-        change.replace(held, &held.record, Timestamp::NEVER)?;
-        self.commit(change).await
+        self.decide(&mut Edit { id, rewrite }).await
     }
 
     /// Gives a new client its first secret; answers it where it is minted here.

@@ -36,7 +36,7 @@ fn a_redemption_narrows_the_audience() {
 fn a_refresh_narrows_the_audience() {
     let world = World::new();
     let grant = grantkeep_grants::Grant::new(CLIENT, SUBJECT).audience([A, B]);
-    let pair = world.grants.password(grant).wait().unwrap();
+    let pair = world.grants.open(grant).wait().unwrap();
     let refresh = |token: &str, audience: &[&str]| {
         let request = RefreshRequest::by(CLIENT).audience(audience);
         world.grants.refresh(token, &request).wait().unwrap()

@@ -4,8 +4,9 @@ use crate::interposed::Interposed;
 use crate::world::*;
 use grantkeep::{CLIENT_SECRETS_MAX, ErrorKind, ManualClock, REDIRECT_URIS_MAX, Wait};
 use grantkeep_grants::{
-    Authenticated, ClientCreated, ClientEdit, ClientInfo, ClientRefusal, Creation, GrantType,
-    NewClient, NewSecret, OAuthError, Policy, Tag,
+    Authenticated, Claimed, ClientCreated, ClientCredentials, ClientEdit, ClientInfo,
+    ClientRefusal, Completed, Completion, Creation, DeviceApproval, DeviceRequest, Grant,
+    GrantType, NewClient, NewSecret, OAuthError, Policy, Polled, Presented, Secret, Tag, Verified,
 };
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -266,4 +267,74 @@ fn grant_types_are_read_as_written() {
     }
     assert_eq!(GrantType::read("implicit"), None);
     assert_eq!(GrantType::read(""), None);
+}
+
+// Goal: a client that is registered uses the grant types that it is registered for, in every flow
+// (`unauthorized_client`, RFC 6749 section 5.2). Method: each flow by a client without its grant
+// type, in its first step and, where that was taken before the type was removed, in each later one;
+// nothing is spent; with the type all of them are granted.
+#[test]
+fn a_client_uses_its_grant_types_alone() {
+    const EVERY: [GrantType; 5] = [
+        GrantType::AuthorizationCode,
+        GrantType::RefreshToken,
+        GrantType::ClientCredentials,
+        GrantType::Password,
+        GrantType::DeviceCode,
+    ];
+    let world = World::new();
+    let grants = &world.grants;
+    world.register(new_client(CLIENT));
+    let may = |types: &[GrantType]| {
+        let types = types.to_vec();
+        let edited = grants.update_client(CLIENT, move |client| client.grants.clone_from(&types));
+        edited.wait().unwrap().unwrap();
+    };
+    may(&EVERY);
+    let (code, claimed, pair) = (world.code(), world.code(), world.pair());
+    let claim = |code: &Secret| grants.claim(code.expose()).wait().unwrap();
+    let Claimed::Grant(claim_of) = claim(&claimed) else { panic!("not claimed") };
+    let family = claim_of.family.unwrap();
+    let unclaimed = world.code();
+    let device = || grants.device(DeviceRequest::new(CLIENT)).wait();
+    let (pending, approved) = (device().unwrap(), device().unwrap());
+    let approve = |code: &Secret| {
+        grants.approve_device(code.expose(), &DeviceApproval::by(SUBJECT)).wait().unwrap()
+    };
+    assert_eq!(approve(&approved.user_code), Verified::Done);
+    let by = Presented::by(CLIENT);
+    let poll = |code: &Secret| grants.poll_device(code.expose(), &by).wait().unwrap();
+    let refresh = || world.refresh(refresh_of(&pair));
+    let complete = || grants.complete(family, &Completion::by(CLIENT)).wait().unwrap();
+
+    may(&[]);
+    for error in [
+        grants.authorize(authorize()).wait().unwrap_err(),
+        grants.open(Grant::new(CLIENT, SUBJECT).by(GrantType::Password)).wait().unwrap_err(),
+        grants.client_credentials(ClientCredentials::new(CLIENT)).wait().unwrap_err(),
+        grants.push(CLIENT, b"parameters").wait().unwrap_err(),
+        device().unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
+        assert_eq!(OAuthError::from(&error), OAuthError::UnauthorizedClient);
+        assert!(error.to_string().starts_with("client `client-1` is not registered for"));
+    }
+    let unauthorized = Some(OAuthError::UnauthorizedClient);
+    assert_eq!(world.redeem(&code).oauth_error(), unauthorized);
+    assert!(matches!(claim(&unclaimed), Claimed::Unauthorized));
+    assert_eq!(complete().oauth_error(), unauthorized);
+    assert_eq!(refresh().oauth_error(), unauthorized);
+    assert_eq!(poll(&pending.device_code).oauth_error(), unauthorized);
+    assert_eq!(poll(&approved.device_code).oauth_error(), unauthorized);
+    assert_eq!(approve(&pending.user_code), Verified::Unauthorized);
+
+    may(&EVERY);
+    granted(world.redeem(&code));
+    assert!(matches!(claim(&unclaimed), Claimed::Grant(_)));
+    assert!(matches!(complete(), Completed::Granted(_)));
+    rotated(refresh());
+    assert!(matches!(poll(&approved.device_code), Polled::Granted(_)));
+    assert_eq!(approve(&pending.user_code), Verified::Done);
+    // Who has no record is its server's to judge.
+    assert!(grants.open(Grant::new("client-2", SUBJECT)).wait().is_ok());
 }

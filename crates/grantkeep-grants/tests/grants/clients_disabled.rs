@@ -5,8 +5,8 @@ use crate::interposed::Interposed;
 use crate::world::*;
 use grantkeep::{ErrorKind, ManualClock, Wait};
 use grantkeep_grants::{
-    ClientCredentials, Grant, Grants, Introspection, NewPersonal, OAuthError, Policy, Redeemed,
-    RefreshRequest, Refreshed, Secret,
+    ClientCredentials, Grant, GrantType, Grants, Introspection, NewClient, NewPersonal, OAuthError,
+    Policy, Redeemed, RefreshRequest, Refreshed, Secret,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,13 +15,23 @@ use std::time::UNIX_EPOCH;
 /// A way to issue.
 type Issue = fn(&Grants<Interposed>) -> grantkeep::Result<()>;
 
+/// A client that may be granted whatever these tests ask for.
+fn every_grant(id: &str) -> NewClient<'_> {
+    new_client(id).grants([
+        GrantType::AuthorizationCode,
+        GrantType::RefreshToken,
+        GrantType::Password,
+        GrantType::ClientCredentials,
+    ])
+}
+
 // Goal: P6, all that was issued to a client goes with it in one write, nothing is issued to it, and
 // the error says why; enabling it revives nothing. Method: each kind of grant, before and after.
 #[test]
 fn nothing_is_issued_to_a_disabled_client() {
     let world = World::new();
     let grants = &world.grants;
-    world.register(new_client(CLIENT));
+    world.register(every_grant(CLIENT));
     let (pair, code) = (world.pair(), world.code());
     let own = grants.client_credentials(ClientCredentials::new(CLIENT)).wait().unwrap().access;
     let personal = || NewPersonal::new(SUBJECT, "laptop").client(CLIENT);
@@ -41,7 +51,7 @@ fn nothing_is_issued_to_a_disabled_client() {
     for _ in 0..2 {
         for error in [
             grants.authorize(authorize()).wait().unwrap_err(),
-            grants.password(Grant::new(CLIENT, SUBJECT)).wait().unwrap_err(),
+            grants.open(Grant::new(CLIENT, SUBJECT)).wait().unwrap_err(),
             grants.client_credentials(ClientCredentials::new(CLIENT)).wait().unwrap_err(),
             grants.create_personal(personal()).wait().unwrap_err(),
         ] {
@@ -54,7 +64,7 @@ fn nothing_is_issued_to_a_disabled_client() {
         }
         grants.revoke_client(CLIENT).wait().unwrap();
     }
-    assert!(grants.password(Grant::new("client-2", SUBJECT)).wait().is_ok());
+    assert!(grants.open(Grant::new("client-2", SUBJECT)).wait().is_ok());
 
     // The rows outlive whatever else the store holds.
     world.clock.advance(s(11 * 365 * DAY_S));
@@ -78,7 +88,7 @@ fn nothing_is_issued_to_a_disabled_client() {
 fn a_deleted_client_leaves_nothing() {
     for revoke in [false, true] {
         let world = World::new();
-        let secret = world.register(new_client(CLIENT)).secret.unwrap();
+        let secret = world.register(every_grant(CLIENT)).secret.unwrap();
         let (pair, code) = (world.pair(), world.code());
         world.grants.delete_client(CLIENT).wait().unwrap();
         world.grants.delete_client(CLIENT).wait().unwrap();
@@ -91,7 +101,7 @@ fn a_deleted_client_leaves_nothing() {
         let error = world.grants.authorize(authorize()).wait().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Disabled);
 
-        world.register(new_client(CLIENT));
+        world.register(every_grant(CLIENT));
         assert!(!world.authenticates(CLIENT, Some(secret.expose())));
         assert!(!world.is_active(pair.access.expose()));
         assert!(matches!(world.redeem(&code), Redeemed::Revoked));
@@ -107,10 +117,10 @@ fn a_client_is_not_born_disabled() {
     let stage = Interposed::grants(clock, Policy::default());
     let same = stage.clone();
     stage.store().backend().before_commit(move || {
-        created(same.create_client(new_client(CLIENT)).wait().unwrap());
+        created(same.create_client(every_grant(CLIENT)).wait().unwrap());
         same.delete_client(CLIENT).wait().unwrap();
     });
-    created(stage.create_client(new_client(CLIENT)).wait().unwrap());
+    created(stage.create_client(every_grant(CLIENT)).wait().unwrap());
     let code = stage.authorize(authorize()).wait().unwrap();
     granted(stage.redeem(code.expose(), &presented()).wait().unwrap());
 }
@@ -122,7 +132,7 @@ fn an_issue_overtaken_by_disabling_issues_nothing() {
     let stage = || {
         let clock = Arc::new(ManualClock::at(UNIX_EPOCH + s(1_800_000_000)));
         let stage = Interposed::grants(clock, Policy::default());
-        created(stage.create_client(new_client(CLIENT)).wait().unwrap());
+        created(stage.create_client(every_grant(CLIENT)).wait().unwrap());
         stage
     };
     let disable_next = |stage: &Grants<Interposed>| {
@@ -132,7 +142,7 @@ fn an_issue_overtaken_by_disabling_issues_nothing() {
     };
     let issue: [Issue; 4] = [
         |stage| stage.authorize(authorize()).wait().map(drop),
-        |stage| stage.password(Grant::new(CLIENT, SUBJECT)).wait().map(drop),
+        |stage| stage.open(Grant::new(CLIENT, SUBJECT)).wait().map(drop),
         |stage| stage.client_credentials(ClientCredentials::new(CLIENT)).wait().map(drop),
         |stage| {
             let new = NewPersonal::new(SUBJECT, "laptop").client(CLIENT);
@@ -164,7 +174,7 @@ fn an_issue_overtaken_by_disabling_issues_nothing() {
 fn nothing_is_active_once_disabling_is_acknowledged() {
     for _ in 0..20 {
         let world = World::new();
-        world.register(new_client(CLIENT));
+        world.register(every_grant(CLIENT));
         let (issued, over) = (Mutex::new(Vec::<Secret>::new()), AtomicBool::new(false));
         let dead = |tokens: &[Secret]| tokens.iter().all(|t| !world.is_active(t.expose()));
         std::thread::scope(|scope| {
@@ -174,7 +184,7 @@ fn nothing_is_active_once_disabling_is_acknowledged() {
                     while !over.load(Ordering::SeqCst) {
                         let grants = &world.grants;
                         let answer = if racer % 2 == 0 {
-                            grants.password(Grant::new(CLIENT, SUBJECT)).wait().map(|p| p.access)
+                            grants.open(Grant::new(CLIENT, SUBJECT)).wait().map(|p| p.access)
                         } else {
                             let own = ClientCredentials::new(CLIENT);
                             grants.client_credentials(own).wait().map(|own| own.access)

@@ -4,9 +4,12 @@ use crate::world::*;
 use grantkeep::backend::Budget;
 use grantkeep::{ManualClock, RevocationReason, Store, Wait};
 use grantkeep_grants::{
-    ClaimsKind, ClientCredentials, Event, Events, Grant, Grants, NewPersonal, Policy, Subscription,
+    ClaimsKind, ClientCredentials, DeviceApproval, Event, Events, Grant, Grants, Mismatch,
+    NewPersonal, Policy, Presented, Redeemed, RefreshRequest, Subscription,
 };
+use std::future::Future;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::UNIX_EPOCH;
 
 fn told(world: &mut World, capacity: usize) -> Subscription {
@@ -37,23 +40,24 @@ fn each_decision_is_told() {
     world.refresh(refresh_of(&first));
     world.redeem(&code);
     let family = first.family;
-    let (client, subject) = (CLIENT.to_owned(), SUBJECT.to_owned());
+    let (client, subject) = (|| CLIENT.to_owned(), || SUBJECT.to_owned());
     let reason = RevocationReason::RefreshReused;
     for expected in [
-        Event::Authorized { client: client.clone(), subject: subject.clone() },
-        Event::Redeemed { client, subject, family },
-        Event::Rotated { family, generation: 2 },
-        Event::Retried { family },
-        Event::Rotated { family, generation: 3 },
-        Event::FamilyRevoked { family, reason },
-        Event::Reused { family },
-        Event::Replayed { family: Some(family) },
+        Event::Authorized { client: client(), subject: subject() },
+        Event::Redeemed { client: client(), subject: subject(), family },
+        Event::Rotated { client: client(), subject: subject(), family, generation: 2 },
+        Event::Retried { client: client(), subject: subject(), family },
+        Event::Rotated { client: client(), subject: subject(), family, generation: 3 },
+        Event::FamilyRevoked { client: client(), subject: subject(), family, reason },
+        Event::Reused { client: client(), subject: subject(), family },
+        Event::Replayed { client: client(), subject: subject(), family: Some(family) },
     ] {
         let event = told.try_next().unwrap();
         for pair in [&first, &second] {
             let text = format!("{event:?}");
             assert!(!text.contains(pair.access.expose()) && !text.contains(refresh_of(pair)));
         }
+        assert_eq!((event.client(), event.subject()), (Some(CLIENT), Some(SUBJECT)));
         assert_eq!(event, expected);
     }
     assert_eq!((told.try_next(), told.dropped()), (None, 0));
@@ -65,7 +69,7 @@ fn issues_and_revocations_are_told() {
     let mut world = World::new();
     let mut told = told(&mut world, 100);
     let grants = &world.grants;
-    let pair = grants.password(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
+    let pair = grants.open(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
     grants.client_credentials(ClientCredentials::new(CLIENT)).wait().unwrap();
     let personal = grants.create_personal(NewPersonal::new(SUBJECT, "laptop")).wait().unwrap();
     grants.revoke(pair.access.expose()).wait().unwrap();
@@ -76,13 +80,108 @@ fn issues_and_revocations_are_told() {
     grants.revoke_subject(SUBJECT).wait().unwrap();
     grants.revoke_client(CLIENT).wait().unwrap();
     let kinds: Vec<_> = (0..5).map(|_| told.try_next().unwrap()).collect();
-    let revoked = |kind| Event::TokenRevoked { kind };
+    let revoked = |kind, client: &str, family| {
+        let (client, subject) = (client.to_owned(), SUBJECT.to_owned());
+        Event::TokenRevoked { kind, client, subject, family }
+    };
     assert!(matches!(kinds[0], Event::Issued { kind: ClaimsKind::Access, .. }));
     assert!(matches!(kinds[1], Event::Issued { kind: ClaimsKind::ClientCredential, .. }));
     assert!(matches!(kinds[2], Event::Issued { kind: ClaimsKind::Personal, .. }));
-    assert_eq!(kinds[3..], [revoked(ClaimsKind::Access), revoked(ClaimsKind::Personal)]);
+    assert_eq!(kinds[3], revoked(ClaimsKind::Access, CLIENT, Some(pair.family)));
+    assert_eq!(kinds[4], revoked(ClaimsKind::Personal, "", None));
     let expected = ["family_revoked", "subject_revoked", "client_revoked"];
     assert_eq!(names(&mut told), expected);
+}
+
+// Goal: what may be theft or guessing is told, and the answer to it says nothing more than before.
+// Method: a code and a refresh token with each thing that does not match, a wrong secret, a user
+// code that nobody has.
+#[test]
+fn attempts_are_told() {
+    let mut world = World::new();
+    let mut told = told(&mut world, 100);
+    let code = world.code();
+    let pair = world.pair();
+    while told.try_next().is_some() {}
+    let by = |client| Presented::by(client).redirect_uri(REDIRECT).verifier(VERIFIER);
+    let grants = &world.grants;
+    for (presented, what) in [
+        (by("client-2"), Mismatch::Client),
+        (by(CLIENT).redirect_uri("https://elsewhere.example"), Mismatch::RedirectUri),
+        (by(CLIENT).verifier("another"), Mismatch::Verifier),
+    ] {
+        let answer = grants.redeem(code.expose(), &presented).wait().unwrap();
+        assert!(matches!(answer, Redeemed::Mismatch(_)));
+        let event = told.try_next().unwrap();
+        assert!(matches!(event, Event::Mismatched { what: told, .. } if told == what), "{event:?}");
+        assert!(event.is_alarming() && event.subject() == Some(SUBJECT));
+    }
+    grants.refresh(refresh_of(&pair), &RefreshRequest::by("client-2")).wait().unwrap();
+    let event = told.try_next().unwrap();
+    assert_eq!((event.client(), event.family()), (Some("client-2"), Some(pair.family)));
+    grants.authenticate_client("client-3", Some(b"a secret of nobody")).wait().unwrap();
+    let refused = Event::ClientRefused { client: "client-3".to_owned() };
+    assert_eq!(told.try_next(), Some(refused));
+    grants.device_request("BBBB-BBBB").wait().unwrap();
+    grants.approve_device("BBBB-BBBB", &DeviceApproval::by(SUBJECT)).wait().unwrap();
+    grants.deny_device("BBBB-BBBB").wait().unwrap();
+    for _ in 0..3 {
+        assert_eq!(told.try_next(), Some(Event::UserCodeUnknown));
+    }
+    assert_eq!(told.try_next(), None);
+}
+
+// Goal: what takes effect is told, also if whoever asked has hung up: events go with the batch.
+// Method: an engine of its own; each decision polled once and dropped; what takes effect all the
+// same is told, once, and nothing else.
+#[test]
+fn who_hangs_up_is_told_of() {
+    let place = tempfile::tempdir().unwrap();
+    let store = Store::options().by_itself(false).open(place.path().join("store")).unwrap();
+    let events = Events::new();
+    let grants = Grants::new(store, Policy::default()).unwrap().with_events(events.clone());
+    let hang_up = |future: std::pin::Pin<Box<dyn Future<Output = ()> + '_>>| {
+        let mut future = future;
+        let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        polled.is_pending()
+    };
+    for round in 0..30 {
+        let open = || grants.open(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
+        let (reused, replayed, revoked) = (open(), grants.authorize(authorize()).wait(), open());
+        let replayed = replayed.unwrap();
+        let request = RefreshRequest::by(CLIENT);
+        let spent = refresh_of(&reused);
+        let next = rotated(grants.refresh(spent, &request).wait().unwrap());
+        rotated(grants.refresh(refresh_of(&next), &request).wait().unwrap());
+        let presented = Presented::by(CLIENT).redirect_uri(REDIRECT).verifier(VERIFIER);
+        granted(grants.redeem(replayed.expose(), &presented).wait().unwrap());
+        let mut told = events.subscribe(100);
+        let mut waited = [
+            hang_up(Box::pin(async { drop(grants.refresh(spent, &request).await) })),
+            hang_up(Box::pin(async { drop(grants.redeem(replayed.expose(), &presented).await) })),
+            hang_up(Box::pin(async { drop(grants.revoke(revoked.access.expose()).await) })),
+            hang_up(Box::pin(async { drop(grants.revoke_subject("bob").await) })),
+            hang_up(Box::pin(async {
+                drop(grants.create_personal(NewPersonal::new(SUBJECT, "laptop")).await);
+            })),
+        ];
+        waited.sort_unstable();
+        // A commit behind them: they are durable, or never will be.
+        grants.revoke_subject("carol").wait().unwrap();
+        let mut names = names(&mut told);
+        names.sort_unstable();
+        let expected = [
+            "family_revoked",
+            "family_revoked",
+            "issued",
+            "replayed",
+            "reused",
+            "subject_revoked",
+            "subject_revoked",
+            "token_revoked",
+        ];
+        assert_eq!(names, expected, "round {round}, waiting {waited:?}");
+    }
 }
 
 // Goal: a subscriber that takes nothing holds nobody up and loses no count. Method: a hundred

@@ -96,7 +96,7 @@ fn an_issue_that_decides_again_is_from_after() {
     between(&stage, revoke);
     granted(redeem(&stage, code(&stage).expose()));
     between(&stage, revoke);
-    let pair = stage.password(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
+    let pair = stage.open(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
     assert!(is_active(&stage, &pair.access));
     between(&stage, revoke);
     let issued = stage.client_credentials(ClientCredentials::new(CLIENT)).wait().unwrap();

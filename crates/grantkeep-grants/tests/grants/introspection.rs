@@ -39,7 +39,7 @@ fn claims_are_those_of_the_grant() {
         .scopes(["read write"])
         .audience(["https://a", "https://b"])
         .confirmation(key(1));
-    let pair = world.grants.password(grant).wait().unwrap();
+    let pair = world.grants.open(grant).wait().unwrap();
     let (access, refresh) =
         (world.claims(pair.access.expose()).unwrap(), world.claims(refresh_of(&pair)).unwrap());
     assert_eq!((access.kind, access.token_type), (ClaimsKind::Access, Some("DPoP")));

@@ -142,7 +142,7 @@ fn a_use_of_a_token_without_expiry_refuses_no_grant() {
     let token = world.grants.create_personal(new).wait().unwrap();
     assert!(world.is_active(token.token.expose()));
     world.grants = world.grants.clone().with_minter(Arc::new(Slow(world.clock.clone())));
-    world.grants.password(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
+    world.grants.open(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
     assert_eq!(rows(&world), 1);
 }
 

@@ -20,7 +20,7 @@ fn hourfleet() {
     let application = world.grants.client_credentials(request).wait().unwrap();
     assert_eq!(application.expires_in, s(900));
     let by_code = world.pair();
-    let by_password = world.grants.password(Grant::new(CLIENT, "bob")).wait().unwrap();
+    let by_password = world.grants.open(Grant::new(CLIENT, "bob")).wait().unwrap();
     for pair in [&by_code, &by_password] {
         assert_eq!((pair.expires_in, pair.access.expose().len()), (s(900), 128));
         assert!(world.is_active(pair.access.expose()));
@@ -42,7 +42,7 @@ fn rest_api_v1() {
     assert!(code.expose().len() == 64 && is_hex(code.expose()));
     let presented = Presented::by(CLIENT).redirect_uri(REDIRECT);
     let by_code = granted(world.grants.redeem(code.expose(), &presented).wait().unwrap());
-    let by_password = world.grants.password(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
+    let by_password = world.grants.open(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
     for pair in [by_code, by_password] {
         let next = rotated(world.refresh(refresh_of(&pair)));
         for pair in [pair, next] {

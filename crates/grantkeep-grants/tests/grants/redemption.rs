@@ -212,7 +212,7 @@ fn futures_are_send() {
     assert_send(&grants.authenticate_client(CLIENT, None));
     assert_send(&grants.redeem("", &presented));
     assert_send(&grants.refresh("", &request));
-    assert_send(&grants.password(grantkeep_grants::Grant::new(CLIENT, SUBJECT)));
+    assert_send(&grants.open(grantkeep_grants::Grant::new(CLIENT, SUBJECT)));
     assert_send(&grants.client_credentials(grantkeep_grants::ClientCredentials::new(CLIENT)));
     assert_send(&grants.create_personal(grantkeep_grants::NewPersonal::new(SUBJECT, "laptop")));
     assert_send(&grants.personal_of(SUBJECT, None, 10));

@@ -159,7 +159,7 @@ fn forged_tokens_are_unknown() {
 fn a_mismatch_changes_nothing() {
     let world = World::new();
     let grant = Grant::new(CLIENT, SUBJECT).confirmation(key(1));
-    let pair = world.grants.password(grant).wait().unwrap();
+    let pair = world.grants.open(grant).wait().unwrap();
     let present = |token: &str, request: RefreshRequest<'_>| {
         world.grants.refresh(token, &request).wait().unwrap()
     };

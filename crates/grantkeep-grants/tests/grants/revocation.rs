@@ -55,7 +55,7 @@ fn by_family() {
 #[test]
 fn by_subject_and_by_client() {
     let world = World::new();
-    let open = |client, subject| world.grants.password(Grant::new(client, subject)).wait().unwrap();
+    let open = |client, subject| world.grants.open(Grant::new(client, subject)).wait().unwrap();
     let issue = || {
         [("app-1", "alice"), ("app-1", "bob"), ("app-2", "alice"), ("app-2", "bob")]
             .map(|(client, subject)| open(client, subject))

@@ -67,7 +67,7 @@ fn repeat(grants: &Grants<Interposed>, tag: Tag) -> Option<ErrorKind> {
     let told = match tag {
         Tag::Code => grants.authorize(Authorize::new(CLIENT, SUBJECT)).wait().map(drop),
         Tag::Access => grants.client_credentials(ClientCredentials::new(CLIENT)).wait().map(drop),
-        Tag::Refresh => grants.password(Grant::new(CLIENT, SUBJECT)).wait().map(drop),
+        Tag::Refresh => grants.open(Grant::new(CLIENT, SUBJECT)).wait().map(drop),
         _ => grants.create_personal(NewPersonal::new(SUBJECT, "x")).wait().map(drop),
     };
     told.err().map(|error| error.kind())
@@ -87,7 +87,7 @@ fn a_text_is_issued_once_under_all_keys() {
         Grants::new(store, Policy::default()).unwrap().with_minter(minter.clone())
     };
     let grants = open(1);
-    let pair = grants.password(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
+    let pair = grants.open(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
     for tag in [Tag::Code, Tag::Personal] {
         assert_eq!(repeat(&grants, tag), None);
     }
@@ -136,14 +136,14 @@ fn what_died_with_its_key_is_not_listed() {
     let request = RefreshRequest::by(CLIENT);
     let (derived, brought) = open(&[1]);
     let old = [&derived, &brought, &derived, &brought]
-        .map(|grants| grants.password(Grant::new(CLIENT, SUBJECT)).wait().unwrap());
+        .map(|grants| grants.open(Grant::new(CLIENT, SUBJECT)).wait().unwrap());
     derived.create_personal(NewPersonal::new(SUBJECT, "old")).wait().unwrap();
 
     let (derived, brought) = open(&[1, 2]);
     let late = [(&derived, &old[2]), (&brought, &old[3])]
         .map(|(grants, pair)| rotated(grants.refresh(refresh_of(pair), &request).wait().unwrap()));
     let personal = derived.create_personal(NewPersonal::new(SUBJECT, "new")).wait().unwrap();
-    derived.password(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
+    derived.open(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
     assert_eq!(listed(&derived), (5, 2));
 
     let (derived, brought) = open(&[2]);

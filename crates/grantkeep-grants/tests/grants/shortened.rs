@@ -4,8 +4,8 @@ use crate::world::*;
 use grantkeep::backend::Budget;
 use grantkeep::{Embedded, ManualClock, Store, Wait};
 use grantkeep_grants::{
-    Grant, Grants, Introspection, Minter, MinterError, Minting, NewPersonal, Policy,
-    RefreshRequest, Refreshed,
+    Claimed, DeviceApproval, DeviceRequest, Grant, Grants, Introspection, Minter, MinterError,
+    Minting, NewPersonal, Policy, Polled, Presented, RefreshRequest, Refreshed, Taken, Verified,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ fn brought_families_are_refreshed_as_before() {
     let clock = Arc::new(ManualClock::at(UNIX_EPOCH + s(1_800_000_000)));
     let minter = Arc::new(Counting::default());
     let grants = open(&clock, place.path(), 3_650).with_minter(minter.clone());
-    let pair = grants.password(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
+    let pair = grants.open(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
     grants.store().close().unwrap();
     clock.advance(s(60));
     let grants = open(&clock, place.path(), 30).with_minter(minter);
@@ -76,4 +76,67 @@ fn brought_families_are_refreshed_as_before() {
     assert!(last.refresh.is_some());
     let reused = grants.refresh(refresh_of(&pair), &request).wait().unwrap();
     assert!(matches!(reused, Refreshed::Reused { .. }), "{reused:?}");
+}
+
+// Goal: every decision about what was issued is made, also in a store whose longest lifetime is
+// shorter than what is left of it: no answer is an error, and none spins. Method: one of each that
+// waits for a decision, left for minutes; decide in a store of 30 s, with a limit on the time.
+#[test]
+fn what_waits_is_decided_in_a_store_of_seconds() {
+    let place = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(UNIX_EPOCH + s(1_800_000_000)));
+    let before = open(&clock, place.path(), 3_650);
+    let long = || authorize().lifetime(s(600));
+    let [redeemed, claimed, completed] = [0; 3].map(|_| before.authorize(long()).wait().unwrap());
+    let [approved, denied] =
+        [0; 2].map(|_| before.device(DeviceRequest::new(CLIENT)).wait().unwrap());
+    let approval = DeviceApproval::by(SUBJECT);
+    let waiting = before.device(DeviceRequest::new(CLIENT)).wait().unwrap();
+    before.approve_device(waiting.user_code.expose(), &approval).wait().unwrap();
+    let pushed = before.push(CLIENT, b"parameters").wait().unwrap();
+    let pair = before.open(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
+    let Claimed::Grant(claim) = before.claim(completed.expose()).wait().unwrap() else { panic!() };
+    before.store().close().unwrap();
+
+    let seconds = s(30);
+    let policy = Policy {
+        code_lifetime: seconds,
+        code_lifetime_max: seconds,
+        device_lifetime: seconds,
+        push_lifetime: seconds,
+        access_lifetime: seconds,
+        client_credentials_lifetime: seconds,
+        personal_lifetime: seconds,
+        refresh_idle: seconds,
+        refresh_absolute: seconds,
+        ..Policy::default()
+    };
+    let options = Store::options().clock(clock.clone()).by_itself(false).reserve_bytes(0);
+    let store = options.lifetime_max(seconds).open(place.path().join("store")).unwrap();
+    let grants = Grants::new(store, policy).unwrap();
+    let (done, decided) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let by = Presented::by(CLIENT);
+        granted(grants.redeem(redeemed.expose(), &presented()).wait().unwrap());
+        let answer = grants.claim(claimed.expose()).wait().unwrap();
+        assert!(matches!(answer, Claimed::Grant(_)), "{answer:?}");
+        let family = claim.family.unwrap();
+        let completion = grantkeep_grants::Completion::by(CLIENT);
+        let answer = grants.complete(family, &completion).wait().unwrap();
+        assert!(matches!(answer, grantkeep_grants::Completed::Granted(_)), "{answer:?}");
+        let answer = grants.approve_device(approved.user_code.expose(), &approval).wait().unwrap();
+        assert_eq!(answer, Verified::Done);
+        assert_eq!(grants.deny_device(denied.user_code.expose()).wait().unwrap(), Verified::Done);
+        for device in [approved, waiting] {
+            let answer = grants.poll_device(device.device_code.expose(), &by).wait().unwrap();
+            assert!(matches!(answer, Polled::Granted(_)), "{answer:?}");
+        }
+        let taken = grants.take_pushed(pushed.request_uri.expose(), CLIENT).wait().unwrap();
+        assert!(matches!(taken, Taken::Request(_)), "{taken:?}");
+        rotated(grants.refresh(refresh_of(&pair), &RefreshRequest::by(CLIENT)).wait().unwrap());
+        grants.revoke(pair.access.expose()).wait().unwrap();
+        grants.revoke_family(pair.family).wait().unwrap();
+        done.send(()).unwrap();
+    });
+    decided.recv_timeout(s(60)).expect("each of them is decided, and soon");
 }

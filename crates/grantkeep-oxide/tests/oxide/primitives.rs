@@ -3,7 +3,7 @@
 use crate::world::*;
 use chrono::TimeDelta;
 use grantkeep::{Confirmation, ErrorKind, Wait};
-use grantkeep_grants::{Claimed, Completed, Completion};
+use grantkeep_grants::{Claimed, Completed, Completion, GrantType, NewClient};
 use oxide_auth::primitives::authorizer::Authorizer;
 use oxide_auth::primitives::grant::Grant;
 use oxide_auth::primitives::issuer::Issuer;
@@ -153,7 +153,7 @@ fn tokens_of_others_are_not_recovered() {
     let world = World::new();
     world.step(|oxide| {
         let grants = oxide.grants();
-        let plain = grants.password(grantkeep_grants::Grant::new(CLIENT, OWNER)).wait().unwrap();
+        let plain = grants.open(grantkeep_grants::Grant::new(CLIENT, OWNER)).wait().unwrap();
         let issuer = oxide.issuer();
         assert_eq!(issuer.recover_token(plain.access.expose()), Ok(None));
         let refresh = plain.refresh.unwrap();
@@ -168,5 +168,78 @@ fn tokens_of_others_are_not_recovered() {
         let new = grantkeep_grants::NewPersonal::new(OWNER, "laptop");
         let personal = grants.create_personal(new).wait().unwrap();
         assert_eq!(issuer.recover_token(personal.token.expose()), Ok(None));
+    });
+}
+
+// Goal: no code is made for a client that is not registered for codes, or whose redirect URI is not
+// known (RFC 6749 sections 3.1.2.3 and 5.2). Method: the authorization flow without a redirect URI,
+// for a client of its own, and for one of both grant types that has several; a grant to each.
+#[test]
+fn no_code_goes_nowhere() {
+    let world = World::new();
+    world.step(|oxide| {
+        let both = [GrantType::AuthorizationCode, GrantType::ClientCredentials];
+        let several = NewClient::confidential("several").scopes(["read"]).grants(both);
+        let several = several.redirect_uri(REDIRECT).redirect_uri("https://app.example/other");
+        oxide.grants().create_client(several).wait().unwrap();
+        for client in ["machine", "several"] {
+            let answer = authorize(oxide, client, &[]);
+            let code = answer.ok().and_then(|response| response.location);
+            assert!(code.is_none_or(|url| !url.as_str().contains("code=")), "{client}");
+        }
+        assert!(authorize(oxide, "several", &[("redirect_uri", REDIRECT)]).is_ok());
+        let mine = Grant { client_id: "machine".to_owned(), ..grant(MINUTE) };
+        assert_eq!(oxide.authorizer().authorize(mine), Err(()));
+    });
+}
+
+// Goal: a grant whose claim is not remembered is issued nothing, unless client credentials are
+// chosen: nobody else's token comes of a code. Method: extract, and issue in another process.
+#[test]
+fn a_forgotten_claim_leads_nowhere() {
+    let world = World::new();
+    let choose = |options: grantkeep_oxide::OxideOptions<_>| options;
+    let found = world.step_with(choose, |oxide| {
+        let code = oxide.authorizer().authorize(grant(MINUTE)).unwrap();
+        oxide.authorizer().extract(&code).unwrap().unwrap()
+    });
+    assert!(world.step_with(choose, |oxide| oxide.issuer().issue(found.clone())).is_err());
+    // Not even then: this client is not registered for it.
+    assert!(world.step(|oxide| oxide.issuer().issue(found)).is_err());
+}
+
+// Goal: an `issue` that is cut loses no claim: whatever a retry answers is of the code's family, or
+// nothing. Method: poll once and drop, with a client that may use both grant types; try again; the
+// code again, and whatever was issued is over.
+#[test]
+#[cfg(feature = "async")]
+fn a_cut_issue_loses_no_claim() {
+    use oxide_auth_async::primitives::{Authorizer as _, Issuer as _};
+    use std::future::Future as _;
+    let world = World::new();
+    world.step(|oxide| {
+        let both = [GrantType::AuthorizationCode, GrantType::ClientCredentials];
+        let client = NewClient::confidential("both").redirect_uri(REDIRECT).grants(both);
+        oxide.grants().create_client(client.scopes(["one", "two", "three"])).wait().unwrap();
+        for _ in 0..20 {
+            let mine = Grant { client_id: "both".to_owned(), ..grant(MINUTE) };
+            let code = oxide.async_authorizer().authorize(mine).wait().unwrap();
+            let found = oxide.async_authorizer().extract(&code).wait().unwrap().unwrap();
+            let mut issuer = oxide.async_issuer();
+            {
+                let mut cut = std::pin::pin!(issuer.issue(found.clone()));
+                let waker = std::task::Waker::noop();
+                let _ = cut.as_mut().poll(&mut std::task::Context::from_waker(waker));
+            }
+            let retried = issuer.issue(found).wait();
+            assert_eq!(oxide.async_authorizer().extract(&code).wait(), Ok(None));
+            let dead = |token: &str| {
+                let answer = oxide.grants().introspect(token).wait().unwrap();
+                assert!(matches!(answer, grantkeep_grants::Introspection::Inactive));
+            };
+            if let Ok(issued) = retried {
+                dead(&issued.token);
+            }
+        }
     });
 }

@@ -48,6 +48,7 @@ fn redirect_uris_are_bound_exactly() {
                 .redirect_uri(REDIRECT)
                 .redirect_uri(native)
                 .grants(both),
+            NewClient::confidential("one of both").redirect_uri(REDIRECT).grants(both),
             NewClient::public("none").grants(code),
             NewClient::public("neither").redirect_uri(REDIRECT),
         ] {
@@ -63,12 +64,14 @@ fn redirect_uris_are_bound_exactly() {
         let port = "http://127.0.0.1:50123/cb";
         assert_eq!(bound(&registrar, "several", Some(port)), Some(port.to_owned()));
         assert_eq!(bound(&registrar, "several", None), None);
-        assert_eq!(bound(&registrar, "both", None), exact, "for the client credentials flow");
+        let nowhere = bound(&registrar, "both", None).unwrap();
+        assert!(nowhere.contains(".invalid"), "for the client credentials flow alone");
+        assert_eq!(bound(&registrar, "one of both", None).as_ref(), Some(&nowhere));
+        assert_eq!(bound(&registrar, "one of both", Some(REDIRECT)), exact);
         assert_eq!(bound(&registrar, "none", None), None);
         assert_eq!(bound(&registrar, "neither", Some(REDIRECT)), None);
         assert_eq!(bound(&registrar, "neither", None), None);
-        let nowhere = bound(&registrar, "machine", None).unwrap();
-        assert!(nowhere.contains(".invalid"));
+        assert_eq!(bound(&registrar, "machine", None).as_ref(), Some(&nowhere));
         assert_eq!(bound(&registrar, "machine", Some(&nowhere)), None);
         assert_eq!(bound(&registrar, "nobody", None), None);
     });

@@ -59,7 +59,7 @@ impl World {
 
     /// Opens the store, does one step, and closes it.
     pub(crate) fn step<T>(&self, act: impl FnOnce(&Oxide<Embedded>) -> T) -> T {
-        self.step_with(|options| options, act)
+        self.step_with(|options| options.client_credentials(true), act)
     }
 
     pub(crate) fn step_with<T>(

@@ -3,10 +3,11 @@
 use super::key::Key;
 use super::record::{NewRow, Op, VALUE_BYTES_MAX, Version};
 use crate::error::{Error, ErrorKind, Result};
+use crate::foreign;
 use crate::keyring::random;
 use std::fmt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// A batch has at most this many steps.
 pub const BATCH_STEPS_MAX: usize = 64;
@@ -55,6 +56,25 @@ pub struct Batch {
     op: Op,
     steps: Vec<Step>,
     urgency: Urgency,
+    applied: Option<OnApplied>,
+}
+
+/// What is called once a batch is applied; see [`Batch::on_applied`].
+#[derive(Clone)]
+pub struct OnApplied(Arc<dyn Fn() + Send + Sync>);
+
+impl OnApplied {
+    /// Calls it. An engine does so once the batch is durable and everybody sees it, before it
+    /// answers, and also if nobody waits for the answer any more. A panic goes no further.
+    pub fn call(&self) {
+        foreign::call("closure told of a commit", || (self.0)());
+    }
+}
+
+impl fmt::Debug for OnApplied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnApplied")
+    }
 }
 
 /// What a batch is for, which decides whether it is applied where room is scarce.
@@ -87,7 +107,7 @@ impl Batch {
     /// # Errors
     /// [`ErrorKind::Io`] where the system's random generator fails.
     pub fn new() -> Result<Self> {
-        Ok(Self { op: fresh_op()?, steps: Vec::new(), urgency: Urgency::Usual })
+        Ok(Self { op: fresh_op()?, steps: Vec::new(), urgency: Urgency::Usual, applied: None })
     }
 
     /// Puts a row where there is none.
@@ -145,6 +165,19 @@ impl Batch {
         let issues =
             |step: &Step| step.expect == Expect::Absent && matches!(step.write, Write::Put(_));
         self.urgency == Urgency::Usual && self.steps.iter().any(issues)
+    }
+
+    /// Has `told` called once the batch is applied, durable, and visible, also if the future of its
+    /// commit was dropped meanwhile; never if it is not applied. It runs on a thread of the engine,
+    /// in front of later commits: it must return at once, and neither block nor wait.
+    pub fn on_applied(&mut self, told: impl Fn() + Send + Sync + 'static) -> &mut Self {
+        self.applied = Some(OnApplied(Arc::new(told)));
+        self
+    }
+
+    /// What an engine calls once the batch is applied, if there is anything.
+    pub fn applied(&self) -> Option<&OnApplied> {
+        self.applied.as_ref()
     }
 
     /// The name of this batch, stored in each row that it puts.

@@ -8,7 +8,7 @@ mod key;
 pub(crate) mod record;
 mod stats;
 
-pub use batch::{BATCH_BYTES_MAX, BATCH_STEPS_MAX, Batch, Expect, Step, Write};
+pub use batch::{BATCH_BYTES_MAX, BATCH_STEPS_MAX, Batch, Expect, OnApplied, Step, Write};
 pub use health::Health;
 pub use key::{Key, Kind, Term, Terms};
 pub use record::{NewRow, Op, Row, VALUE_BYTES_MAX, Version};
@@ -84,6 +84,8 @@ pub struct Swept {
 /// - A batch is atomic, durable to the engine's full promise when it answers
 ///   [`Outcome::Applied`], and linearizable with every other. A batch whose future is dropped may
 ///   still be applied.
+/// - What a batch was given to be called ([`Batch::on_applied`]) is called once it is applied,
+///   before the answer, whether or not anybody still waits for that.
 /// - `get` and `list` answer durable state only, and answer expired rows that are not yet swept:
 ///   validity is the caller's to judge, by [`Row::expires_at`] against [`Backend::now`].
 /// - Every batch falsifies one of its own expectations, so sending it again after

@@ -9,9 +9,9 @@ use super::lookup::Fetched;
 use super::place::{Place, Slot};
 use super::signal;
 use super::window::Window;
-use super::writer::{Item, Pending, Writer};
+use super::writer::{Gathered, Item, Pending, Writer};
 use crate::backend::record::TOMBSTONE_BYTES_MAX;
-use crate::backend::{Batch, Expect, Key, Kind, Outcome, Row, Step, Version, Write};
+use crate::backend::{Batch, Expect, Key, Kind, OnApplied, Outcome, Row, Step, Version, Write};
 use crate::error::Result;
 use crate::sabotage::{self, Flaw};
 use crate::sync::{Arc, Instant};
@@ -196,7 +196,8 @@ impl Core {
             return Ok(Attempt::NoRoom(bytes as u64));
         }
         let rows = rows_to_write(batch, ready, stored)?;
-        let sequence = self.append(&mut writer, rows, moment, asked_at)?;
+        let applied = batch.applied().cloned();
+        let sequence = self.append(&mut writer, rows, moment, (asked_at, applied))?;
         if sabotage::is(Flaw::NobodyRings) {
             return Ok(Attempt::Appended(sequence));
         }
@@ -263,7 +264,7 @@ impl Core {
         writer: &mut Writer,
         mut rows: Vec<ToWrite>,
         moment: Moment,
-        asked_at: Instant,
+        (asked_at, applied): (Instant, Option<OnApplied>),
     ) -> Result<u64> {
         let mut slots = Vec::with_capacity(rows.len());
         for ToWrite { row, prior, .. } in &rows {
@@ -303,7 +304,7 @@ impl Core {
             });
         }
         let end = writer.group.items.len();
-        writer.group.batches.push((end, asked_at));
+        writer.group.batches.push(Gathered { end, asked_at, applied });
         Ok(sequence)
     }
 

@@ -150,10 +150,10 @@ fn write(core: &Core, group: &Group) -> io::Result<()> {
 fn publish(core: &Core, group: &Group) -> Result<()> {
     let mut replaced = Vec::with_capacity(group.items.len());
     let mut from = 0;
-    for (end, _) in &group.batches {
-        let items = group.items.get(from..*end).unwrap_or_default();
+    for batch in &group.batches {
+        let items = group.items.get(from..batch.end).unwrap_or_default();
         publish_batch(core, items, &mut replaced)?;
-        from = *end;
+        from = batch.end;
     }
     let mut writer = core.writer.lock();
     for (item, replaced) in group.items.iter().zip(&replaced) {
@@ -173,8 +173,12 @@ fn publish(core: &Core, group: &Group) -> Result<()> {
     }
     drop(writer);
     count(&core.counters.commits, group.batches.len() as u64);
-    for (_, asked_at) in &group.batches {
-        core.commit_latencies.record(asked_at.elapsed());
+    for batch in &group.batches {
+        core.commit_latencies.record(batch.asked_at.elapsed());
+        // Before anybody is answered, and also for whom nobody waits any more.
+        if let Some(applied) = &batch.applied {
+            applied.call();
+        }
     }
     core.durable.advance(group.last);
     Ok(())

@@ -6,7 +6,7 @@ use super::log::frame::{self, FrameHeader};
 use super::log::segment::{SEGMENT_DATA, Segment};
 use super::place::{Place, Slot};
 use super::windows::Windows;
-use crate::backend::{Key, Row};
+use crate::backend::{Key, OnApplied, Row};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, Instant};
@@ -35,13 +35,21 @@ pub(crate) struct Chunk {
     pub(crate) bytes: Vec<u8>,
 }
 
+/// A batch among those that share one sync.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    /// Where its items end among those of the group.
+    pub(crate) end: usize,
+    pub(crate) asked_at: Instant,
+    pub(crate) applied: Option<OnApplied>,
+}
+
 /// Batches that share one sync.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) items: Vec<Item>,
-    /// For each batch: the end of its items, and when it was asked for.
-    pub(crate) batches: Vec<(usize, Instant)>,
+    pub(crate) batches: Vec<Gathered>,
     /// The last batch's sequence number.
     pub(crate) last: u64,
 }

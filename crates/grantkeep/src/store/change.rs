@@ -52,7 +52,7 @@ impl Change {
     }
 
     /// The time by which it judges lifetimes.
-    pub(super) fn now(&self) -> Timestamp {
+    pub fn now(&self) -> Timestamp {
         self.now
     }
 
@@ -147,6 +147,12 @@ impl Change {
     /// Says that the change takes away everything that an owner has; see [`Batch::revoking_owner`].
     pub fn revoking_owner(&mut self) -> &mut Self {
         self.batch.revoking_owner();
+        self
+    }
+
+    /// Has `told` called once the change is applied; see [`Batch::on_applied`].
+    pub fn on_applied(&mut self, told: impl Fn() + Send + Sync + 'static) -> &mut Self {
+        self.batch.on_applied(told);
         self
     }
 

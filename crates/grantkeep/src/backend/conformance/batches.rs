@@ -7,6 +7,8 @@ use super::trial::{
 use crate::backend::{Backend, Batch, Expect, Key, Outcome, Row, Terms};
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Waker};
 
 pub(super) fn checks<B: Backend>() -> Vec<Check<B>> {
@@ -20,6 +22,7 @@ pub(super) fn checks<B: Backend>() -> Vec<Check<B>> {
         Check::new("a deletion that is sent again conflicts", deletion_again),
         Check::new("the op in the row tells whose write won", op_tells),
         Check::new("a commit that is given up happens whole or not at all", given_up),
+        Check::new("what is told of a batch is told if it is applied, and once", told_once),
     ]
 }
 
@@ -215,6 +218,38 @@ fn given_up<B: Backend>(trial: &Trial<B>) -> Verdict {
             let row = trial.held(key)?;
             ensure!(row.op() == winner, "{key:?} is not of the batch that was applied");
         }
+    }
+    Ok(())
+}
+
+/// Told before the answer, also of a commit that is given up, and never of one that conflicts.
+fn told_once<B: Backend>(trial: &Trial<B>) -> Verdict {
+    let told_of = |batch: &mut Batch| {
+        let told = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&told);
+        batch.on_applied(move || {
+            let _ = count.fetch_add(1, Ordering::SeqCst);
+        });
+        move || told.load(Ordering::SeqCst)
+    };
+    for n in 0..50 {
+        let insert = || {
+            let row = trial.row("token");
+            batch(|batch| batch.insert(nth(TOKEN, n), row))
+        };
+        let (mut dropped, mut sent) = (insert()?, insert()?);
+        let (of_dropped, of_sent) = (told_of(&mut dropped), told_of(&mut sent));
+        if n % 2 == 0 {
+            let mut future = pin!(trial.backend.commit(dropped.clone()));
+            let _ = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        }
+        let applied = trial.commit(&sent)? == Outcome::Applied;
+        ensure!(of_sent() == u32::from(applied), "told {} times of an insert", of_sent());
+        // Sent again: what it was given is called with the first.
+        ensure!(trial.commit(&sent)? != Outcome::Applied, "an insert was applied twice");
+        ensure!(of_sent() == u32::from(applied), "told of a conflict");
+        let told = u32::from(!applied);
+        ensure!(of_dropped() == told, "told {} times of what was given up", of_dropped());
     }
     Ok(())
 }

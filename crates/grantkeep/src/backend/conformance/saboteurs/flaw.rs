@@ -15,6 +15,8 @@ pub(super) enum Flaw {
     ForgetsEmptyValues,
     ForgivesResending,
     CommitsAtSecondPoll,
+    NeverTells,
+    TellsOfConflicts,
     KeepsVersions,
     KeepsVersionOfSameContent,
     CountsVersionsPerRow,

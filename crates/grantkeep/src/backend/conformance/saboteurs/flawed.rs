@@ -348,7 +348,12 @@ impl Backend for Flawed {
             .await;
             return self.apply(op, rest);
         }
-        self.apply(op, steps)
+        let outcome = self.apply(op, steps)?;
+        let tells = outcome == Outcome::Applied || self.has(Flaw::TellsOfConflicts);
+        if let Some(applied) = batch.applied().filter(|_| tells && !self.has(Flaw::NeverTells)) {
+            applied.call();
+        }
+        Ok(outcome)
     }
 
     async fn list(&self, term: Term, after: Option<Key>, limit: usize) -> Result<Page> {

@@ -27,6 +27,8 @@ const FLAWS: &[(Flaw, &str)] = {
         (ForgivesResending, "a replacement that is sent again conflicts"),
         (ForgivesResending, "a deletion that is sent again conflicts"),
         (CommitsAtSecondPoll, "a commit that is given up happens whole or not at all"),
+        (NeverTells, "what is told of a batch is told if it is applied, and once"),
+        (TellsOfConflicts, "what is told of a batch is told if it is applied, and once"),
         (KeepsVersions, "a replacement is read back whole, under a larger version"),
         (KeepsVersionOfSameContent, "a replacement by the same content is a new version"),
         (CountsVersionsPerRow, "no version of a key returns after a deletion"),

@@ -1,0 +1,200 @@
+//! What is decided about a client's record, each in one batch.
+
+use super::ClientInfo;
+use crate::decision::{Flow, Found, Owned, Rewriting, Verdict};
+use crate::event::Event;
+use crate::events::Told;
+use crate::grants::Grants;
+use grantkeep::backend::Backend;
+use grantkeep::{Client, Held, HeldEpoch, Owner, Result};
+
+/// A client, as it was found, and its epoch.
+pub(crate) type Standing = (Held<Client>, HeldEpoch);
+
+/// A client that is to be registered; false if its id is another's.
+pub(super) struct Registration(pub(super) Client);
+
+impl<B: Backend> Flow<B> for Registration {
+    const NAME: &'static str = "create_client";
+    type Read = HeldEpoch;
+    type Rests = ();
+    type Answer = bool;
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<HeldEpoch, bool>> {
+        let epoch = grants.store.epoch(Owner::Client(&self.0.id)).await?;
+        let taken = grants.store.client(&self.0.id).await?.is_some();
+        Ok(if taken { Found::Answer(false, Told::nothing()) } else { Found::Records(epoch) })
+    }
+
+    fn owners<'r>(&'r self, _: &'r HeldEpoch) -> Owned<'r> {
+        Owned::default()
+    }
+
+    fn judge(&mut self, grants: &Grants<B>, epoch: HeldEpoch, (): &()) -> Result<Verdict<bool>> {
+        let mut rewriting = Rewriting::of(grants)?;
+        rewriting.register(&self.0)?;
+        if epoch.is_closed() {
+            // A client of this id was deleted: what it had stays revoked.
+            rewriting.open_epoch(&epoch)?;
+        } else {
+            rewriting.require_epoch(&epoch);
+        }
+        Ok(rewriting.commit(Told::nothing(), true))
+    }
+}
+
+/// A client whose record is changed; nothing where there is none.
+pub(super) struct Edit<'a, F> {
+    pub(super) id: &'a str,
+    pub(super) rewrite: F,
+}
+
+impl<B: Backend, F: FnMut(&mut Client) -> Result<()> + Send> Flow<B> for Edit<'_, F> {
+    const NAME: &'static str = "update_client";
+    type Read = Held<Client>;
+    type Rests = ();
+    type Answer = Option<ClientInfo>;
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Held<Client>, Self::Answer>> {
+        let held = grants.store.client(self.id).await?;
+        Ok(held.map_or(Found::Answer(None, Told::nothing()), Found::Records))
+    }
+
+    fn owners<'r>(&'r self, _: &'r Held<Client>) -> Owned<'r> {
+        Owned::default()
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        mut held: Held<Client>,
+        (): &(),
+    ) -> Result<Verdict<Self::Answer>> {
+        (self.rewrite)(&mut held.record)?;
+        let mut rewriting = Rewriting::of(grants)?;
+        rewriting.replace(&held, &held.record)?;
+        let info = ClientInfo::of(held.record, &grants.store);
+        Ok(rewriting.commit(Told::nothing(), Some(info)))
+    }
+}
+
+/// The client of this id, and its epoch.
+async fn standing<B: Backend>(grants: &Grants<B>, id: &str) -> Result<Option<Standing>> {
+    let Some(held) = grants.store.client(id).await? else {
+        return Ok(None);
+    };
+    Ok(Some((held, grants.store.epoch(Owner::Client(id)).await?)))
+}
+
+/// A client that is to be disabled.
+pub(super) struct Disabling<'a> {
+    pub(super) id: &'a str,
+}
+
+impl<B: Backend> Flow<B> for Disabling<'_> {
+    const NAME: &'static str = "disable_client";
+    type Read = Standing;
+    type Rests = ();
+    type Answer = Option<ClientInfo>;
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Standing, Self::Answer>> {
+        let found = standing(grants, self.id).await?;
+        Ok(found.map_or(Found::Answer(None, Told::nothing()), Found::Records))
+    }
+
+    fn owners<'r>(&'r self, _: &'r Standing) -> Owned<'r> {
+        Owned::default()
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        (mut held, epoch): Standing,
+        (): &(),
+    ) -> Result<Verdict<Self::Answer>> {
+        // By a restore it is disabled without a closed epoch.
+        if held.record.disabled_at.is_some() && epoch.is_closed() {
+            return Ok(Verdict::answer(Some(ClientInfo::of(held.record, &grants.store))));
+        }
+        held.record.disabled_at.get_or_insert(grants.store.wall());
+        let mut rewriting = Rewriting::of(grants)?;
+        rewriting.close_epoch(&epoch)?;
+        rewriting.revoking();
+        rewriting.replace(&held, &held.record)?;
+        let told = grants.told().event(|| Event::ClientRevoked { client: self.id.to_owned() });
+        Ok(rewriting.commit(told, Some(ClientInfo::of(held.record, &grants.store))))
+    }
+}
+
+/// A client that is to be enabled.
+pub(super) struct Enabling<'a> {
+    pub(super) id: &'a str,
+}
+
+impl<B: Backend> Flow<B> for Enabling<'_> {
+    const NAME: &'static str = "enable_client";
+    type Read = Standing;
+    type Rests = ();
+    type Answer = Option<ClientInfo>;
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Standing, Self::Answer>> {
+        let found = standing(grants, self.id).await?;
+        Ok(found.map_or(Found::Answer(None, Told::nothing()), Found::Records))
+    }
+
+    fn owners<'r>(&'r self, _: &'r Standing) -> Owned<'r> {
+        Owned::default()
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        (mut held, epoch): Standing,
+        (): &(),
+    ) -> Result<Verdict<Self::Answer>> {
+        if held.record.disabled_at.take().is_none() {
+            return Ok(Verdict::answer(Some(ClientInfo::of(held.record, &grants.store))));
+        }
+        held.record.fence = grants.store.fence();
+        let mut rewriting = Rewriting::of(grants)?;
+        rewriting.open_epoch(&epoch)?;
+        rewriting.replace(&held, &held.record)?;
+        let info = ClientInfo::of(held.record, &grants.store);
+        Ok(rewriting.commit(Told::nothing(), Some(info)))
+    }
+}
+
+/// A client that is to be deleted.
+pub(super) struct Deletion<'a> {
+    pub(super) id: &'a str,
+}
+
+impl<B: Backend> Flow<B> for Deletion<'_> {
+    const NAME: &'static str = "delete_client";
+    type Read = Standing;
+    type Rests = ();
+    type Answer = ();
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Standing, ()>> {
+        let found = standing(grants, self.id).await?;
+        Ok(found.map_or(Found::Answer((), Told::nothing()), Found::Records))
+    }
+
+    fn owners<'r>(&'r self, _: &'r Standing) -> Owned<'r> {
+        Owned::default()
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        (held, epoch): Standing,
+        (): &(),
+    ) -> Result<Verdict<()>> {
+        let mut rewriting = Rewriting::of(grants)?;
+        rewriting.close_epoch(&epoch)?;
+        rewriting.delete(&held);
+        rewriting.revoking();
+        let told = grants.told().event(|| Event::ClientRevoked { client: self.id.to_owned() });
+        Ok(rewriting.commit(told, ()))
+    }
+}

@@ -1,0 +1,439 @@
+//! The one decision step: every flow that changes something goes through it.
+//!
+//! 1. The flow reads the records that the decision rests on ([`Flow::read`]), or answers at once.
+//! 2. The loop reads how their owners stand, always *after* the records: what a record became, it
+//!    became before its owners did. So a record that its owners do not admit may have been changed
+//!    between the two looks, and such an answer holds only if it was not
+//!    ([`Verdict::IfUnchanged`]).
+//! 3. The flow judges ([`Flow::judge`]), without reading any more: it answers, or makes a change.
+//! 4. The change is committed as one batch, on the condition that every record it replaces, and
+//!    every owner it rests on, are as they were read. On a conflict: again from 1. Each turn is
+//!    caused by somebody else's progress; no error is taken for it.
+//! 5. What happened is told with the batch: once it is durable, also if nobody waits any more. No
+//!    effect of a decision stands behind its last await.
+//!
+//! Something is issued by an [`Issuing`] alone, which only a [`Standing`] makes, and which rests on
+//! that: it cannot be issued past a revocation. A [`Rewriting`] changes what is there.
+
+use crate::events::Told;
+use crate::grants::Grants;
+use crate::observe;
+use grantkeep::backend::{Backend, Key, Kind, Outcome, Version};
+use grantkeep::sabotage::{self, Flaw};
+use grantkeep::{
+    Change, Client, Code, Digest, Epochs, Error, ErrorKind, Held, HeldEpoch, Personal, Record,
+    RefreshText, Result, StandingEpochs, Timestamp, Token,
+};
+use std::future::Future;
+
+/// A flow: what it reads, and what it makes of that.
+pub(crate) trait Flow<B: Backend>: Send {
+    /// The name by which its decisions are measured.
+    const NAME: &'static str;
+
+    /// The records that it rests on.
+    type Read: Send;
+
+    /// What else it rests on: a [`Standing`], or nothing.
+    type Rests: Rests<B>;
+
+    /// What it answers.
+    type Answer: Send;
+
+    /// Reads the records, anew in each turn.
+    fn read(
+        &mut self,
+        grants: &Grants<B>,
+    ) -> impl Future<Output = Result<Found<Self::Read, Self::Answer>>> + Send;
+
+    /// Whose they are.
+    fn owners<'r>(&'r self, read: &'r Self::Read) -> Owned<'r>;
+
+    /// What is to be done. It reads nothing more, and changes nothing but what it answers.
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        read: Self::Read,
+        rests: &Self::Rests,
+    ) -> Result<Verdict<Self::Answer>>;
+}
+
+/// The names of the owners of a record; an empty one is nobody.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Owned<'r> {
+    pub(crate) subject: &'r str,
+    pub(crate) client: &'r str,
+}
+
+/// What a flow found.
+#[derive(Debug)]
+pub(crate) enum Found<R, A> {
+    /// What there is to decide about.
+    Records(R),
+    /// There is nothing to decide.
+    Answer(A, Told),
+}
+
+/// What a flow makes of what it read.
+#[derive(Debug)]
+pub(crate) enum Verdict<A> {
+    /// This, now.
+    Answer(A, Told),
+    /// This, if the record is still of that version.
+    IfUnchanged(Key, Version, A),
+    /// This change; its answer is given once it is durable.
+    Commit(Commit<A>),
+}
+
+impl<A> Verdict<A> {
+    /// An answer of which nobody is told.
+    pub(crate) fn answer(answer: A) -> Self {
+        Self::Answer(answer, Told::nothing())
+    }
+
+    /// The answer about a record that its owners do not admit.
+    pub(crate) fn if_unchanged<R: Record>(held: &Held<R>, answer: A) -> Self {
+        Self::IfUnchanged(held.key(), held.version, answer)
+    }
+}
+
+/// A change, what is told of it, and its answer.
+#[derive(Debug)]
+pub(crate) struct Commit<A> {
+    change: Change,
+    told: Told,
+    answer: A,
+}
+
+/// What a decision rests on besides the records it read.
+pub(crate) trait Rests<B: Backend>: Sized + Send + Sync {
+    /// Reads it.
+    fn read(grants: &Grants<B>, owned: Owned<'_>) -> impl Future<Output = Result<Self>> + Send;
+}
+
+/// A decision that takes something away rests on the records alone.
+impl<B: Backend> Rests<B> for () {
+    async fn read(_: &Grants<B>, _: Owned<'_>) -> Result<Self> {
+        Ok(())
+    }
+}
+
+/// How the owners of a grant stand.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    epochs: StandingEpochs,
+    /// The record of the client, where it has one.
+    client: Option<Client>,
+    client_id: String,
+}
+
+impl<B: Backend> Rests<B> for Standing {
+    async fn read(grants: &Grants<B>, owned: Owned<'_>) -> Result<Self> {
+        let epochs = grants.store.epochs(owned.subject, owned.client).await?;
+        let client = grants.store.client(owned.client).await?;
+        let (client, client_id) = (client.map(|held| held.record), owned.client.to_owned());
+        Ok(Self { epochs, client, client_id })
+    }
+}
+
+impl Standing {
+    /// True if what was issued under `issued` has not been revoked since.
+    pub(crate) fn admits(&self, issued: &Epochs) -> bool {
+        self.epochs.admit(issued)
+    }
+
+    /// The epochs as they stand.
+    pub(crate) fn epochs(&self) -> Epochs {
+        self.epochs.epochs()
+    }
+
+    /// True unless the client is registered here, and not for this grant type.
+    pub(crate) fn permits(&self, grant: &str) -> bool {
+        let named = |client: &Client| client.grant_types.split(' ').any(|own| own == grant);
+        self.client.as_ref().is_none_or(named)
+    }
+
+    /// A change that issues something to these owners by this grant type.
+    ///
+    /// # Errors
+    /// As [`Standing::issue`]; [`ErrorKind::Unauthorized`] for a client that is registered without
+    /// the grant type (`unauthorized_client`, RFC 6749 section 5.2).
+    pub(crate) fn issue_by<B: Backend>(&self, grants: &Grants<B>, grant: &str) -> Result<Issuing> {
+        let issuing = self.issue(grants)?;
+        if self.permits(grant) {
+            return Ok(issuing);
+        }
+        let client = &self.client_id;
+        Err(Error::new(
+            ErrorKind::Unauthorized,
+            format!("client `{client}` is not registered for the grant type `{grant}`"),
+        ))
+    }
+
+    /// A change that issues something to these owners.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Disabled`] if nothing is issued to the client: it was disabled, or is from
+    /// before a restore, and nobody has enabled it since.
+    pub(crate) fn issue<B: Backend>(&self, grants: &Grants<B>) -> Result<Issuing> {
+        // No condition holds the client's record still: without a new epoch it only ever comes to
+        // be enabled.
+        let disabled = self.client.as_ref().is_some_and(|client| client.disabled_at.is_some());
+        if self.epochs.is_closed() || disabled {
+            let client = &self.client_id;
+            return Err(Error::new(
+                ErrorKind::Disabled,
+                format!("client `{client}` is disabled: enable it before issuing to it"),
+            ));
+        }
+        let mut change = grants.store.change()?;
+        if !sabotage::is(Flaw::StandingForgotten) {
+            self.epochs.require(&mut change);
+        }
+        Ok(Issuing { change, epochs: self.epochs.epochs(), texts: Vec::new() })
+    }
+}
+
+/// A change that issues something, and rests on the standing of whom it is issued to.
+#[derive(Debug)]
+pub(crate) struct Issuing {
+    change: Change,
+    epochs: Epochs,
+    /// The look-up ids of the texts that it issues.
+    texts: Vec<Digest>,
+}
+
+impl Issuing {
+    /// The time by which lifetimes and expiries are judged in this decision.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.change.now()
+    }
+
+    /// The latest time at which something new may expire.
+    pub(crate) fn latest(&self) -> Timestamp {
+        self.change.latest()
+    }
+
+    /// The epochs to record in what is issued.
+    pub(crate) fn epochs(&self) -> Epochs {
+        self.epochs
+    }
+
+    /// The id of the root key that texts are issued under.
+    pub(crate) fn root_key_id(&self) -> Result<u32> {
+        Ok(self.change.root_key()?.id())
+    }
+
+    /// Puts a new record.
+    pub(crate) fn insert<R: Record>(
+        &mut self,
+        id: Digest,
+        record: &R,
+        expires_at: Timestamp,
+    ) -> Result<()> {
+        self.change.insert(id, record, expires_at).map(drop)
+    }
+
+    /// Puts the record of a text that is of 256 random bits: it is new under every root key.
+    pub(crate) fn insert_minted<R: Record>(
+        &mut self,
+        text: &[u8],
+        record: &R,
+        expires_at: Timestamp,
+    ) -> Result<Digest> {
+        let id = self.change.root_key()?.lookup(text);
+        self.insert(id, record, expires_at)?;
+        Ok(id)
+    }
+
+    /// Puts the record of a text that may have been issued before.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] if this change issues the same text as something else: one text for two
+    /// tokens would make each of them the other.
+    pub(crate) fn insert_text<R: Record>(
+        &mut self,
+        text: &[u8],
+        record: &R,
+        expires_at: Timestamp,
+    ) -> Result<Digest> {
+        let id = self.change.insert_text(text, record, expires_at)?;
+        if self.texts.contains(&id) {
+            return Err(Error::new(
+                ErrorKind::Limit,
+                "the minter made one text for two tokens: make each one new",
+            ));
+        }
+        self.texts.push(id);
+        Ok(id)
+    }
+
+    /// Puts a changed record in place of the one that was read, until then, or for as long as this
+    /// store allows.
+    pub(crate) fn replace<R: Record>(
+        &mut self,
+        held: &Held<R>,
+        record: &R,
+        until: Timestamp,
+    ) -> Result<()> {
+        replace(&mut self.change, held, record, until)
+    }
+
+    /// Removes a record that was read.
+    pub(crate) fn delete<R: Record>(&mut self, held: &Held<R>) {
+        self.change.delete(held);
+    }
+
+    /// Rests on a record that is not changed.
+    pub(crate) fn require<R: Record>(&mut self, held: &Held<R>) {
+        self.change.require(held);
+    }
+
+    /// Commits it for this answer.
+    pub(crate) fn commit<A>(self, told: Told, answer: A) -> Verdict<A> {
+        Verdict::Commit(Commit { change: self.change, told, answer })
+    }
+}
+
+/// A change of records that are there, which issues nothing.
+#[derive(Debug)]
+pub(crate) struct Rewriting(Change);
+
+impl Rewriting {
+    pub(crate) fn of<B: Backend>(grants: &Grants<B>) -> Result<Self> {
+        Ok(Self(grants.store.change()?))
+    }
+
+    /// Puts a changed record in place of the one that was read, with its expiry.
+    pub(crate) fn replace<R: Record>(&mut self, held: &Held<R>, record: &R) -> Result<()> {
+        replace(&mut self.0, held, record, held.expires_at)
+    }
+
+    /// Removes a record that was read.
+    pub(crate) fn delete<R: Record>(&mut self, held: &Held<R>) {
+        self.0.delete(held);
+    }
+
+    /// Rests on the standing of the owners as well.
+    pub(crate) fn require(&mut self, standing: &Standing) {
+        standing.epochs.require(&mut self.0);
+    }
+
+    /// Begins a new epoch of an owner: all that was issued under the one before is revoked.
+    pub(crate) fn open_epoch(&mut self, epoch: &HeldEpoch) -> Result<()> {
+        self.0.open_epoch(epoch).map(drop)
+    }
+
+    /// The same, and nothing is issued until another begins.
+    pub(crate) fn close_epoch(&mut self, epoch: &HeldEpoch) -> Result<()> {
+        self.0.close_epoch(epoch).map(drop)
+    }
+
+    /// Rests on an epoch that is not changed.
+    pub(crate) fn require_epoch(&mut self, epoch: &HeldEpoch) {
+        epoch.require(&mut self.0);
+    }
+
+    /// Registers a client.
+    pub(crate) fn register(&mut self, client: &Client) -> Result<()> {
+        self.0.insert(Client::row_id(&client.id), client, Timestamp::NEVER).map(drop)
+    }
+
+    /// Says that it takes something away, and goes through where issuing is refused.
+    pub(crate) fn revoking(&mut self) {
+        self.0.revoking();
+    }
+
+    /// Says that it takes away everything that an owner has.
+    pub(crate) fn revoking_owner(&mut self) {
+        self.0.revoking_owner();
+    }
+
+    /// Commits it for this answer.
+    pub(crate) fn commit<A>(self, told: Told, answer: A) -> Verdict<A> {
+        Verdict::Commit(Commit { change: self.0, told, answer })
+    }
+}
+
+/// The row may be from when the store's longest lifetime was longer: that must not keep a decision
+/// about it from being made.
+fn replace<R: Record>(
+    change: &mut Change,
+    held: &Held<R>,
+    record: &R,
+    until: Timestamp,
+) -> Result<()> {
+    let until = if until == Timestamp::NEVER { until } else { until.min(change.latest()) };
+    change.replace(held, record, until).map(drop)
+}
+
+impl<B: Backend> Grants<B> {
+    /// Decides, and answers once that is durable.
+    pub(crate) fn decide<F: Flow<B>>(
+        &self,
+        flow: &mut F,
+    ) -> impl Future<Output = Result<F::Answer>> {
+        observe::span(F::NAME, self.decided(flow))
+    }
+
+    async fn decided<F: Flow<B>>(&self, flow: &mut F) -> Result<F::Answer> {
+        let _measured = observe::measured(F::NAME);
+        loop {
+            let read = match flow.read(self).await? {
+                Found::Records(read) => read,
+                Found::Answer(answer, told) => return Ok(told.with(answer)),
+            };
+            let rests = F::Rests::read(self, flow.owners(&read)).await?;
+            match flow.judge(self, read, &rests)? {
+                Verdict::Answer(answer, told) => return Ok(told.with(answer)),
+                Verdict::IfUnchanged(key, version, answer) => {
+                    let now = self.store.backend().get(key).await?;
+                    if now.is_some_and(|row| row.version() == version) {
+                        return Ok(answer);
+                    }
+                }
+                Verdict::Commit(Commit { change, told, answer }) => {
+                    if self.commit(change, told).await? {
+                        return Ok(answer);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Commits a change; false if something that it rests on changed since it was read. One that
+    /// issues something takes last uses along; one that revokes is left alone, since it must go
+    /// through on a full disk.
+    pub(crate) async fn commit(&self, mut change: Change, told: Told) -> Result<bool> {
+        let telling = told.along(&mut change);
+        let applied = if change.issues() {
+            let along = self.uses_along(&mut change).await?;
+            let applied = self.commit_alone(change).await?;
+            if applied {
+                along.written();
+            }
+            applied
+        } else {
+            self.commit_alone(change).await?
+        };
+        drop(telling);
+        Ok(applied)
+    }
+
+    pub(crate) async fn commit_alone(&self, change: Change) -> Result<bool> {
+        let of_text = |key: &&Key| TEXT_KINDS.contains(&key.kind);
+        let brought: Vec<Key> = change.texts().iter().filter(of_text).copied().collect();
+        match self.store.commit(change).await? {
+            Outcome::Applied => Ok(true),
+            // To decide again would bring the same text again.
+            Outcome::Conflict(key) if brought.contains(&key) => Err(Error::new(
+                ErrorKind::Limit,
+                "the minter made a text that was issued before: make each one new",
+            )),
+            Outcome::Conflict(_) => Ok(false),
+        }
+    }
+}
+
+/// What is filed under the look-up id of a text.
+const TEXT_KINDS: [Kind; 4] = [Code::KIND, Token::KIND, Personal::KIND, RefreshText::KIND];

@@ -7,8 +7,8 @@
 //! who makes a decision dearer by more has to say so here:
 //!
 //! - Each look-up takes 160 instructions more (1,380 before, for an unknown token) since a thread
-//!   may wait inside a wait, each wait hands over what it was offered, and a store that found damage or
-//!   is closed refuses to read. Decisions of several look-ups took as much more for each.
+//!   may wait inside a wait, each wait hands over what it was offered, and a store that found
+//!   damage or is closed refuses to read. Decisions of several look-ups took as much more for each.
 
 use grantkeep::{Store, Wait};
 use grantkeep_benches::workload::{Issuer, TOKEN_LIFETIME, TokenText};

@@ -48,10 +48,10 @@
 //!
 //! - *A code is burnt by `extract`, before anything is checked, and `issue` is not told of it.*
 //!   [`Oxide`] remembers in between which grant came of which code, so that a replay of the code,
-//!   also much later, revokes what it gave (RFC 6749 section 4.1.2). Up to [`CLAIMS_MAX`] codes
-//!   of one client may be in between; beyond, `extract` fails before it burns one. Two codes for one grant,
-//!   alike in owner, client, redirect URI, scope, and time to the nanosecond, may be taken for
-//!   each other.
+//!   also much later, revokes what it gave (RFC 6749 section 4.1.2). Up to [`CLAIMS_MAX`] codes of
+//!   one client may be in between; beyond, `extract` fails before it burns one. Two codes for one
+//!   grant, alike in owner, client, redirect URI, scope, and time to the nanosecond, may be taken
+//!   for each other.
 //! - *A code stands for its grant as it was,* its extensions and its time to the nanosecond
 //!   included, sealed at rest. It is extracted after its time as well, and the flow judges; but
 //!   not past the policy's `code_lifetime_max`, whatever its time says.

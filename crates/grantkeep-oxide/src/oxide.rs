@@ -107,8 +107,8 @@ impl<B: Backend> OxideOptions<B> {
     }
 
     /// As many codes of one client may be extracted and not yet issued for at one time;
-    /// [`CLAIMS_MAX`] by default. Beyond it `extract` fails before the code is spent. A code that is extracted and
-    /// then refused by the flow counts until it would have expired.
+    /// [`CLAIMS_MAX`] by default. Beyond it `extract` fails before the code is spent. A code that
+    /// is extracted and then refused by the flow counts until it would have expired.
     #[must_use]
     pub fn claims_max(self, claims: usize) -> Self {
         Self(Core { pending: Pending::new(claims), ..self.0 })

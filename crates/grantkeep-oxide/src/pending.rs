@@ -5,8 +5,8 @@ use oxide_auth::primitives::grant::Grant;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// As many claims of one client may be under way at one time, unless it is set otherwise. Each takes
-/// some 500 bytes of memory until it is completed, or its code would have expired.
+/// As many claims of one client may be under way at one time, unless it is set otherwise. Each
+/// takes some 500 bytes of memory until it is completed, or its code would have expired.
 pub const CLAIMS_MAX: usize = 4_096;
 
 /// By what a grant that is issued is known to be one that was extracted. Not by its extensions:

@@ -32,6 +32,7 @@ pub(super) enum Flaw {
     AllowsOtherTerms,
     ForgetsTerms,
     ForgetsSecondTerm,
+    ForgetsFourthTerm,
     ListsEverything,
     ListsOldTerms,
     ListsFirstVersions,

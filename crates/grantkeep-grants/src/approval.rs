@@ -177,7 +177,8 @@ impl<B: Backend> Grants<B> {
             let client = &device.record.client;
             let (standing, _) = self.standing_or_closed(approval.subject, client).await?;
             // Nobody's subject was asked when the device asked.
-            let issued = Epochs { subject: standing.epochs().subject, ..device.record.epochs };
+            let Epochs { subject, pair, .. } = standing.epochs();
+            let issued = Epochs { subject, pair, ..device.record.epochs };
             if !standing.admit(&issued) {
                 return Ok(Verified::Revoked);
             }

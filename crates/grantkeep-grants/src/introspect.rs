@@ -163,6 +163,8 @@ impl<B: Backend> Grants<B> {
         if held.expires_at <= now
             || token.revoked_at.is_some()
             || !self.admitted_with_family(&token, now).await?
+            // Once more: the epoch of a pair goes when what it revoked has expired.
+            || held.expires_at <= self.store.now()
         {
             return Ok(None);
         }
@@ -186,7 +188,7 @@ impl<B: Backend> Grants<B> {
         let now = self.store.now();
         if now >= held.expires_at
             || token.revoked_at.is_some()
-            || !self.admitted(&token.subject, &token.client, &token.epochs).await?
+            || !self.admitted_apart(&token).await?
         {
             return Ok(None);
         }
@@ -212,7 +214,9 @@ impl<B: Backend> Grants<B> {
             return Ok(None);
         }
         let family = held.record;
-        if !self.admitted(&family.subject, &family.client, &family.epochs).await? {
+        if !self.admitted(&family.subject, &family.client, &family.epochs).await?
+            || held.expires_at <= self.store.now()
+        {
             return Ok(None);
         }
         let salt = Zeroizing::new(family.salt);
@@ -245,6 +249,11 @@ impl<B: Backend> Grants<B> {
         issued: &Epochs,
     ) -> Result<bool> {
         self.store.admits(Owners::new(subject, client), issued).await
+    }
+
+    /// The same for a personal token, which does not rest on the pair of both.
+    pub(crate) async fn admitted_apart(&self, token: &Personal) -> Result<bool> {
+        self.store.admits(Owners::apart(&token.subject, &token.client), &token.epochs).await
     }
 
     /// The same for an access token, whose family must be in force as well: a family row names its

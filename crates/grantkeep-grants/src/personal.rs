@@ -200,7 +200,7 @@ impl<B: Backend> Grants<B> {
             })?;
             let secret = token.expose().as_bytes();
             record.payload = close(new.payload, &self.store.keyring(), secret)?;
-            record.epochs = standing.epochs();
+            record.epochs = standing.epochs().without_pair();
             let mut change = self.store.change()?;
             record.key_id = change.root_key()?.id();
             let id = self.add_text(&mut change, &token, &record, expires_at)?;
@@ -256,7 +256,7 @@ impl<B: Backend> Grants<B> {
             if self.store.now() < held.expires_at
                 && keyring.key(token.key_id).is_some()
                 && token.revoked_at.is_none()
-                && self.admitted(&token.subject, &token.client, &token.epochs).await?
+                && self.admitted_apart(&token).await?
             {
                 let written = self.store.get::<LastUse>(held.id).await?.map(|use_| use_.record.at);
                 // Not the larger of the two: the clock may have been set back since.

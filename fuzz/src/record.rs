@@ -32,7 +32,7 @@ pub(crate) fn whole(bytes: &[u8]) -> Option<&[u8]> {
     let header = bytes.get(..HEADER_BYTES)?;
     let terms = usize::from(header[42]);
     let value = u32::from_le_bytes(header[44..48].try_into().expect("four bytes")) as usize;
-    if terms > 2 || value > VALUE_BYTES_MAX || header[43] != 0 {
+    if terms > 4 || value > VALUE_BYTES_MAX || header[43] != 0 {
         return None;
     }
     let record = bytes.get(..HEADER_BYTES + TERM_BYTES * terms + value)?;

@@ -2,7 +2,8 @@ use data_encoding::HEXLOWER;
 use grantkeep::backend::{Backend as _, Batch, Key, Kind, NewRow, Row, Term, Terms};
 use grantkeep::{
     Client, ClientSecret, Code, CodeState, Confirmation, Digest, Family, FamilyState, Keyring,
-    LastUse, Payload, Record, RefreshText, RevocationReason, Store, Timestamp, Token, Wait as _,
+    LastUse, Payload, Record, RefreshText, RevocationReason, SessionId, Store, Timestamp, Token,
+    Wait as _,
 };
 use grantkeep_tests::files::segments;
 use grantkeep_tests::{manual_clock, options, samples};
@@ -36,7 +37,14 @@ fn values() {
     };
     assert_eq!(value(&token), TOKEN);
     let state = FamilyState::Revoked { at, reason: RevocationReason::CodeReplayed };
-    let family = Family { generation: 300, state, ..samples::family("f", "alice") };
+    let family = Family {
+        generation: 300,
+        state,
+        label: "phone".to_owned(),
+        session: Some(SessionId::of("s")),
+        facts: Some(Payload::Plain(vec![7; 3])),
+        ..samples::family("f", "alice")
+    };
     assert_eq!(value(&family), FAMILY);
     let secret = ClientSecret {
         id: [1; 8],
@@ -110,7 +118,7 @@ fn records_and_frames() {
     ];
     let mut batch = Batch::new().unwrap();
     batch.insert(keys[0], NewRow { value: vec![5; 13], expires_at, terms: Terms::NONE });
-    let terms = Terms::two(Term([1; 16]), Term([2; 16]));
+    let terms = Terms::of([1, 2, 3, 4].map(|number| Some(Term([number; 16]))));
     batch.insert(keys[1], NewRow { value: Vec::new(), expires_at, terms });
     engine.commit(batch).wait().unwrap();
     let rows = keys.map(|key| engine.get(key).wait().unwrap().unwrap());
@@ -120,13 +128,13 @@ fn records_and_frames() {
     let u32_at = |at: usize| u32::from_le_bytes(log[at..at + 4].try_into().unwrap());
     let u64_at = |at: usize| u64::from_le_bytes(log[at..at + 8].try_into().unwrap());
     assert_eq!(&log[..8], b"GKLOG\0\0\0");
-    assert_eq!((u32_at(8), u64_at(32)), (2, 1), "the format, and the segment's number");
+    assert_eq!((u32_at(8), u64_at(32)), (3, 1), "the format, and the segment's number");
     assert_eq!(u64_at(48), xxh3_64(&log[..48]));
     assert_eq!(log[..56], log[4_096..4_152], "the second header");
     let nonce = u64_at(40);
 
     let records = rows.map(|row| record(&row));
-    assert_eq!(records.each_ref().map(Vec::len), [80 + 13, 80 + 32]);
+    assert_eq!(records.each_ref().map(Vec::len), [80 + 13, 80 + 64]);
     let frame = |sequence: u64, base: u64, closed: u16, records: &[Vec<u8>]| {
         let mut payload = Vec::new();
         for record in records {
@@ -157,28 +165,29 @@ fn records_and_frames() {
 }
 
 const CODE: &str = "\
-    020008636c69656e742d3105616c6963650672656164206300011568747470733a2f2f6170702e6578616d70\
+    030008636c69656e742d3105616c6963650672656164206300011568747470733a2f2f6170702e6578616d70\
     6c652f63010020dbdf923689f36cac11f9ac0706e3f3de7084302a491d942f9f5fa3b20876ff650001016e00\
-    000001fd00505c18a3010000010c38bb6b79d6f9a7c771e796b600";
+    00000001fd00505c18a3010000010c38bb6b79d6f9a7c771e796b600";
 
 const TOKEN: &str = "\
-    020008636c69656e742d3105616c696365067265616420740001012008080808080808080808080808080808\
-    08080808080808080808080808080808010c259f912f7fe5d527728f1005fd00505c18a301000000000001fd\
-    00505c18a30100000101030c09090909090909090909090903010203";
+    030008636c69656e742d3105616c696365067265616420740001012008080808080808080808080808080808\
+    08080808080808080808080808080808010c259f912f7fe5d527728f1005fd00505c18a30100000000000001\
+    fd00505c18a30100000101030c09090909090909090909090903010203";
 
 const FAMILY: &str = "\
-    0201fd00505c18a301000001fd0038d360ba0100000c38bb6b79d6f9a7c771e796b608636c69656e742d3105\
-    616c696365067265616420661368747470733a2f2f6170692e6578616d706c6500fb2c01002038bb6b79d6f9\
-    a7c771e796b6c560a6882985a8042b3d45a5d7792481a37c579501fd00505c18a30100000000000000";
+    0301fd00505c18a301000001fd0038d360ba0100000c38bb6b79d6f9a7c771e796b608636c69656e742d3105\
+    616c696365fd00505c18a30100000570686f6e6501105417b97dfd97b9d3b7c997dc243d0b0e010003070707\
+    067265616420661368747470733a2f2f6170692e6578616d706c6500fb2c01002038bb6b79d6f9a7c771e796\
+    b6c560a6882985a8042b3d45a5d7792481a37c579501fd00505c18a3010000000000000000";
 
 const CLIENT: &str = "\
-    020163016e010108010101010101010102200303030303030303030303030303030303030303030303030303\
+    030163016e010108010101010101010102200303030303030303030303030303030303030303030303030303\
     030303030303fd00505c18a3010000fdffffffffffffff3f011568747470733a2f2f6170702e6578616d706c\
     652f630870617373776f72640472656164fd00505c18a301000001fd00505c18a30100000000";
 
-const BROUGHT: &str = "020c38bb6b79d6f9a7c771e796b6fb2c01";
+const BROUGHT: &str = "030c38bb6b79d6f9a7c771e796b6fb2c01";
 
-const LAST_USE: &str = "02fd00505c18a3010000";
+const LAST_USE: &str = "03fd00505c18a3010000";
 
 const LOOKUP: &str = "3eab868b3b0acb8b302e56f201d3e146cae8e5be392b4e60c92596be4d8dffd6";
 

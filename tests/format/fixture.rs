@@ -1,7 +1,7 @@
 use grantkeep::backend::Outcome;
 use grantkeep::{
     Burned, Change, Code, CodeState, Digest, Family, FamilyState, Owner, Payload, RevocationReason,
-    Store, Timestamp, Token, Wait as _,
+    SessionId, Store, Timestamp, Token, Wait as _,
 };
 use grantkeep_tests::files::files;
 use grantkeep_tests::{manual_clock, options, samples};
@@ -9,10 +9,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-const V2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/format/v2");
+const V3: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/format/v3");
 const AT: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const UNTIL: Timestamp = Timestamp::from_millis(1_800_000_000_000 + 86_400_000);
-const TOKEN: &[u8] = b"presented-token-of-format-2";
+const TOKEN: &[u8] = b"presented-token-of-format-3";
 
 /// Cuts a file behind its last byte that is not zero; answers how long it was.
 fn cut(path: &Path) -> usize {
@@ -44,13 +44,27 @@ fn spent() -> Code {
     Code { state, ..samples::code("spent", "alice") }
 }
 
+/// A family with all that one may have, which is listed by four terms.
+fn opened(name: &str, subject: &str) -> Family {
+    Family {
+        label: "phone".to_owned(),
+        session: Some(SessionId::of(name)),
+        facts: Some(Payload::Plain(b"at home".to_vec())),
+        ..samples::family(name, subject)
+    }
+}
+
 fn rotated() -> Family {
-    Family { generation: 2, ..samples::family("rotated", "alice") }
+    Family { generation: 2, ..opened("rotated", "alice") }
 }
 
 fn revoked() -> Family {
     let state = FamilyState::Revoked { at: AT, reason: RevocationReason::RefreshReused };
-    Family { state, ..samples::family("revoked", "bob") }
+    Family { state, ..opened("revoked", "bob") }
+}
+
+fn pair(subject: &str) -> Owner<'_> {
+    Owner::Pair { subject, client: "client-1" }
 }
 
 /// Writes a store whose rows lie in the table, in the log, and in both.
@@ -65,10 +79,11 @@ fn write(path: &Path) {
         let token = Token { payload: Some(payload), ..samples::token("token", "alice") };
         change.insert(store.id(TOKEN).unwrap(), &token, UNTIL).unwrap();
         for (name, subject) in [("rotated", "alice"), ("revoked", "bob")] {
-            change.insert(samples::id(name), &samples::family(name, subject), UNTIL).unwrap();
+            change.insert(samples::id(name), &opened(name, subject), UNTIL).unwrap();
         }
     });
     store.begin_epoch(Owner::Client("client-1")).wait().unwrap();
+    store.begin_epoch(pair("alice")).wait().unwrap();
     store.checkpoint().wait().unwrap();
 
     let code = store.get::<Code>(samples::id("spent")).wait().unwrap().unwrap();
@@ -123,12 +138,15 @@ fn check(path: &Path) {
     let young = store.get::<Token>(samples::id("young")).wait().unwrap().unwrap();
     assert_eq!(young.record, samples::token("young", "bob"));
     assert_eq!(store.burn("jti", b"value", UNTIL).wait().unwrap(), Burned::Seen);
-    let epochs = store.epochs("alice", "client-1").wait().unwrap().epochs();
-    assert!(epochs.client.is_some() && epochs.subject.is_none());
+    let epochs = |subject| store.epochs(subject, "client-1").wait().unwrap().epochs();
+    assert!(epochs("alice").client.is_some() && epochs("alice").subject.is_none());
+    assert!(epochs("alice").pair.is_some() && epochs("bob").pair.is_none());
     for (subject, name) in [("alice", "rotated"), ("bob", "revoked")] {
-        let listed = store.list::<Family>(Owner::Subject(subject), None, 10).wait().unwrap();
-        let ids: Vec<Digest> = listed.records.iter().map(|held| held.id).collect();
-        assert_eq!(ids, [samples::id(name)], "{subject}");
+        for owner in [Owner::Subject(subject), pair(subject), Owner::Session(name)] {
+            let listed = store.list::<Family>(owner, None, 10).wait().unwrap();
+            let ids: Vec<Digest> = listed.records.iter().map(|held| held.id).collect();
+            assert_eq!(ids, [samples::id(name)], "{owner:?}");
+        }
     }
     // It goes on: what is issued, carried, and swept now lies beside what was there.
     let until = store.now().saturating_add(Duration::from_secs(60));
@@ -140,17 +158,17 @@ fn check(path: &Path) {
     store.close().unwrap();
 }
 
-// Goal: P7, stores of format 2 open, and answer exactly what was written. Method: a committed store
+// Goal: P7, stores of format 3 open, and answer exactly what was written. Method: a committed store
 // directory, copied and used.
 #[test]
-fn fixture_of_format_2_opens() {
+fn fixture_of_format_3_opens() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    restore(Path::new(V2), &path);
+    restore(Path::new(V3), &path);
     check(&path);
     // After a crash as well: the mark of the orderly close is gone.
     let crashed = dir.path().join("crashed");
-    restore(Path::new(V2), &crashed);
+    restore(Path::new(V3), &crashed);
     fs::write(crashed.join("LOCK"), "open 1\n").unwrap();
     check(&crashed);
 }

@@ -156,23 +156,24 @@ fn other_formats() {
     issue(&store, &names(5));
     store.close().unwrap();
 
-    let set_format = |format: u64| {
+    let set_format = |format: u8| {
         let meta: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("meta");
         let database = redb::Database::open(path.join("table.redb")).unwrap();
         let transaction = database.begin_write().unwrap();
-        transaction.open_table(meta).unwrap().insert("format", format).unwrap();
+        transaction.open_table(meta).unwrap().insert("format", u64::from(format)).unwrap();
         transaction.commit().unwrap();
     };
-    for (format, way_out) in [(3, "upgrade"), (1, "written by an earlier version")] {
+    let others = [(4, "upgrade"), (2, "open it with that one"), (1, "or begin a new store")];
+    for (format, way_out) in others {
         set_format(format);
-        let words = [&format!("format {format}"), "reads 2", way_out];
+        let words = [&format!("format {format}"), "reads 3", way_out];
         refused(open(path), ErrorKind::Format, &words);
     }
-    set_format(2);
+    set_format(3);
 
     for segment in segments(path) {
         let good = fs::read(&segment).unwrap();
-        for (format, way_out) in [(3, "upgrade"), (1, "written by an earlier version")] {
+        for (format, way_out) in others {
             edit(&segment, |bytes| {
                 for copy in [0, 4_096] {
                     bytes[copy + 8] = format;
@@ -193,17 +194,17 @@ fn other_formats() {
     assert_eq!(found(&open(path).unwrap(), &names(5)), 5);
 }
 
-// Goal: a value of another version is told from damage. Method: put values of formats 3 and 1, of
+// Goal: a value of another version is told from damage. Method: put values of formats 4 and 2, of
 // no format, and cut short, under a code's key.
 #[test]
 fn values_that_do_not_decode() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).unwrap();
     let values: [(&[u8], ErrorKind); 4] = [
-        (&[3, 0, 0], ErrorKind::Format),
-        (&[1, 0, 0], ErrorKind::Format),
+        (&[4, 0, 0], ErrorKind::Format),
+        (&[2, 0, 0], ErrorKind::Format),
         (&[], ErrorKind::Corrupt),
-        (&[2, 0, 8, b'c'], ErrorKind::Corrupt),
+        (&[3, 0, 8, b'c'], ErrorKind::Corrupt),
     ];
     for (at, (value, kind)) in values.into_iter().enumerate() {
         let id = samples::id(&at.to_string());

@@ -57,6 +57,12 @@ fn payload_lengths() {
     let words = ["payload is 16385 bytes", "16384", "shorten"];
     refused(put("over", Payload::Plain(over.clone())), ErrorKind::Limit, &words);
     refused(Payload::seal(&keyring, b"token", &over), ErrorKind::Limit, &words);
+    let mut change = store.change().unwrap();
+    let facts = Some(Payload::Plain(over));
+    let family = Family { facts, ..samples::family("over", "alice") };
+    let until = change.latest();
+    let put = change.insert(samples::id("over"), &family, until).map(drop);
+    refused(put, ErrorKind::Limit, &words);
     let opened = Payload::seal(&keyring, b"token", b"claims").unwrap().open(&keyring, b"other");
     refused(opened, ErrorKind::Corrupt, &["does not open"]);
     let stranger = grantkeep::Keyring::from_keys([(77, [1; 32])]).unwrap();
@@ -136,6 +142,7 @@ fn text_lengths() {
     text(&store, "f2", "subject", |subject| Family { subject, ..family() });
     text(&store, "f3", "scopes", |scopes| Family { scopes, ..family() });
     text(&store, "f4", "audience", |audience| Family { audience, ..family() });
+    text(&store, "f5", "label", |label| Family { label, ..family() });
     text(&store, "p1", "token name", |name| Personal { name, ..personal() });
     text(&store, "p2", "subject", |subject| Personal { subject, ..personal() });
     text(&store, "p3", "client id", |client| Personal { client, ..personal() });
@@ -265,7 +272,7 @@ fn batches_out_of_their_limits() {
         batch.insert(key(1), NewRow { terms, ..row(1) });
     });
     refused(listed, limit, &["no index terms"]);
-    assert_eq!(store.stats().rows_total(), 2, "something of them was written");
+    assert_eq!(store.stats().rows_total(), 3, "something of them was written");
     many(4, BATCH_BYTES_MAX / 4).unwrap();
     let (full, _dir) = self::store();
     let mut batch = Batch::new().unwrap();

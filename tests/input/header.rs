@@ -131,22 +131,22 @@ fn newer_formats_are_read_before_anything_is_repaired() {
         let database = redb::Database::open(&path).unwrap();
         let transaction = database.begin_write().unwrap();
         let meta: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("meta");
-        transaction.open_table(meta).unwrap().insert("format", 3).unwrap();
+        transaction.open_table(meta).unwrap().insert("format", 4).unwrap();
         transaction.commit().unwrap();
         fs::copy(&path, &unclean).unwrap();
         drop(database);
         fs::rename(&unclean, &path).unwrap();
         assert_ne!(fs::read(&path).unwrap()[9] & 2, 0, "it needs no repair");
-        refused_untouched(&copy, &["format 3", "upgrade"], || open(&copy));
+        refused_untouched(&copy, &["format 4", "upgrade"], || open(&copy));
 
         afresh();
         edit(&segments(&copy)[0], |bytes| {
             for at in [0, PAGE] {
-                bytes[at + 8] = 3;
+                bytes[at + 8] = 4;
                 let check = xxh3_64(&bytes[at..at + 48]).to_le_bytes();
                 bytes[at + 48..at + 56].copy_from_slice(&check);
             }
         });
-        refused_untouched(&copy, &["log segment", "format 3", "upgrade"], || open(&copy));
+        refused_untouched(&copy, &["log segment", "format 4", "upgrade"], || open(&copy));
     }
 }

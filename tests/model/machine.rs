@@ -129,7 +129,9 @@ fn terms(kind: Kind, number: u8) -> Terms {
         0 => Terms::NONE,
         1..=3 => Terms::one(term(number - 1)),
         4 => Terms::two(term(0), term(1)),
-        _ => Terms::two(term(2), term(1)),
+        5 => Terms::two(term(2), term(1)),
+        6 => Terms::of([3, 1, 0, 2].map(|number| Some(term(number)))),
+        _ => Terms::of([Some(term(0)), None, Some(term(3)), Some(term(2))]),
     }
 }
 

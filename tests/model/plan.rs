@@ -18,7 +18,7 @@ pub const LEAP_NOT_BELIEVED: u64 = 200 * DAY;
 /// Keys there are: five digests under four kinds.
 pub const KEYS: u8 = 20;
 /// Index terms there are.
-pub const TERMS: u8 = 3;
+pub const TERMS: u8 = 4;
 
 #[derive(Debug, Clone)]
 pub struct Case {
@@ -117,7 +117,7 @@ fn op() -> impl Strategy<Value = Op> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let write = prop_oneof![
-        12 => (lifetime(), bytes(), 0..6_u8)
+        12 => (lifetime(), bytes(), 0..8_u8)
             .prop_map(|(lifetime_ms, bytes, terms)| Write::Put { lifetime_ms, bytes, terms }),
         1 => Just(Write::PutOtherTerms),
         5 => Just(Write::Delete),

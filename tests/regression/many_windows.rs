@@ -25,7 +25,7 @@ fn one_checkpoint_appends_to_many_windows() {
         store.commit(change).wait().unwrap();
         store.checkpoint().wait().unwrap();
     }
-    assert_eq!(store.stats().carried_rows, 160 + 2);
+    assert_eq!(store.stats().carried_rows, 160 + 3);
     for name in &names {
         let held = store.get::<Code>(samples::id(name)).wait().unwrap().unwrap();
         assert_eq!(held.record, samples::code(name, "alice"));

@@ -4,6 +4,7 @@
 
 mod grants;
 mod leads;
+mod pairs;
 mod random;
 mod steps;
 mod subject;

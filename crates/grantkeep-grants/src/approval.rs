@@ -252,7 +252,8 @@ impl<B: Backend> Flow<B> for Approving<'_> {
     ) -> Result<Verdict<Verified>> {
         let approval = self.approval;
         // Nobody's subject was asked when the device asked.
-        let issued = Epochs { subject: standing.epochs().subject, ..device.record.epochs };
+        let Epochs { subject, pair, .. } = standing.epochs();
+        let issued = Epochs { subject, pair, ..device.record.epochs };
         if !standing.admits(&issued) {
             return Ok(Verdict::if_unchanged(&device, Verified::Revoked));
         }

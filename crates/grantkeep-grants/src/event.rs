@@ -106,6 +106,13 @@ pub enum Event {
         /// The client.
         client: String,
     },
+    /// Everything that a subject had granted to a client was revoked.
+    PairRevoked {
+        /// The client.
+        client: String,
+        /// The subject.
+        subject: String,
+    },
     /// A code or a refresh token was presented with something else than it is bound to, and
     /// refused: it may be stolen.
     Mismatched {
@@ -150,6 +157,7 @@ impl Event {
             Self::FamilyRevoked { .. } => "family_revoked",
             Self::SubjectRevoked { .. } => "subject_revoked",
             Self::ClientRevoked { .. } => "client_revoked",
+            Self::PairRevoked { .. } => "pair_revoked",
             Self::Mismatched { .. } => "mismatched",
             Self::ClientRefused { .. } => "client_refused",
             Self::UserCodeUnknown => "user_code_unknown",
@@ -170,6 +178,7 @@ impl Event {
             | Self::TokenRevoked { client, .. }
             | Self::FamilyRevoked { client, .. }
             | Self::ClientRevoked { client }
+            | Self::PairRevoked { client, .. }
             | Self::Mismatched { client, .. }
             | Self::ClientRefused { client } => client,
             Self::SubjectRevoked { .. } | Self::UserCodeUnknown | Self::Swept { .. } => {
@@ -192,6 +201,7 @@ impl Event {
             | Self::TokenRevoked { subject, .. }
             | Self::FamilyRevoked { subject, .. }
             | Self::SubjectRevoked { subject }
+            | Self::PairRevoked { subject, .. }
             | Self::Mismatched { subject, .. } => subject,
             Self::ClientRevoked { .. }
             | Self::ClientRefused { .. }
@@ -216,6 +226,7 @@ impl Event {
             Self::Authorized { .. }
             | Self::SubjectRevoked { .. }
             | Self::ClientRevoked { .. }
+            | Self::PairRevoked { .. }
             | Self::ClientRefused { .. }
             | Self::UserCodeUnknown
             | Self::Swept { .. } => None,

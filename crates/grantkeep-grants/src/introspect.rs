@@ -142,8 +142,8 @@ impl<B: Backend> Grants<B> {
             return Ok(None);
         }
         let Family { subject, client, epochs, .. } = &held.record;
-        let in_force = held.in_force(self.store.now());
-        if !in_force || !self.admitted(subject, client, epochs).await? {
+        // In this order: the epoch of a pair goes when what it revoked has expired.
+        if !self.admitted(subject, client, epochs).await? || !held.in_force(self.store.now()) {
             return Ok(None);
         }
         Ok(Some(self.refresh_claims(held)))
@@ -168,6 +168,8 @@ impl<B: Backend> Grants<B> {
         if held.expires_at <= now
             || token.revoked_at.is_some()
             || !self.admitted_with_family(&token, now).await?
+            // Once more: the epoch of a pair goes when what it revoked has expired.
+            || held.expires_at <= self.store.now()
         {
             return Ok(None);
         }
@@ -191,7 +193,7 @@ impl<B: Backend> Grants<B> {
         let now = self.store.now();
         if now >= held.expires_at
             || token.revoked_at.is_some()
-            || !self.admitted(&token.subject, &token.client, &token.epochs).await?
+            || !self.admitted_apart(&token).await?
         {
             return Ok(None);
         }
@@ -245,6 +247,11 @@ impl<B: Backend> Grants<B> {
         issued: &Epochs,
     ) -> Result<bool> {
         self.store.admits(Owners::new(subject, client), issued).await
+    }
+
+    /// The same for a personal token, which does not rest on the pair of both.
+    pub(crate) async fn admitted_apart(&self, token: &Personal) -> Result<bool> {
+        self.store.admits(Owners::apart(&token.subject, &token.client), &token.epochs).await
     }
 
     /// The same for an access token, whose family must be in force as well: a family row names its

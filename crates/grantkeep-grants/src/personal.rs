@@ -224,7 +224,7 @@ impl<B: Backend> Grants<B> {
             if self.store.now() < held.expires_at
                 && keyring.key(token.key_id).is_some()
                 && token.revoked_at.is_none()
-                && self.admitted(&token.subject, &token.client, &token.epochs).await?
+                && self.admitted_apart(&token).await?
             {
                 let written = self.store.get::<LastUse>(held.id).await?.map(|use_| use_.record.at);
                 // Not the larger of the two: the clock may have been set back since.
@@ -301,7 +301,7 @@ impl<B: Backend> Flow<B> for Making<'_> {
         })?;
         let secret = token.expose().as_bytes();
         record.payload = close(self.payload, &grants.store.keyring(), secret)?;
-        record.epochs = issuing.epochs();
+        record.epochs = issuing.epochs().without_pair();
         record.key_id = issuing.root_key_id()?;
         let id = grants.add_text(&mut issuing, &token, record, expires_at)?;
         let told = grants.told().event(|| Event::Issued {

@@ -92,7 +92,7 @@ impl<B: Backend> Grants<B> {
     /// before it.
     pub async fn revoke_subject(&self, subject: &str) -> Result<()> {
         check_name("a subject", subject)?;
-        self.decide(&mut OwnerRevocation(Owner::Subject(subject))).await
+        self.decide(&mut OwnerRevocation { subject, client: "" }).await
     }
 
     /// Revokes everything that was issued to `client` until now, codes included, in one write.
@@ -106,7 +106,24 @@ impl<B: Backend> Grants<B> {
     /// before it.
     pub async fn revoke_client(&self, client: &str) -> Result<()> {
         check_name("a client id", client)?;
-        self.decide(&mut OwnerRevocation(Owner::Client(client))).await
+        self.decide(&mut OwnerRevocation { subject: "", client }).await
+    }
+
+    /// Revokes everything that `subject` granted to `client` until now, codes and device codes
+    /// included, in one write: what a person does who takes an application's access back. Personal
+    /// tokens made through the client stay, since their owner revokes them by hand.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for an empty name; otherwise as
+    /// [`Backend::commit`].
+    ///
+    /// # Durability
+    /// The revocation is durable when this returns, and no issue that is answered later falls
+    /// before it.
+    pub async fn revoke_pair(&self, subject: &str, client: &str) -> Result<()> {
+        check_name("a subject", subject)?;
+        check_name("a client id", client)?;
+        self.decide(&mut OwnerRevocation { subject, client }).await
     }
 }
 
@@ -205,8 +222,12 @@ impl<B: Backend> Flow<B> for FamilyRevocation<'_> {
     }
 }
 
-/// Everything of an owner that is to be revoked.
-struct OwnerRevocation<'a>(Owner<'a>);
+/// Everything of a subject, a client, or of the two together that is to be revoked; an empty name
+/// is nobody.
+struct OwnerRevocation<'a> {
+    subject: &'a str,
+    client: &'a str,
+}
 
 impl<B: Backend> Flow<B> for OwnerRevocation<'_> {
     const NAME: &'static str = "revoke_owner";
@@ -215,7 +236,12 @@ impl<B: Backend> Flow<B> for OwnerRevocation<'_> {
     type Answer = ();
 
     async fn read(&mut self, grants: &Grants<B>) -> Result<Found<HeldEpoch, ()>> {
-        Ok(Found::Records(grants.store.epoch(self.0).await?))
+        let owner = match (self.subject, self.client) {
+            (subject, "") => Owner::Subject(subject),
+            ("", client) => Owner::Client(client),
+            (subject, client) => Owner::Pair { subject, client },
+        };
+        Ok(Found::Records(grants.store.epoch(owner).await?))
     }
 
     fn owners<'r>(&'r self, _: &'r HeldEpoch) -> Owned<'r> {
@@ -230,9 +256,13 @@ impl<B: Backend> Flow<B> for OwnerRevocation<'_> {
             rewriting.open_epoch(&epoch)?;
         }
         rewriting.revoking_owner();
-        let told = grants.told().event(|| match self.0 {
-            Owner::Subject(subject) => Event::SubjectRevoked { subject: subject.to_owned() },
-            Owner::Client(client) => Event::ClientRevoked { client: client.to_owned() },
+        let told = grants.told().event(|| {
+            let (subject, client) = (self.subject.to_owned(), self.client.to_owned());
+            match (self.subject, self.client) {
+                (_, "") => Event::SubjectRevoked { subject },
+                ("", _) => Event::ClientRevoked { client },
+                _ => Event::PairRevoked { client, subject },
+            }
         });
         Ok(rewriting.commit(told, ()))
     }

@@ -95,7 +95,7 @@ impl Error {
         let way_out = if found > read {
             "upgrade"
         } else {
-            "it was written by an earlier version, which this one does not read"
+            "it was written by an earlier version: open it with that one, or begin a new store"
         };
         Self::new(
             ErrorKind::Format,

@@ -2,7 +2,7 @@
 
 use crate::interposed::Interposed;
 use crate::world::*;
-use grantkeep::{ErrorKind, ManualClock, Wait};
+use grantkeep::{ErrorKind, ManualClock, Owner, Wait};
 use grantkeep_grants::{
     ClientCredentials, Grant, Grants, Introspection, NewPersonal, Pair, Policy, Redeemed,
     RefreshRequest, Refreshed, Secret,
@@ -62,12 +62,17 @@ fn a_redemption_overtaken_is_a_replay() {
 }
 
 // Goal: P6, a redemption or a refresh that a revocation overtakes issues nothing. Method: revoke
-// the subject, the client, and the family between decision and commit; count the rows.
+// the subject, the client, the pair of both, and the family between decision and commit; count the
+// rows.
 #[test]
 fn an_issue_overtaken_by_a_revocation_is_revoked() {
     let revoke_subject = |stage: &Stage| stage.revoke_subject(SUBJECT).wait().unwrap();
     let revoke_client = |stage: &Stage| stage.revoke_client(CLIENT).wait().unwrap();
-    for revoke in [revoke_subject as fn(&Stage), revoke_client] {
+    let revoke_pair = |stage: &Stage| {
+        let pair = Owner::Pair { subject: SUBJECT, client: CLIENT };
+        stage.store().begin_epoch(pair).wait().unwrap();
+    };
+    for revoke in [revoke_subject as fn(&Stage), revoke_client, revoke_pair] {
         let stage = stage();
         let fresh = code(&stage);
         let rows = stage.store().stats().rows_total();

@@ -23,6 +23,7 @@ mod interleaving;
 mod interposed;
 mod introspection;
 mod last_use;
+mod pairs;
 mod payload;
 mod personal;
 mod policy;

@@ -123,22 +123,38 @@ impl fmt::Debug for Term {
     }
 }
 
-/// Up to two index terms of a row. They are fixed when the row is first put.
+/// A row has at most this many index terms.
+pub const TERMS_MAX: usize = 4;
+
+/// Up to [`TERMS_MAX`] index terms of a row. They are fixed when the row is first put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Terms([Option<Term>; 2]);
+pub struct Terms([Option<Term>; TERMS_MAX]);
 
 impl Terms {
     /// No term: the row is not listed.
-    pub const NONE: Self = Self([None; 2]);
+    pub const NONE: Self = Self([None; TERMS_MAX]);
 
     /// One term.
     pub const fn one(term: Term) -> Self {
-        Self([Some(term), None])
+        Self([Some(term), None, None, None])
     }
 
     /// Two terms; the same one twice counts once.
     pub fn two(first: Term, second: Term) -> Self {
-        Self([Some(first), (first != second).then_some(second)])
+        Self::of([Some(first), Some(second), None, None])
+    }
+
+    /// Those of four that there are, in this order; one that is there twice counts once.
+    pub fn of(given: [Option<Term>; TERMS_MAX]) -> Self {
+        let mut terms = [None; TERMS_MAX];
+        let mut free = terms.iter_mut();
+        for (at, term) in given.iter().enumerate() {
+            let is_new = term.is_some() && !given.iter().take(at).any(|before| before == term);
+            if let Some(place) = is_new.then(|| free.next()).flatten() {
+                *place = *term;
+            }
+        }
+        Self(terms)
     }
 
     /// The terms, in the order they were given.
@@ -146,8 +162,37 @@ impl Terms {
         self.0.iter().flatten().copied()
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.iter().count()
+    }
+
     /// True without a term.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(Option::is_none)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: four terms are kept in their order, and one that is given twice counts once, wherever
+    // it stands. Method: every choice of four out of none and three terms, against a list.
+    #[test]
+    fn four_terms_keep_their_order_and_none_counts_twice() {
+        let choices = [None, Some(Term([1; 16])), Some(Term([2; 16])), Some(Term([3; 16]))];
+        for number in 0..choices.len().pow(4) {
+            let given = [0, 1, 2, 3].map(|at| choices[number / choices.len().pow(at) % 4]);
+            let mut expected: Vec<Term> = Vec::new();
+            for term in given.into_iter().flatten() {
+                if !expected.contains(&term) {
+                    expected.push(term);
+                }
+            }
+            let terms = Terms::of(given);
+            assert_eq!(terms.iter().collect::<Vec<_>>(), expected, "{given:?}");
+            assert_eq!((terms.count(), terms.is_empty()), (expected.len(), expected.is_empty()));
+        }
     }
 }

@@ -10,7 +10,7 @@ mod stats;
 
 pub use batch::{BATCH_BYTES_MAX, BATCH_STEPS_MAX, Batch, Expect, OnApplied, Step, Write};
 pub use health::Health;
-pub use key::{Key, Kind, Term, Terms};
+pub use key::{Key, Kind, TERMS_MAX, Term, Terms};
 pub use record::{NewRow, Op, Row, VALUE_BYTES_MAX, Version};
 pub use stats::{KindRows, Stats};
 

@@ -1,7 +1,7 @@
 //! Rows, and the record: the one byte layout that a row has in memory, in the log, and in the
 //! table (`docs/format.md` draws it).
 
-use super::key::{Key, Kind, Term, Terms};
+use super::key::{Key, Kind, TERMS_MAX, Term, Terms};
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -15,8 +15,12 @@ pub const VALUE_BYTES_MAX: usize = 32 * 1024;
 
 /// Bytes of a record before its terms and value.
 pub(crate) const RECORD_HEADER_BYTES: usize = 80;
+/// Bytes of one term.
+pub(crate) const TERM_BYTES: usize = 16;
+/// Bytes of as many terms as a record may have.
+pub(crate) const TERMS_BYTES_MAX: usize = TERMS_MAX * TERM_BYTES;
 /// The longest record of a deletion.
-pub(crate) const TOMBSTONE_BYTES_MAX: usize = RECORD_HEADER_BYTES + 2 * 16;
+pub(crate) const TOMBSTONE_BYTES_MAX: usize = RECORD_HEADER_BYTES + TERMS_BYTES_MAX;
 
 const TOMBSTONE: u8 = 1;
 const FIRST: u8 = 2;
@@ -62,7 +66,7 @@ impl fmt::Debug for NewRow {
 ///     24     16  op
 ///     40      1  kind
 ///     41      1  flags: 1 = tombstone, 2 = nothing was stored under the key before
-///     42      1  number of terms, 0 to 2
+///     42      1  number of terms, 0 to 4
 ///     43      1  zero
 ///     44      4  length of the value
 ///     48     32  id
@@ -106,12 +110,15 @@ impl Row {
             .ok()
             .filter(|_| value.len() <= VALUE_BYTES_MAX)
             .ok_or_else(|| Error::limit("a row's value", value.len(), VALUE_BYTES_MAX, "bytes"))?;
-        let mut record = Vec::with_capacity(RECORD_HEADER_BYTES + 32 + value.len());
+        let terms_count = terms.count();
+        let head_bytes = RECORD_HEADER_BYTES + TERM_BYTES * terms_count;
+        let mut record = Vec::with_capacity(head_bytes + value.len());
         record.extend_from_slice(&[0; 16]);
         record.extend_from_slice(&expires_at.as_millis().to_le_bytes());
         record.extend_from_slice(&op.0.to_le_bytes());
-        let terms_count = if terms.is_empty() { 0 } else { terms.iter().map(|_| 1).sum() };
-        record.extend_from_slice(&[key.kind.as_byte(), flags, terms_count, 0]);
+        // At most `TERMS_MAX`.
+        let terms_byte = u8::try_from(terms_count).unwrap_or(u8::MAX);
+        record.extend_from_slice(&[key.kind.as_byte(), flags, terms_byte, 0]);
         record.extend_from_slice(&value_bytes.to_le_bytes());
         record.extend_from_slice(key.id.as_bytes());
         for term in terms.iter() {
@@ -190,7 +197,8 @@ impl Row {
 
     /// The value.
     pub fn value(&self) -> &[u8] {
-        self.as_record().get(RECORD_HEADER_BYTES + 16 * self.terms_count()..).unwrap_or_default()
+        let terms_bytes = TERM_BYTES * self.terms_count();
+        self.as_record().get(RECORD_HEADER_BYTES + terms_bytes..).unwrap_or_default()
     }
 
     /// When the row stops being valid.
@@ -200,17 +208,13 @@ impl Row {
 
     /// The index terms.
     pub fn terms(&self) -> Terms {
-        let term = |n: usize| {
-            self.as_record()
-                .get(RECORD_HEADER_BYTES + 16 * n..)
-                .and_then(<[u8]>::first_chunk)
-                .copied()
-        };
-        match (self.terms_count(), term(0), term(1)) {
-            (1, Some(first), _) => Terms::one(Term(first)),
-            (2, Some(first), Some(second)) => Terms::two(Term(first), Term(second)),
-            _ => Terms::NONE,
+        let bytes = self.as_record().get(RECORD_HEADER_BYTES..).unwrap_or_default();
+        let (stored, _) = bytes.as_chunks::<TERM_BYTES>();
+        let mut terms = [None; TERMS_MAX];
+        for (term, bytes) in terms.iter_mut().zip(stored.iter().take(self.terms_count())) {
+            *term = Some(Term(*bytes));
         }
+        Terms::of(terms)
     }
 
     /// Refuses other terms than the row's: they are fixed at its first put, so that an index needs
@@ -276,8 +280,8 @@ pub(crate) fn record_bytes(bytes: &[u8]) -> Option<usize> {
     let terms = usize::from(*bytes.get(42)?);
     let value: [u8; 4] = *bytes.get(44..)?.first_chunk()?;
     let value = usize::try_from(u32::from_le_bytes(value)).ok()?;
-    (terms <= 2 && value <= VALUE_BYTES_MAX && bytes.get(43) == Some(&0))
-        .then_some(RECORD_HEADER_BYTES + 16 * terms + value)
+    (terms <= TERMS_MAX && value <= VALUE_BYTES_MAX && bytes.get(43) == Some(&0))
+        .then_some(RECORD_HEADER_BYTES + TERM_BYTES * terms + value)
 }
 
 pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
@@ -298,12 +302,13 @@ fn check(record: &[u8], version: Version) -> u64 {
 mod tests {
     use super::*;
 
-    // Goal: P7, a record is read back as written, and no damaged one is. Method: encode with 0 to 2
+    // Goal: P7, a record is read back as written, and no damaged one is. Method: encode with 0 to 4
     // terms, read; then flip every bit and cut every length.
     #[test]
     fn record_round_trips_and_every_flipped_bit_is_seen() {
-        let (a, b) = (Term([1; 16]), Term([2; 16]));
-        for terms in [Terms::NONE, Terms::one(a), Terms::two(a, b)] {
+        for count in 0..=4 {
+            let term = |at: u8| (at < count).then_some(Term([at; 16]));
+            let terms = Terms::of([0, 1, 2, 3].map(term));
             let key = Key::new(Kind::revised(3), Digest::from_bytes([7; 32]));
             let new = NewRow { value: vec![9; 50], expires_at: Timestamp::from_millis(5), terms };
             let row = Row::new(key, &new, Version(11), Op(13)).unwrap();

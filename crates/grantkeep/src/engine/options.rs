@@ -183,7 +183,9 @@ impl Options {
         self
     }
 
-    /// The longest lifetime of any row that expires; [`LIFETIME_DEFAULT_MAX`] by default.
+    /// The longest lifetime of any row that expires; [`LIFETIME_DEFAULT_MAX`] by default. The row
+    /// that revokes what a client has on behalf of a subject stays for the longest that the store
+    /// was ever opened with, and up to a sixteenth more.
     pub fn lifetime_max(mut self, lifetime: Duration) -> Self {
         self.lifetime_max = lifetime;
         self

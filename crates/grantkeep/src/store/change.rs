@@ -1,7 +1,7 @@
 //! Changes: what is to happen to several records together.
 
 use super::record::{Held, Record};
-use super::{check_token, codec, no_key};
+use super::{check_token, codec, horizon, no_key};
 use crate::backend::{Batch, Expect, Key, NewRow};
 use crate::clock::Timestamp;
 use crate::digest::Digest;
@@ -20,6 +20,14 @@ pub struct Change {
     keyring: Option<Arc<Keyring>>,
     /// The keys that a text is filed under, or might have been under an earlier root key.
     texts: Vec<Key>,
+    /// The latest expiry of a record in it that rests on a pair.
+    ends_at: Timestamp,
+    /// The horizon as it was before the epochs of a pair were read that the change depends on.
+    horizon: Option<Timestamp>,
+    /// How it depends on the horizon's row, which may stand in a batch once.
+    requires_horizon: Option<Expect>,
+    /// True if it was made from two looks at the horizon that differ: it is a conflict.
+    is_stale: bool,
 }
 
 impl fmt::Debug for Change {
@@ -34,8 +42,17 @@ impl fmt::Debug for Change {
 
 impl Change {
     pub(super) fn new(now: Timestamp, lifetime_max: Duration) -> Result<Self> {
-        let (batch, keyring, texts) = (Batch::new()?, None, Vec::new());
-        Ok(Self { batch, now, lifetime_max, keyring, texts })
+        Ok(Self {
+            batch: Batch::new()?,
+            now,
+            lifetime_max,
+            keyring: None,
+            texts: Vec::new(),
+            ends_at: Timestamp::default(),
+            horizon: None,
+            requires_horizon: None,
+            is_stale: false,
+        })
     }
 
     /// This change, under the keys of a store.
@@ -51,6 +68,33 @@ impl Change {
         self.keyring.as_ref().and_then(|keyring| keyring.active()).ok_or_else(no_key)
     }
 
+    /// The latest expiry of a record in it that rests on a pair; the beginning of time if none
+    /// does.
+    pub(super) fn ends_at(&self) -> Timestamp {
+        self.ends_at
+    }
+
+    /// True if what it depends on must be read again: something in it that rests on a pair ends
+    /// behind the horizon under which the pair's epoch was read, or two looks at that differ.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.is_stale || self.horizon.is_some_and(|read| self.ends_at > read)
+    }
+
+    /// Notes that it depends on epochs which were read once the horizon was there.
+    pub(super) fn rest_within(&mut self, horizon: Timestamp) {
+        self.horizon = Some(self.horizon.map_or(horizon, |before| before.min(horizon)));
+    }
+
+    /// Makes it depend on the horizon's row.
+    pub(super) fn require_horizon(&mut self, expect: Expect) {
+        if let Some(before) = self.requires_horizon {
+            self.is_stale |= before != expect;
+        } else {
+            self.requires_horizon = Some(expect);
+            self.batch.require(horizon::key(), expect);
+        }
+    }
+
     /// The time by which it judges lifetimes.
     pub fn now(&self) -> Timestamp {
         self.now
@@ -60,8 +104,8 @@ impl Change {
     ///
     /// # Errors
     /// [`ErrorKind::Lifetime`] if `expires_at` is not after now, or is further off than the
-    /// store's longest lifetime and not [`Timestamp::NEVER`]; [`ErrorKind::Limit`] for a field
-    /// over its limit.
+    /// store's longest lifetime and not [`Timestamp::NEVER`], or is that where the record
+    /// [must expire](Record::RESTS_ON_PAIR); [`ErrorKind::Limit`] for a field over its limit.
     pub fn insert<R: Record>(
         &mut self,
         id: Digest,
@@ -193,7 +237,24 @@ impl Change {
         self.batch
     }
 
-    fn row<R: Record>(&self, record: &R, expires_at: Timestamp) -> Result<NewRow> {
+    /// Puts a record, in place of the one that was read if any, up to a time that may be further
+    /// off than the longest lifetime: an earlier open may have allowed more.
+    pub(super) fn put_row<R: Record>(
+        &mut self,
+        id: Digest,
+        held: Option<&Held<R>>,
+        record: &R,
+        expires_at: Timestamp,
+    ) -> Result<&mut Self> {
+        let row = encoded(record, expires_at)?;
+        match held {
+            Some(held) => self.batch.replace(held.key(), held.version, row),
+            None => self.batch.insert(Key::new(R::KIND, id), row),
+        };
+        Ok(self)
+    }
+
+    fn row<R: Record>(&mut self, record: &R, expires_at: Timestamp) -> Result<NewRow> {
         let lifetime = expires_at.since(self.now);
         if lifetime > self.lifetime_max && expires_at != Timestamp::NEVER {
             return Err(Error::new(
@@ -206,8 +267,21 @@ impl Change {
                 ),
             ));
         }
-        record.check()?;
-        let value = codec::encode(R::NAME, R::FORMAT, record)?;
-        Ok(NewRow { value, expires_at, terms: record.terms() })
+        if R::RESTS_ON_PAIR {
+            if expires_at == Timestamp::NEVER {
+                return Err(Error::new(
+                    ErrorKind::Lifetime,
+                    format!("a {} that never expires could not be revoked: end it", R::NAME),
+                ));
+            }
+            self.ends_at = self.ends_at.max(expires_at);
+        }
+        encoded(record, expires_at)
     }
+}
+
+fn encoded<R: Record>(record: &R, expires_at: Timestamp) -> Result<NewRow> {
+    record.check()?;
+    let value = codec::encode(R::NAME, R::FORMAT, record)?;
+    Ok(NewRow { value, expires_at, terms: record.terms() })
 }

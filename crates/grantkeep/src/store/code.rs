@@ -88,6 +88,7 @@ pub struct Code {
 impl Record for Code {
     const KIND: Kind = Kind::write_once(1);
     const NAME: &'static str = "code";
+    const RESTS_ON_PAIR: bool = true;
 
     fn check(&self) -> Result<()> {
         check_text("a client id", &self.client)?;

@@ -58,6 +58,7 @@ pub struct Device {
 impl Record for Device {
     const KIND: Kind = Kind::revised(9);
     const NAME: &'static str = "device authorization request";
+    const RESTS_ON_PAIR: bool = true;
 
     fn check(&self) -> Result<()> {
         check_text("a client id", &self.client)?;
@@ -132,13 +133,13 @@ mod tests {
             salt: [211; 32],
             payload: None,
         };
-        let head = [2, 1, 2, b'a', b'l', 1, b'c', 1, b'r', 0, 0, 0, 0, 32];
+        let head = [3, 1, 2, b'a', b'l', 1, b'c', 1, b'r', 0, 0, 0, 0, 0, 32];
         let bytes = [&head[..], &[211; 32], &[0]].concat();
         assert_eq!(codec::encode(Device::NAME, Device::FORMAT, &device).unwrap(), bytes);
         assert_eq!(codec::decode::<Device>(Device::NAME, Device::FORMAT, &bytes).unwrap(), device);
         assert!(!format!("{device:?}").contains("211"));
         let code = UserCode::of(Digest::from_bytes([7; 32]));
-        let bytes = [&[2, 32][..], &[7; 32]].concat();
+        let bytes = [&[3, 32][..], &[7; 32]].concat();
         assert_eq!(codec::encode(UserCode::NAME, UserCode::FORMAT, &code).unwrap(), bytes);
         assert_eq!(
             codec::decode::<UserCode>(UserCode::NAME, UserCode::FORMAT, &bytes).unwrap(),

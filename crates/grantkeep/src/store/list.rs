@@ -1,7 +1,7 @@
-//! Listing what a subject or a client has, page by page.
+//! Listing what an owner has, page by page.
 
 use super::Store;
-use super::epoch::Owner;
+use super::owner::Owner;
 use super::record::{Held, Record};
 use crate::backend::{Backend, Key, Term};
 use crate::digest::Digest;
@@ -64,5 +64,93 @@ impl<B: Backend> Store<B> {
             .map(Held::read)
             .collect::<Result<Vec<_>>>()?;
         Ok(Listing { records, next: page.next.filter(ours).map(Cursor) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Outcome;
+    use crate::clock::{ManualClock, Timestamp};
+    use crate::store::{Epochs, Family, FamilyId, FamilyState, SessionId};
+    use crate::sync::Arc;
+    use crate::wait::Wait as _;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    fn family(number: u8, subject: &str, client: &str, session: Option<&str>) -> Family {
+        Family {
+            state: FamilyState::Active,
+            absolute_expires_at: Timestamp::MAX,
+            id: FamilyId([number; 12]),
+            client: client.to_owned(),
+            subject: subject.to_owned(),
+            granted_at: Timestamp::default(),
+            label: String::new(),
+            session: session.map(SessionId::of),
+            facts: None,
+            scopes: String::new(),
+            audience: String::new(),
+            confirmation: None,
+            generation: 1,
+            brought: None,
+            salt: [0; 32],
+            key_id: 1,
+            rotated_at: Timestamp::default(),
+            rotated_lead_ms: 0,
+            epochs: Epochs::default(),
+            payload: None,
+        }
+    }
+
+    // Goal: a family is listed by its subject, its client, the pair of both, and its session, and
+    // its standing names its owners whether it has a session or not. Method: families of two
+    // subjects, two clients, and two sessions, one of which goes over clients.
+    #[test]
+    fn families_are_listed_by_each_of_their_owners() {
+        let clock = Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_800_000_000)));
+        let store = Store::in_memory(clock).unwrap();
+        let families = [
+            family(1, "alice", "web", Some("s1")),
+            family(2, "alice", "app", Some("s1")),
+            family(3, "alice", "web", None),
+            family(4, "bob", "web", Some("s2")),
+        ];
+        let mut change = store.change().unwrap();
+        let until = change.latest();
+        for family in &families {
+            change.insert(family.id.digest(), family, until).unwrap();
+        }
+        assert_eq!(store.commit(change).wait().unwrap(), Outcome::Applied);
+        let listed = |owner| {
+            let listing = store.list::<Family>(owner, None, 10).wait().unwrap();
+            let ids: Vec<u8> = listing.records.iter().map(|held| held.record.id.0[0]).collect();
+            ids
+        };
+        assert_eq!(listed(Owner::Subject("alice")), [1, 2, 3]);
+        assert_eq!(listed(Owner::Client("web")), [1, 3, 4]);
+        assert_eq!(listed(Owner::Pair { subject: "alice", client: "web" }), [1, 3]);
+        assert_eq!(listed(Owner::Pair { subject: "web", client: "alice" }), []);
+        assert_eq!(listed(Owner::Session("s1")), [1, 2]);
+        assert_eq!(listed(Owner::Session("s2")), [4]);
+        assert_eq!(listed(Owner::Session("alice")), []);
+        for family in &families {
+            let standing = store.family_standing(family.id).wait().unwrap().unwrap();
+            let owners = crate::store::Owners::new(&family.subject, &family.client);
+            assert_eq!(standing.owners, owners);
+        }
+    }
+
+    // Goal: a family names whom it is of, since an empty name is nobody, who is part of no pair.
+    // Method: one without a subject, and one without a client.
+    #[test]
+    fn a_family_of_nobody_is_refused() {
+        let clock = Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_800_000_000)));
+        let store = Store::in_memory(clock).unwrap();
+        for family in [family(1, "", "web", Some("s1")), family(2, "alice", "", None)] {
+            let mut change = store.change().unwrap();
+            let until = change.latest();
+            let refused = change.insert(family.id.digest(), &family, until).unwrap_err();
+            assert_eq!(refused.kind(), crate::error::ErrorKind::Limit);
+        }
     }
 }

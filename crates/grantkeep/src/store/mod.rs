@@ -12,9 +12,11 @@ mod embedded;
 mod epoch;
 mod family;
 mod fence;
+mod horizon;
 mod last_use;
 mod list;
 mod once;
+mod owner;
 mod record;
 mod refresh_text;
 mod seal;
@@ -26,7 +28,7 @@ pub use client::{CLIENT_SECRETS_MAX, Client, ClientSecret, REDIRECT_URIS_MAX};
 pub use code::{Challenge, Code, CodeState, Purpose};
 pub use confirmation::Confirmation;
 pub use device::{Device, DeviceState, UserCode};
-pub use epoch::{Epoch, EpochNumber, Epochs, HeldEpoch, Owner, Owners, StandingEpochs};
+pub use epoch::{Epoch, EpochNumber, Epochs, HeldEpoch, StandingEpochs};
 pub use family::{
     FAMILY_ID_BYTES, Family, FamilyId, FamilyStanding, FamilyState, RevocationReason,
 };
@@ -34,6 +36,7 @@ pub use fence::Fence;
 pub use last_use::LastUse;
 pub use list::{Cursor, Listing};
 pub use once::Burned;
+pub use owner::{Owner, Owners, SessionId};
 pub use record::{Held, Record, TEXT_BYTES_MAX};
 pub use refresh_text::{RefreshText, Successor};
 pub use seal::{PAYLOAD_BYTES_MAX, Payload};
@@ -46,7 +49,7 @@ use crate::engine::Embedded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::{Keyring, RootKey};
 use crate::memory::Memory;
-use crate::sync::{Arc, RwLock};
+use crate::sync::{Arc, AtomicU64, Ordering, RwLock};
 use crate::wait::Wait as _;
 use std::fmt;
 use std::time::Duration;
@@ -81,6 +84,9 @@ struct Inner<B> {
     keys_change: async_lock::RwLock<()>,
     lifetime_max: Duration,
     fence: Option<Fence>,
+    /// The horizon as far as it is known, milliseconds: see `horizon.rs`. It only ever grows;
+    /// written by anybody who has read or raised it.
+    horizon_ms: AtomicU64,
 }
 
 impl<B> Clone for Store<B> {
@@ -124,12 +130,15 @@ impl<B: Backend> Store<B> {
             keys_change: async_lock::RwLock::new(()),
             lifetime_max,
             fence: None,
+            horizon_ms: AtomicU64::new(0),
         };
         inner.note_keys(&keyring).await?;
         if let Some(set_back) = restored {
             fence::set(&inner.backend, lifetime_max, set_back).await?;
         }
         inner.fence = fence::read(&inner.backend).await?;
+        let horizon = horizon::read(&inner.backend).await?;
+        inner.horizon_ms.store(horizon.as_millis(), Ordering::Release);
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -231,12 +240,18 @@ impl<B: Backend> Store<B> {
 
     /// Makes all of `change` happen, or nothing of it.
     ///
+    /// A conflict may also say that something it puts would outlive the epoch of a pair which is
+    /// begun meanwhile: read the epochs again, as after every conflict.
+    ///
     /// # Errors
     /// As [`Backend::commit`].
     ///
     /// # Durability
     /// `Applied` is durable to the backend's full promise.
     pub async fn commit(&self, change: Change) -> Result<Outcome> {
+        if self.inner.cover(&change).await? {
+            return Ok(Outcome::Conflict(horizon::key()));
+        }
         let Some(keyring) = change.keyring_looked_at() else {
             return self.inner.backend.commit(change.into_batch()).await;
         };
@@ -297,6 +312,7 @@ impl<B: Backend> Inner<B> {
         }
         if !used {
             batch.insert(marker, row(Vec::new()));
+            batch.insert(horizon::key(), horizon::first(backend.now(), self.lifetime_max)?);
         }
         batch.housekeeping();
         match backend.commit(batch).await? {

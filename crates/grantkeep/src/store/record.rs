@@ -23,8 +23,13 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     const NAME: &'static str;
 
     /// The version of its fields: one that is stored in another is refused. In version 1 every time
-    /// was the store's own, and no record named the root key of a brought text.
-    const FORMAT: u8 = 2;
+    /// was the store's own, and no record named the root key of a brought text. Version 2 knew
+    /// nothing of pairs, and families had neither a session nor a label.
+    const FORMAT: u8 = 3;
+
+    /// True if it is revoked with the pair of its subject and client. Such a record expires: the
+    /// epoch of a pair does as well, once nothing that was issued before it can be in force.
+    const RESTS_ON_PAIR: bool = false;
 
     /// What it is listed by; fixed when it is first put.
     fn terms(&self) -> Terms {

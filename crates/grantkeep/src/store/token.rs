@@ -1,8 +1,9 @@
 //! Tokens that are presented as they are: access tokens and personal ones.
 
 use super::confirmation::Confirmation;
-use super::epoch::{Epochs, Owner, Owners};
+use super::epoch::Epochs;
 use super::family::FamilyId;
+use super::owner::{Owner, Owners};
 use super::record::{Record, check_text};
 use super::seal::Payload;
 use crate::backend::{Kind, Terms};
@@ -49,6 +50,7 @@ pub struct Token {
 impl Record for Token {
     const KIND: Kind = Kind::write_once(2);
     const NAME: &'static str = "token";
+    const RESTS_ON_PAIR: bool = true;
 
     fn check(&self) -> Result<()> {
         check_text("a client id", &self.client)?;
@@ -60,6 +62,10 @@ impl Record for Token {
 }
 
 /// A personal access token: made by a person, named, listed, revoked by hand.
+///
+/// It may live until it is revoked, so it rests on the epochs of its subject and its client, and
+/// not on that of the pair, which expires: [`Owners::apart`], and [`Epochs::without_pair`] of what
+/// it was issued under.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Personal {
     /// What its owner calls it.
@@ -89,7 +95,7 @@ impl Record for Personal {
     fn terms(&self) -> Terms {
         match self.client.as_str() {
             "" => Terms::one(Owner::Subject(&self.subject).term()),
-            client => Owners::new(&self.subject, client).terms(),
+            client => Owners::apart(&self.subject, client).terms(None),
         }
     }
 

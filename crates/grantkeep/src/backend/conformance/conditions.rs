@@ -32,7 +32,8 @@ fn unknown<B: Backend>(trial: &Trial<B>) -> Verdict {
 }
 
 fn read_back<B: Backend>(trial: &Trial<B>) -> Verdict {
-    let terms = [Terms::NONE, Terms::one(term(1)), Terms::two(term(2), term(1))];
+    let four = Terms::of([4, 2, 3, 1].map(|number| Some(term(number))));
+    let terms = [Terms::NONE, Terms::one(term(1)), Terms::two(term(2), term(1)), four];
     for (n, terms) in (0..).zip(terms) {
         for kind in KINDS {
             if !terms.is_empty() && !kind.is_revised() {

@@ -132,7 +132,15 @@ fn terms_on_write_once<B: Backend>(trial: &Trial<B>) -> Verdict {
 }
 
 fn terms_are_fixed<B: Backend>(trial: &Trial<B>) -> Verdict {
-    let all = [Terms::NONE, Terms::one(term(1)), Terms::one(term(2)), Terms::two(term(1), term(2))];
+    let (one, two) = (Some(term(1)), Some(term(2)));
+    let all = [
+        Terms::NONE,
+        Terms::one(term(1)),
+        Terms::one(term(2)),
+        Terms::two(term(1), term(2)),
+        Terms::of([Some(term(3)), Some(term(4)), one, two]),
+        Terms::of([Some(term(3)), Some(term(5)), two, one]),
+    ];
     for (n, old) in (0..).zip(all) {
         let row = trial.insert(nth(FAMILY, n), listed(trial.row("old"), old))?;
         let other = nth(TOKEN, 100 + n);
@@ -145,7 +153,7 @@ fn terms_are_fixed<B: Backend>(trial: &Trial<B>) -> Verdict {
             trial.unchanged(&row)?;
         }
     }
-    let keys = |wanted: [u64; 2]| wanted.map(|n| nth(FAMILY, n));
-    trial.lists(term(1), keys([1, 3]))?;
-    trial.lists(term(2), keys([2, 3]))
+    let keys = |wanted: [u64; 4]| wanted.map(|n| nth(FAMILY, n));
+    trial.lists(term(1), keys([1, 3, 4, 5]))?;
+    trial.lists(term(2), keys([2, 3, 4, 5]))
 }

@@ -15,6 +15,7 @@ pub(super) fn checks<B: Backend>() -> Vec<Check<B>> {
         Check::new("a listing follows replacements and deletions", follows_changes),
         Check::new("pages go on after the rows they ended at are deleted", deleted_cursor),
         Check::new("a row with two terms is listed by both, and once by each", two_terms),
+        Check::new("a row with four terms is listed by each, and once", four_terms),
         Check::new("a row is never listed by the term of another", no_cross_talk),
         Check::new("a key that is inserted again is listed by its new terms only", other_terms),
     ]
@@ -162,6 +163,26 @@ fn two_terms<B: Backend>(trial: &Trial<B>) -> Verdict {
     trial.delete(&trial.held(nth(FAMILY, 1))?)?;
     trial.lists(a, keys(&[0]))?;
     trial.lists(b, keys(&[0, 2]))
+}
+
+fn four_terms<B: Backend>(trial: &Trial<B>) -> Verdict {
+    let all = [1, 2, 3, 4].map(|number| Some(term(number)));
+    let [a, b, c, d] = all;
+    for (n, terms) in (0..).zip([all, [d, c, b, a], [None, b, b, d], [a, None, None, c]]) {
+        trial.insert(nth(FAMILY, n), listed(trial.row("listed"), Terms::of(terms)))?;
+    }
+    let keys = |wanted: &[u64]| wanted.iter().map(|n| nth(FAMILY, *n)).collect::<Vec<_>>();
+    trial.lists(term(1), keys(&[0, 1, 3]))?;
+    trial.lists(term(2), keys(&[0, 1, 2]))?;
+    trial.lists(term(3), keys(&[0, 1, 3]))?;
+    trial.lists(term(4), keys(&[0, 1, 2]))?;
+    trial.delete(&trial.held(nth(FAMILY, 0))?)?;
+    for number in 1..=4 {
+        let carried = trial.list(term(number), 1)?.iter().map(Row::key).collect::<Vec<_>>();
+        ensure!(carried.contains(&nth(FAMILY, 1)), "it is not listed by term {number}");
+        ensure!(!carried.contains(&nth(FAMILY, 0)), "it is listed by term {number} for ever");
+    }
+    Ok(())
 }
 
 fn no_cross_talk<B: Backend>(trial: &Trial<B>) -> Verdict {

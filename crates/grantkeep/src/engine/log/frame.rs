@@ -29,7 +29,7 @@ pub(crate) const FRAME_HEADER_BYTES: usize = 48;
 /// The longest frame: its values, and the header and padding of every record.
 pub(crate) const FRAME_BYTES_MAX: usize = FRAME_HEADER_BYTES
     + BATCH_BYTES_MAX
-    + BATCH_STEPS_MAX * (record::RECORD_HEADER_BYTES + 2 * 16 + RECORD_ALIGN);
+    + BATCH_STEPS_MAX * (record::RECORD_HEADER_BYTES + record::TERMS_BYTES_MAX + RECORD_ALIGN);
 
 const CLOSED: u16 = 1;
 
@@ -204,7 +204,7 @@ mod tests {
     // longer than that and its padding. Method: as many rows, terms, and bytes as a batch may have.
     #[test]
     fn longest_frame_is_read_back_and_bounds_are_tight() {
-        let terms = Terms::two(Term([1; 16]), Term([2; 16]));
+        let terms = Terms::of([1, 2, 3, 4].map(|number| Some(Term([number; 16]))));
         let len = BATCH_BYTES_MAX / BATCH_STEPS_MAX - 7;
         let mut rows: Vec<Row> = (1..64).map(|number| row(number, len, terms)).collect();
         rows.push(row(64, BATCH_BYTES_MAX - 63 * len, terms));

@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
 /// The format of the tables that this version reads and writes.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 
 const META_FORMAT: &str = "format";
 const META_STORE_LOW: &str = "store id, low half";

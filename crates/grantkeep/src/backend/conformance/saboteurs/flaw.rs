@@ -34,6 +34,7 @@ pub(super) enum Flaw {
     AllowsOtherTerms,
     ForgetsTerms,
     ForgetsSecondTerm,
+    ForgetsFourthTerm,
     ListsEverything,
     ListsOldTerms,
     ListsFirstVersions,

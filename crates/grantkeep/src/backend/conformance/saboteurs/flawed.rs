@@ -282,6 +282,7 @@ impl Flawed {
         match self.flaw {
             Some(Flaw::ForgetsTerms) => false,
             Some(Flaw::ForgetsSecondTerm) => row.terms().iter().next() == Some(term),
+            Some(Flaw::ForgetsFourthTerm) => row.terms().iter().take(3).any(|own| own == term),
             Some(Flaw::ListsEverything) => true,
             Some(Flaw::ListsOldTerms) if state.old_terms.contains(&(term, key)) => true,
             _ => row.terms().iter().any(|carried| carried == term),

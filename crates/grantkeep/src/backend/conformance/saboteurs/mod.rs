@@ -47,6 +47,7 @@ const FLAWS: &[(Flaw, &str)] = {
         (AllowsOtherTerms, "a replacement with other terms is refused"),
         (ForgetsTerms, "rows are listed whole, in the order of their keys"),
         (ForgetsSecondTerm, "a row with two terms is listed by both, and once by each"),
+        (ForgetsFourthTerm, "a row with four terms is listed by each, and once"),
         (ListsEverything, "a row is never listed by the term of another"),
         (ListsEverything, "a term that no row carries lists nothing"),
         (ListsOldTerms, "a key that is inserted again is listed by its new terms only"),

@@ -124,7 +124,7 @@ pub use policy::{
     CLOCK_SKEW_MAX, CODE_LIFETIME_MAX, DEVICE_LIFETIME_MAX, GRACE_MAX, LAST_USED_RESOLUTION_MAX,
     PUSH_LIFETIME_MAX, Policy, Refreshing,
 };
-pub use profile::Profile;
+pub use profile::{POLICY_BYTES_MAX, Profile};
 pub use push::{Pushed, REQUEST_URI_PREFIX, Taken};
 pub use redeem::{Mismatch, Presented, Redeemed};
 pub use refresh::{RefreshRequest, Refreshed};

@@ -212,7 +212,7 @@ impl<B: Backend> Grants<B> {
             return Ok(false);
         }
         let held = self.store.client(client).await?;
-        Ok(held.is_some_and(|held| held.record.disabled_at.is_some()))
+        Ok(held.is_some_and(|held| !held.record.is_enabled()))
     }
 
     /// The same for what was granted before: closed epochs admit nothing.

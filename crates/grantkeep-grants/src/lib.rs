@@ -102,8 +102,9 @@ pub use authorize::Authorize;
 pub use claim::{Claimed, ClaimedGrant, Completed, Completion};
 pub use client_credentials::{ClientCredentials, Issued};
 pub use clients::{
-    Authenticated, ClientCreated, ClientEdit, ClientInfo, ClientRefusal, Creation, GrantType,
-    NewClient, NewSecret, SecretAdded, SecretId, SecretInfo,
+    Authenticated, ClientCreated, ClientEdit, ClientInfo, ClientRefusal, ClientState, Creation,
+    GRANT_TYPE_CHARS_MAX, GrantType, NewClient, NewSecret, OtherGrantType, SecretAdded, SecretId,
+    SecretInfo,
 };
 pub use device::{DeviceIssued, DeviceRequest, Polled};
 pub use event::Event;

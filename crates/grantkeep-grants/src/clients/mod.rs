@@ -1,12 +1,14 @@
 //! Clients: registered, changed, disabled, and deleted in the store that holds their grants.
 
 mod authenticate;
+mod grant_type;
 mod info;
 mod new;
 mod redirect;
 
 pub use authenticate::{Authenticated, NewSecret, SecretAdded, SecretId};
-pub use info::{ClientInfo, ClientRefusal, GrantType, SecretInfo};
+pub use grant_type::{GRANT_TYPE_CHARS_MAX, GrantType, OtherGrantType};
+pub use info::{ClientInfo, ClientRefusal, ClientState, SecretInfo};
 pub use new::NewClient;
 
 use crate::event::Event;
@@ -15,8 +17,11 @@ use crate::grants::Grants;
 use crate::scope::{Scopes, join};
 use crate::secret::Secret;
 use authenticate::digested;
+use grant_type::{grant_types, read_grant_types};
 use grantkeep::backend::Backend;
-use grantkeep::{Change, Client, Cursor, Error, ErrorKind, Held, Owner, Result, Timestamp};
+use grantkeep::{
+    Change, Client, ClientState as Stored, Cursor, Error, ErrorKind, Held, Owner, Result, Timestamp,
+};
 use new::{check_id, check_redirects, fresh_id};
 use std::fmt;
 
@@ -51,6 +56,8 @@ pub struct ClientEdit {
     pub grants: Vec<GrantType>,
     /// The scopes it may be granted; one text may name several, separated by spaces.
     pub scopes: Vec<String>,
+    /// Whether it may be redirected to `localhost` under any port; as [`NewClient::loopback`].
+    pub loopback: bool,
 }
 
 impl fmt::Debug for ClientEdit {
@@ -86,10 +93,13 @@ impl<B: Backend> Grants<B> {
             confidential: new.confidential,
             secrets: Vec::new(),
             redirect_uris: new.redirect_uris.iter().map(|&uri| uri.to_owned()).collect(),
-            grant_types: info::grant_types(&new.grants),
+            grant_types: grant_types(&new.grants),
             scopes: Scopes::read(&new.scopes)?.into_text(),
+            loopback: new.loopback,
+            require_pkce: false,
+            policy: None,
             created_at: self.store.wall(),
-            disabled_at: None,
+            state: Stored::Enabled,
             fence: self.store.fence(),
             set_back_ms: self.store.set_back_ms(),
             id,
@@ -142,10 +152,10 @@ impl<B: Backend> Grants<B> {
         Ok(Listed { items, next: page.next })
     }
 
-    /// Changes a client's name, redirect URIs, grants, or scopes, and answers it as it stands
-    /// then; `None` if there is none of this id. `edit` is called again, with the client as it then
-    /// is, if somebody else changed it meanwhile. What was issued keeps the scopes that it was
-    /// issued with.
+    /// Changes a client's name, redirect URIs, grants, or scopes, and
+    /// answers it as it stands then; `None` if there is none of this id. `edit` is called again,
+    /// with the client as it then is, if somebody else changed it meanwhile. What was issued keeps
+    /// the scopes that it was issued with.
     ///
     /// # Errors
     /// [`ErrorKind::Limit`] as [`Grants::create_client`]; otherwise as [`Backend::commit`].
@@ -161,14 +171,16 @@ impl<B: Backend> Grants<B> {
             let mut edited = ClientEdit {
                 name: std::mem::take(&mut client.name),
                 redirect_uris: std::mem::take(&mut client.redirect_uris),
-                grants: info::read_grant_types(&client.grant_types),
+                grants: read_grant_types(&client.grant_types),
                 scopes: client.scopes.split_whitespace().map(str::to_owned).collect(),
+                loopback: client.loopback,
             };
             edit(&mut edited);
             client.name = edited.name;
             client.redirect_uris = edited.redirect_uris;
-            client.grant_types = info::grant_types(&edited.grants);
+            client.grant_types = grant_types(&edited.grants);
             client.scopes = Scopes::read(&join(&edited.scopes))?.into_text();
+            client.loopback = edited.loopback;
             check(client)
         })
         .await
@@ -191,11 +203,13 @@ impl<B: Backend> Grants<B> {
                 return Ok(None);
             };
             let epoch = self.store.epoch(Owner::Client(id)).await?;
-            // By a restore it is disabled without a closed epoch.
-            if held.record.disabled_at.is_some() && epoch.is_closed() {
+            let is_disabled = matches!(held.record.state, Stored::Disabled { .. });
+            if is_disabled && epoch.is_closed() {
                 return Ok(Some(ClientInfo::of(held.record, &self.store)));
             }
-            held.record.disabled_at.get_or_insert(self.store.wall());
+            if !is_disabled {
+                held.record.state = Stored::Disabled { at: self.store.wall() };
+            }
             let mut change = self.store.change()?;
             change.close_epoch(&epoch)?.revoking();
             if self.put_client(change, &held).await? {
@@ -207,7 +221,8 @@ impl<B: Backend> Grants<B> {
 
     /// Enables a client again: it authenticates and is issued to. What was revoked when it was
     /// disabled stays revoked. `None` if there is no such client. After a restore every client of
-    /// the backup is disabled until this says that it is still to be trusted.
+    /// the backup waits ([`ClientState::AwaitsReview`]) until this says that it
+    /// is still to be trusted.
     ///
     /// # Errors
     /// As [`Backend::commit`].
@@ -219,9 +234,10 @@ impl<B: Backend> Grants<B> {
             let Some(mut held) = self.store.client(id).await? else {
                 return Ok(None);
             };
-            if held.record.disabled_at.take().is_none() {
+            if held.record.is_enabled() {
                 return Ok(Some(ClientInfo::of(held.record, &self.store)));
             }
+            held.record.state = Stored::Enabled;
             held.record.fence = self.store.fence();
             let epoch = self.store.epoch(Owner::Client(id)).await?;
             let mut change = self.store.change()?;
@@ -294,8 +310,8 @@ impl<B: Backend> Grants<B> {
 
 /// Checks what the grants know better than the store: redirect URIs, and what a public client is.
 fn check(client: &mut Client) -> Result<()> {
-    check_redirects(&mut client.redirect_uris)?;
-    let own = |grant: GrantType| info::read_grant_types(&client.grant_types).contains(&grant);
+    check_redirects(&mut client.redirect_uris, client.confidential)?;
+    let own = |grant: GrantType| read_grant_types(&client.grant_types).contains(&grant);
     if !client.confidential && own(GrantType::ClientCredentials) {
         return Err(public_with("the client credentials grant (RFC 6749 section 4.4)"));
     }

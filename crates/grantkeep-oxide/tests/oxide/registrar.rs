@@ -43,7 +43,10 @@ fn redirect_uris_are_bound_exactly() {
         let code = [GrantType::AuthorizationCode];
         let both = [GrantType::AuthorizationCode, GrantType::ClientCredentials];
         for new in [
-            NewClient::public("several").redirect_uri(REDIRECT).redirect_uri(native).grants(code),
+            NewClient::public("several")
+                .redirect_uri(REDIRECT)
+                .redirect_uri(native)
+                .grants(code.clone()),
             NewClient::confidential("both")
                 .redirect_uri(REDIRECT)
                 .redirect_uri(native)

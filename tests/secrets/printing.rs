@@ -210,6 +210,8 @@ fn print_devices_and_clients(printed: &mut Printed, grants: &Grants<Memory>) {
         grants: Vec::new(),
         scopes: Vec::new(),
         loopback: false,
+        require_pkce: false,
+        policy: None,
     };
     printed.add("ClientEdit", &edit);
     let secret: &Secret = created.secret.as_ref().unwrap();

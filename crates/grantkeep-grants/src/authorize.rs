@@ -40,6 +40,7 @@ pub struct Authorize<'a> {
 enum Asked<'a> {
     S256(&'a str),
     Plain(&'a str),
+    Elsewhere,
 }
 
 impl<'a> Authorize<'a> {
@@ -87,6 +88,14 @@ impl<'a> Authorize<'a> {
     #[must_use]
     pub fn pkce_plain(self, challenge: &'a str) -> Self {
         Self { challenge: Some(Asked::Plain(challenge)), ..self }
+    }
+
+    /// The request had a `code_challenge`, and the server itself keeps it and verifies the
+    /// redemption against it, such as a server library does whose codes carry it. The code demands
+    /// no verifier then. Where PKCE is demanded, the request counts as one that uses it.
+    #[must_use]
+    pub fn pkce_verified_elsewhere(self) -> Self {
+        Self { challenge: Some(Asked::Elsewhere), ..self }
     }
 
     setter! {
@@ -137,7 +146,9 @@ impl<B: Backend> Grants<B> {
     ///
     /// # Errors
     /// [`ErrorKind::Limit`] for an empty client or subject, a field over its limit, a malformed
-    /// scope or challenge, or a plain challenge that the policy does not allow;
+    /// scope or challenge, a plain challenge that the policy does not allow, or none where
+    /// [`Policy::demands_pkce`](crate::Policy::demands_pkce) one; [`ErrorKind::Missing`] if the
+    /// client's record names a policy that is not registered;
     /// [`ErrorKind::Lifetime`] for a lifetime over the policy's; otherwise as
     /// [`Backend::commit`].
     ///
@@ -149,6 +160,7 @@ impl<B: Backend> Grants<B> {
         check_name("a subject", request.subject)?;
         let lifetime = request.lifetime.unwrap_or(self.policy.code_lifetime);
         check_lifetime("a code's lifetime", lifetime, self.policy.code_lifetime_max)?;
+        self.check_pkce(request.client, request.challenge.is_some()).await?;
         let mut record = self.code(&request)?;
         loop {
             let (standing, now) = self.standing(request.subject, request.client).await?;
@@ -200,7 +212,7 @@ impl<B: Backend> Grants<B> {
 
     fn challenge(&self, asked: Option<Asked<'_>>) -> Result<Option<Challenge>> {
         match asked {
-            None => Ok(None),
+            None | Some(Asked::Elsewhere) => Ok(None),
             Some(Asked::S256(challenge)) => pkce::s256(challenge).map(Some),
             Some(Asked::Plain(challenge)) if self.policy.allow_plain_pkce => {
                 pkce::plain(challenge).map(Some)

@@ -82,6 +82,7 @@ mod opening;
 mod pace;
 mod personal;
 mod pkce;
+mod policies;
 mod policy;
 mod profile;
 pub mod proof;
@@ -123,7 +124,7 @@ pub use personal::{NewPersonal, PersonalId, PersonalInForce, PersonalIssued};
 pub use pkce::{VERIFIER_CHARS_MAX, VERIFIER_CHARS_MIN};
 pub use policy::{
     CLOCK_SKEW_MAX, CODE_LIFETIME_MAX, DEVICE_LIFETIME_MAX, GRACE_MAX, LAST_USED_RESOLUTION_MAX,
-    PUSH_LIFETIME_MAX, Policy, Refreshing,
+    PUSH_LIFETIME_MAX, Policy, Refreshing, RequirePkce,
 };
 pub use profile::{POLICY_BYTES_MAX, Profile};
 pub use push::{Pushed, REQUEST_URI_PREFIX, Taken};

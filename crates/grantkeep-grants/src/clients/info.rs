@@ -74,6 +74,12 @@ pub struct ClientInfo {
     pub scopes: Scopes,
     /// Whether it may be redirected to `localhost` under any port.
     pub loopback: bool,
+    /// Whether its record demands PKCE; [`Policy::demands_pkce`](crate::Policy::demands_pkce) says
+    /// whether anything does.
+    pub require_pkce: bool,
+    /// The name of the policy that its grants are under;
+    /// [`Grants::policy_of`](crate::Grants::policy_of) finds it.
+    pub policy: Option<String>,
     /// When it was created.
     pub created_at: SystemTime,
     /// Whether it may act.
@@ -127,6 +133,8 @@ impl ClientInfo {
             grants: read_grant_types(&client.grant_types),
             scopes: Scopes::stored(client.scopes),
             loopback: client.loopback,
+            require_pkce: client.require_pkce,
+            policy: client.policy,
             created_at: client.created_at.into(),
             state: client.state.into(),
         }

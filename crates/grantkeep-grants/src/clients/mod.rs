@@ -58,6 +58,11 @@ pub struct ClientEdit {
     pub scopes: Vec<String>,
     /// Whether it may be redirected to `localhost` under any port; as [`NewClient::loopback`].
     pub loopback: bool,
+    /// Whether it must use PKCE; as [`NewClient::require_pkce`].
+    pub require_pkce: bool,
+    /// The name of the policy that its grants are under; as [`NewClient::policy`]. What was issued
+    /// keeps the lifetime that it was issued with.
+    pub policy: Option<String>,
 }
 
 impl fmt::Debug for ClientEdit {
@@ -67,6 +72,7 @@ impl fmt::Debug for ClientEdit {
             .field("name", &self.name)
             .field("redirect_uris", &self.redirect_uris.len())
             .field("grants", &self.grants)
+            .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
 }
@@ -78,7 +84,8 @@ impl<B: Backend> Grants<B> {
     /// # Errors
     /// [`ErrorKind::Limit`] for an id or a brought secret out of bounds, a redirect URI that is
     /// not allowed, a malformed scope, or a public client with a secret or the client credentials
-    /// grant; otherwise as [`Backend::commit`].
+    /// grant; [`ErrorKind::Missing`] for a policy that is not registered; otherwise as
+    /// [`Backend::commit`].
     ///
     /// # Durability
     /// The client is durable when it is answered.
@@ -96,15 +103,15 @@ impl<B: Backend> Grants<B> {
             grant_types: grant_types(&new.grants),
             scopes: Scopes::read(&new.scopes)?.into_text(),
             loopback: new.loopback,
-            require_pkce: false,
-            policy: None,
+            require_pkce: new.require_pkce,
+            policy: new.policy.map(str::to_owned),
             created_at: self.store.wall(),
             state: Stored::Enabled,
             fence: self.store.fence(),
             set_back_ms: self.store.set_back_ms(),
             id,
         };
-        check(&mut client)?;
+        self.check_client(&mut client)?;
         let secret = self.first_secret(&mut client, &new)?;
         loop {
             let epoch = self.store.epoch(Owner::Client(&client.id)).await?;
@@ -152,13 +159,15 @@ impl<B: Backend> Grants<B> {
         Ok(Listed { items, next: page.next })
     }
 
-    /// Changes a client's name, redirect URIs, grants, or scopes, and
+    /// Changes a client's name, redirect URIs, grants, scopes, demand for PKCE, or policy, and
     /// answers it as it stands then; `None` if there is none of this id. `edit` is called again,
     /// with the client as it then is, if somebody else changed it meanwhile. What was issued keeps
     /// the scopes that it was issued with.
     ///
     /// # Errors
-    /// [`ErrorKind::Limit`] as [`Grants::create_client`]; otherwise as [`Backend::commit`].
+    /// [`ErrorKind::Limit`] and [`ErrorKind::Missing`] as [`Grants::create_client`], also for a
+    /// policy that the record named before and that is not registered any more; otherwise as
+    /// [`Backend::commit`].
     ///
     /// # Durability
     /// The change is durable when it is answered.
@@ -174,6 +183,8 @@ impl<B: Backend> Grants<B> {
                 grants: read_grant_types(&client.grant_types),
                 scopes: client.scopes.split_whitespace().map(str::to_owned).collect(),
                 loopback: client.loopback,
+                require_pkce: client.require_pkce,
+                policy: client.policy.take(),
             };
             edit(&mut edited);
             client.name = edited.name;
@@ -181,7 +192,9 @@ impl<B: Backend> Grants<B> {
             client.grant_types = grant_types(&edited.grants);
             client.scopes = Scopes::read(&join(&edited.scopes))?.into_text();
             client.loopback = edited.loopback;
-            check(client)
+            client.require_pkce = edited.require_pkce;
+            client.policy = edited.policy;
+            self.check_client(client)
         })
         .await
     }
@@ -294,6 +307,17 @@ impl<B: Backend> Grants<B> {
         self.commit(change).await
     }
 
+    /// Checks what the grants know better than the store: redirect URIs, what a public client is,
+    /// and which policies there are.
+    fn check_client(&self, client: &mut Client) -> Result<()> {
+        check_redirects(&mut client.redirect_uris, client.confidential)?;
+        let own = |grant: GrantType| read_grant_types(&client.grant_types).contains(&grant);
+        if !client.confidential && own(GrantType::ClientCredentials) {
+            return Err(public_with("the client credentials grant (RFC 6749 section 4.4)"));
+        }
+        self.policy_for(Some(client)).map(drop)
+    }
+
     /// Gives a new client its first secret; answers it where it is minted here.
     fn first_secret(&self, client: &mut Client, new: &NewClient<'_>) -> Result<Option<Secret>> {
         let minted = match (new.confidential, new.secret) {
@@ -306,16 +330,6 @@ impl<B: Backend> Grants<B> {
         }
         Ok(minted)
     }
-}
-
-/// Checks what the grants know better than the store: redirect URIs, and what a public client is.
-fn check(client: &mut Client) -> Result<()> {
-    check_redirects(&mut client.redirect_uris, client.confidential)?;
-    let own = |grant: GrantType| read_grant_types(&client.grant_types).contains(&grant);
-    if !client.confidential && own(GrantType::ClientCredentials) {
-        return Err(public_with("the client credentials grant (RFC 6749 section 4.4)"));
-    }
-    Ok(())
 }
 
 fn public_with(what: &str) -> Error {

@@ -18,6 +18,8 @@ pub struct NewClient<'a> {
     pub(super) grants: Vec<GrantType>,
     pub(super) scopes: String,
     pub(super) loopback: bool,
+    pub(super) require_pkce: bool,
+    pub(super) policy: Option<&'a str>,
 }
 
 impl<'a> NewClient<'a> {
@@ -33,6 +35,8 @@ impl<'a> NewClient<'a> {
             grants: Vec::new(),
             scopes: String::new(),
             loopback: false,
+            require_pkce: false,
+            policy: None,
         }
     }
 
@@ -80,6 +84,21 @@ impl<'a> NewClient<'a> {
         Self { loopback, ..self }
     }
 
+    /// Whether it must use PKCE, also where the policy does not demand it of a client like this
+    /// ([`RequirePkce`](crate::RequirePkce)). False by default.
+    #[must_use]
+    pub fn require_pkce(self, require_pkce: bool) -> Self {
+        Self { require_pkce, ..self }
+    }
+
+    /// The name of the policy that its grants are under, one that
+    /// [`Grants::with_policy`](crate::Grants::with_policy) registered; by default the one that the
+    /// grants were made with.
+    #[must_use]
+    pub fn policy(self, name: impl Into<Option<&'a str>>) -> Self {
+        Self { policy: name.into(), ..self }
+    }
+
     setter! {
         /// The scopes it may be granted; one text may name several, separated by spaces.
         scopes
@@ -96,6 +115,7 @@ impl fmt::Debug for NewClient<'_> {
             .field("redirect_uris", &self.redirect_uris.len())
             .field("grants", &self.grants)
             .field("scopes", &self.scopes)
+            .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
 }

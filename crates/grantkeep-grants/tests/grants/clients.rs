@@ -60,7 +60,7 @@ fn a_client_is_there_as_it_was_registered() {
     assert_eq!(client.grants, [GrantType::AuthorizationCode, GrantType::RefreshToken]);
     assert_eq!(client.scopes.as_str(), "read write");
     assert_eq!((client.created_at, client.state), (world.now(), ClientState::Enabled));
-    assert!(!client.loopback);
+    assert!(!client.loopback && !client.require_pkce && client.policy.is_none());
     assert!(client.confidential && client.secrets.len() == 1);
     assert!(world.authenticates("app-1", Some(secret.expose())));
 

@@ -10,6 +10,10 @@ use grantkeep_grants::{
 use grantkeep_tests::manual_clock;
 use std::time::Duration;
 
+/// RFC 7636 appendix B. A policy may demand it.
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
 /// Reads `data` as a policy, and as the name of one.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -63,8 +67,10 @@ fn work_by(policy: Policy) {
         Ok(grants) => grants,
         Err(error) => return assert_eq!(error.kind(), ErrorKind::Lifetime, "{error:?}"),
     };
-    let code = grants.authorize(Authorize::new("client", "alice")).wait().expect("a code");
-    let redeemed = grants.redeem(code.expose(), &Presented::by("client")).wait();
+    let request = Authorize::new("client", "alice").pkce_s256(CHALLENGE);
+    let code = grants.authorize(request).wait().expect("a code");
+    let presented = Presented::by("client").verifier(VERIFIER);
+    let redeemed = grants.redeem(code.expose(), &presented).wait();
     let Ok(Redeemed::Granted(pair)) = redeemed else { panic!("{redeemed:?}") };
     assert_eq!(pair.refresh.is_some(), refreshing != Refreshing::Off);
     let looked = grants.introspect(pair.access.expose()).wait();

@@ -4,8 +4,8 @@ use grantkeep::{
     Embedded, ErrorKind, KeySource, Keyring, ManualClock, Options, OsDisk, Store, Token, Wait as _,
 };
 use grantkeep_grants::{
-    Authenticated, Authorize, Creation, Grant, GrantType, Grants, Introspection, NewClient,
-    NewPersonal, Policy, Presented, Redeemed, RefreshRequest, Refreshed,
+    Authenticated, Authorize, ClientRefusal, ClientState, Creation, Grant, GrantType, Grants,
+    Introspection, NewClient, NewPersonal, Policy, Presented, Redeemed, RefreshRequest, Refreshed,
 };
 use grantkeep_tests::files::copy_dir;
 use grantkeep_tests::small_disk::SmallDisk;
@@ -13,7 +13,7 @@ use grantkeep_tests::{manual_clock, options, samples};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 const CLIENT: &str = "client-1";
 
@@ -113,9 +113,9 @@ fn a_restored_store_revives_nothing() {
             matches!(answer, Authenticated::Client(_))
         };
         assert!(!authenticate());
-        assert!(restored.client("vendor").wait().unwrap().unwrap().disabled_at.is_some());
+        assert!(!restored.client("vendor").wait().unwrap().unwrap().is_enabled());
         let enabled = restored.enable_client("vendor").wait().unwrap().unwrap();
-        assert!(enabled.disabled_at.is_none() && authenticate());
+        assert!(enabled.is_enabled() && authenticate());
         let after = issue(&restored);
         restored.store().close().unwrap();
         let reopened = grants(choices(&clock).open(dir).unwrap());
@@ -242,6 +242,59 @@ fn a_backup_is_whole_under_a_smaller_log() {
     assert!(issued.iter().all(|access| is_active(&running, access)));
 }
 
+// Goal: after a restore, a client that waits for somebody to say that it is still to be trusted is
+// told from one that somebody disabled, by its record and in the list. Method: one client of each
+// kind, restored an hour later; each decision that can be made of them; a second restore.
+#[test]
+fn a_client_that_waits_is_told_from_one_that_was_disabled() {
+    let place = tempfile::tempdir().unwrap();
+    let [live, copy, second] = ["live", "copy", "second"].map(|name| place.path().join(name));
+    let clock = manual_clock();
+    let running = grants(choices(&clock).open(&live).unwrap());
+    for id in ["active", "ended", "kept"] {
+        running.create_client(NewClient::public(id)).wait().unwrap();
+    }
+    let at: SystemTime = running.store().wall().into();
+    running.disable_client("ended").wait().unwrap();
+    running.store().backup(&copy).wait().unwrap();
+    clock.advance(Duration::from_secs(3_600));
+
+    let restored = grants(choices(&clock).restored(true).open(&copy).unwrap());
+    let since: SystemTime = restored.store().fence().unwrap().at().into();
+    assert_ne!(since, at);
+    let state = |grants: &Grants<Embedded>, id: &str| {
+        let client = grants.client(id).wait().unwrap().unwrap();
+        let listed = grants.clients(None, 10).wait().unwrap().items;
+        assert!(listed.contains(&client), "it is listed as it is");
+        let waits_or_ended = client.permits(GrantType::Password) == Err(ClientRefusal::Disabled);
+        assert_eq!(waits_or_ended, !client.is_enabled());
+        client.state
+    };
+    assert_eq!(state(&restored, "active"), ClientState::AwaitsReview { since });
+    assert_eq!(state(&restored, "kept"), ClientState::AwaitsReview { since });
+    assert_eq!(state(&restored, "ended"), ClientState::Disabled { at });
+    // A change of its record is no decision about it.
+    restored.update_client("active", |edit| edit.name = "renamed".to_owned()).wait().unwrap();
+    assert_eq!(state(&restored, "active"), ClientState::AwaitsReview { since });
+    assert!(restored.enable_client("kept").wait().unwrap().unwrap().is_enabled());
+    clock.advance(Duration::from_secs(3_600));
+    let later = restored.store().wall().into();
+    let disabled = restored.disable_client("active").wait().unwrap().unwrap();
+    assert_eq!(disabled.state, ClientState::Disabled { at: later });
+    restored.store().close().unwrap();
+
+    let reopened = grants(choices(&clock).open(&copy).unwrap());
+    assert_eq!(state(&reopened, "active"), ClientState::Disabled { at: later });
+    assert_eq!(state(&reopened, "kept"), ClientState::Enabled);
+    assert!(reopened.enable_client("ended").wait().unwrap().unwrap().is_enabled());
+    reopened.store().backup(&second).wait().unwrap();
+    let again = grants(choices(&clock).restored(true).open(&second).unwrap());
+    let since = again.store().fence().unwrap().at().into();
+    assert_eq!(state(&again, "active"), ClientState::Disabled { at: later });
+    assert_eq!(state(&again, "kept"), ClientState::AwaitsReview { since });
+    assert_eq!(state(&again, "ended"), ClientState::AwaitsReview { since });
+}
+
 // Goal: P6, nothing is issued to a client that a restore disabled, disabling it once more is no
 // less final, and enabling it ends that. Method: restore; issue before and after each.
 #[test]
@@ -256,7 +309,7 @@ fn a_client_that_a_restore_disabled_can_be_disabled() {
     let refused = restored.open(Grant::new(CLIENT, "alice")).wait().unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Disabled);
     let disabled = restored.disable_client(CLIENT).wait().unwrap().unwrap();
-    assert!(disabled.disabled_at.is_some());
+    assert!(matches!(disabled.state, ClientState::Disabled { .. }));
     let refused = restored.open(Grant::new(CLIENT, "alice")).wait().unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Disabled);
     restored.enable_client(CLIENT).wait().unwrap();

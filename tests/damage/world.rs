@@ -5,9 +5,9 @@
 use crate::regions::newest_with_frames;
 use grantkeep::backend::{Backend as _, Budget, Key, Outcome, Row};
 use grantkeep::{
-    Change, Client, Code, CodeState, Device, DeviceState, Digest, Epochs, Family, FamilyState,
-    Held, ManualClock, Owner, Payload, Personal, Record, RevocationReason, Store, Timestamp, Token,
-    UserCode, Wait as _,
+    Change, Client, ClientState, Code, CodeState, Device, DeviceState, Digest, Epochs, Family,
+    FamilyState, Held, ManualClock, Owner, Payload, Personal, Record, RevocationReason, Store,
+    Timestamp, Token, UserCode, Wait as _,
 };
 use grantkeep_tests::samples;
 use grantkeep_tests::sim_disk::SimDisk;
@@ -233,7 +233,10 @@ impl Builder {
         let approved = DeviceState::Approved { subject: "alice".to_owned() };
         self.replace::<Device>(&name(2), |device| Device { state: approved.clone(), ..device });
         let owner = format!("{stage} client {turn}");
-        self.replace::<Client>(&owner, |client| Client { disabled_at: Some(AT), ..client });
+        self.replace::<Client>(&owner, |client| Client {
+            state: ClientState::Disabled { at: AT },
+            ..client
+        });
         self.delete::<UserCode>(&name(2));
         self.delete::<Personal>(&name(3));
         self.delete::<Family>(&name(3));
@@ -340,7 +343,10 @@ fn client(name: &str) -> Client {
         grant_types: String::new(),
         scopes: "read".to_owned(),
         created_at: AT,
-        disabled_at: None,
+        loopback: false,
+        require_pkce: false,
+        policy: None,
+        state: ClientState::Enabled,
         fence: None,
         set_back_ms: 0,
     }

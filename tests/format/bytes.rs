@@ -1,9 +1,9 @@
 use data_encoding::HEXLOWER;
 use grantkeep::backend::{Backend as _, Batch, Key, Kind, NewRow, Row, Term, Terms};
 use grantkeep::{
-    Client, ClientSecret, Code, CodeState, Confirmation, Digest, Family, FamilyState, Keyring,
-    LastUse, Payload, Record, RefreshText, RevocationReason, SessionId, Store, Timestamp, Token,
-    Wait as _,
+    Client, ClientSecret, ClientState, Code, CodeState, Confirmation, Digest, ErrorKind, Family,
+    FamilyState, Keyring, LastUse, Payload, Record, RefreshText, RevocationReason, SessionId,
+    Store, Timestamp, Token, Wait as _,
 };
 use grantkeep_tests::files::segments;
 use grantkeep_tests::{manual_clock, options, samples};
@@ -19,6 +19,34 @@ fn value<R: Record>(record: &R) -> String {
     store.commit(change).wait().unwrap();
     let key = Key::new(R::KIND, samples::id("sample"));
     HEXLOWER.encode(store.backend().get(key).wait().unwrap().unwrap().value())
+}
+
+/// A client with every field in use.
+fn client() -> Client {
+    let at = Timestamp::from_millis(1_800_000_000_000);
+    let secret = ClientSecret {
+        id: [1; 8],
+        key_id: 2,
+        digest: [3; 32],
+        created_at: at,
+        expires_at: Timestamp::NEVER,
+    };
+    Client {
+        id: "c".to_owned(),
+        name: "n".to_owned(),
+        confidential: true,
+        secrets: vec![secret],
+        redirect_uris: vec!["https://app.example/c".to_owned()],
+        grant_types: "password".to_owned(),
+        scopes: "read".to_owned(),
+        created_at: at,
+        loopback: true,
+        require_pkce: true,
+        policy: Some("p".to_owned()),
+        state: ClientState::Disabled { at },
+        fence: None,
+        set_back_ms: 0,
+    }
 }
 
 // Goal: the codec of values does not drift. Method: one record of each type, byte for byte.
@@ -46,30 +74,29 @@ fn values() {
         ..samples::family("f", "alice")
     };
     assert_eq!(value(&family), FAMILY);
-    let secret = ClientSecret {
-        id: [1; 8],
-        key_id: 2,
-        digest: [3; 32],
-        created_at: at,
-        expires_at: Timestamp::NEVER,
-    };
-    let client = Client {
-        id: "c".to_owned(),
-        name: "n".to_owned(),
-        confidential: true,
-        secrets: vec![secret],
-        redirect_uris: vec!["https://app.example/c".to_owned()],
-        grant_types: "password".to_owned(),
-        scopes: "read".to_owned(),
-        created_at: at,
-        disabled_at: Some(at),
-        fence: None,
-        set_back_ms: 0,
-    };
-    assert_eq!(value(&client), CLIENT);
+    assert_eq!(value(&client()), CLIENT);
     let brought = RefreshText { family: samples::family_id("f"), generation: 300 };
     assert_eq!(value(&brought), BROUGHT);
     assert_eq!(value(&LastUse { at }), LAST_USE);
+}
+
+// Goal: a client that an earlier version stored is refused as what it is, by its id and in the
+// list, and the row is left as it was. Method: its bytes of format 2, put below the typed records.
+#[test]
+fn a_client_of_format_2_is_refused() {
+    let store = Store::in_memory(manual_clock()).unwrap();
+    let key = Key::new(Client::KIND, Client::row_id("c"));
+    let stored = HEXLOWER.decode(CLIENT_V2.as_bytes()).unwrap();
+    let mut batch = Batch::new().unwrap();
+    let (value, terms) = (stored.clone(), client().terms());
+    batch.insert(key, NewRow { value, expires_at: Timestamp::NEVER, terms });
+    store.backend().commit(batch).wait().unwrap();
+    let refused = [store.client("c").wait().map(drop), store.clients(None, 10).wait().map(drop)];
+    for error in refused.map(Result::unwrap_err) {
+        assert_eq!(error.kind(), ErrorKind::Format);
+        assert!(error.to_string().contains("a stored client is of format 2, this version reads 3"));
+    }
+    assert_eq!(store.backend().get(key).wait().unwrap().unwrap().value(), stored);
 }
 
 // Goal: what is derived from a root key, and ids made from names, do not drift: a changed one would
@@ -182,6 +209,12 @@ const FAMILY: &str = "\
 
 const CLIENT: &str = "\
     030163016e010108010101010101010102200303030303030303030303030303030303030303030303030303\
+    030303030303fd00505c18a3010000fdffffffffffffff3f011568747470733a2f2f6170702e6578616d706c\
+    652f630870617373776f726404726561640101010170fd00505c18a301000001fd00505c18a30100000000";
+
+/// The same client, as format 2 had it: disabled since a time or not, and without a policy.
+const CLIENT_V2: &str = "\
+    020163016e010108010101010101010102200303030303030303030303030303030303030303030303030303\
     030303030303fd00505c18a3010000fdffffffffffffff3f011568747470733a2f2f6170702e6578616d706c\
     652f630870617373776f72640472656164fd00505c18a301000001fd00505c18a30100000000";
 

@@ -2,9 +2,13 @@ use super::{caused, found, issue, names, open, refused};
 use grantkeep::{ErrorKind, KeySource, Keyring, Store, Wait as _};
 use grantkeep_tests::{manual_clock, options};
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
+
+/// Longer than any open takes.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 fn store_with_rows(path: &Path) -> Keyring {
     let store = open(path).unwrap();
@@ -16,6 +20,55 @@ fn store_with_rows(path: &Path) -> Keyring {
 
 fn open_with(path: &Path, keys: Keyring) -> grantkeep::Result<Store> {
     options(&manual_clock()).keys(KeySource::Given(keys)).open(path)
+}
+
+/// Opens a store elsewhere, so that one that hangs is told and not waited for.
+fn open_in_time(path: &Path) -> grantkeep::Result<()> {
+    let (send, answer) = std::sync::mpsc::channel();
+    let path = path.to_path_buf();
+    std::thread::spawn(move || send.send(open(&path).map(drop)));
+    answer.recv_timeout(DEADLINE).expect("the open hangs")
+}
+
+// Goal: a file of the store is read as one only where it is one: nothing is waited for, and no
+// memory is taken for what has no end. Method: a FIFO, a link to `/dev/zero`, and a directory in
+// the place of the keyring, of `LOCK`, and of the table; a keyring of 1 TiB; then the files again.
+#[test]
+fn what_is_no_regular_file_is_refused_without_waiting() {
+    let place = tempfile::tempdir().unwrap();
+    let (dir, aside) = (place.path().join("store"), place.path().join("aside"));
+    store_with_rows(&dir);
+    let fifo = |path: &Path| {
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    };
+    let zeros = |path: &Path| std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+    let folder = |path: &Path| fs::create_dir(path).unwrap();
+    let put: [&dyn Fn(&Path); 3] = [&fifo, &zeros, &folder];
+    for name in ["keyring", "LOCK", "table.redb"] {
+        let path = dir.join(name);
+        for (number, put) in put.iter().enumerate() {
+            fs::rename(&path, &aside).unwrap();
+            put(&path);
+            let error = open_in_time(&dir).expect_err(name);
+            assert!(error.to_string().contains(name), "{name} {number}: {error}");
+            if number == 2 { fs::remove_dir(&path) } else { fs::remove_file(&path) }.unwrap();
+            fs::rename(&aside, &path).unwrap();
+        }
+    }
+    let path = dir.join("keyring");
+    fs::rename(&path, &aside).unwrap();
+    fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    refused(open_in_time(&dir), ErrorKind::Keyring, &["damaged", "restore"]);
+    fs::rename(&aside, &path).unwrap();
+    assert_eq!(found(&open(&dir).unwrap(), &names(3)), 3);
+
+    // A store that is to be made does not replace it either.
+    let fresh = place.path().join("fresh");
+    fs::create_dir(&fresh).unwrap();
+    fifo(&fresh.join("keyring"));
+    open_in_time(&fresh).unwrap_err();
+    assert!(fs::symlink_metadata(fresh.join("keyring")).unwrap().file_type().is_fifo());
 }
 
 // Goal: only the keys of a store open it. Method: another keyring, and another under the same ids

@@ -204,7 +204,15 @@ fn print_devices_and_clients(printed: &mut Printed, grants: &Grants<Memory>) {
     printed.add("Held<Client>", &held);
     printed.add("ClientInfo", &created.client);
     let (name, redirect_uris) = (String::new(), uris.clone());
-    let edit = ClientEdit { name, redirect_uris, grants: Vec::new(), scopes: Vec::new() };
+    let edit = ClientEdit {
+        name,
+        redirect_uris,
+        grants: Vec::new(),
+        scopes: Vec::new(),
+        loopback: false,
+        require_pkce: false,
+        policy: None,
+    };
     printed.add("ClientEdit", &edit);
     let secret: &Secret = created.secret.as_ref().unwrap();
     printed.add("Secret", secret);

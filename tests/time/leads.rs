@@ -7,8 +7,8 @@ use grantkeep::{
     Burned, Clock as _, KeySource, ManualClock, PACE_HOLD, Store, Timestamp, Wait as _,
 };
 use grantkeep_grants::{
-    Authenticated, Claims, Creation, GrantType, Grants, Introspection, Minter, MinterError,
-    Minting, NewClient, NewPersonal, NewSecret, Once, Presented, Redeemed, Refreshed,
+    Authenticated, Claims, ClientState, Creation, GrantType, Grants, Introspection, Minter,
+    MinterError, Minting, NewClient, NewPersonal, NewSecret, Once, Presented, Redeemed, Refreshed,
 };
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -264,7 +264,7 @@ fn times_are_told_by_the_wall_clock() {
         let client = created.client;
         assert_eq!((client.created_at, client.secrets[0].created_at), (wall, wall));
         let client = grants.disable_client(&client.id).wait().unwrap().unwrap();
-        assert_eq!(client.disabled_at, Some(wall));
+        assert_eq!(client.state, ClientState::Disabled { at: wall });
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn restore(dir: &Path, force: bool) -> Result<()> {
         let what = if is_backup { "the backup" } else { "what is no backup, as --force says," };
         println!("Restoring {what} in {shown} will");
         println!("  refuse every code, token, and grant that was issued before, for good");
-        println!("  disable every client");
+        println!("  have every client wait until it is enabled");
     }
     let options = Store::options().restored(true).backup_only(!force).in_passing(true);
     let store = options.open(dir).map_err(|cause| explained(dir, cause))?;
@@ -53,7 +53,7 @@ pub(crate) fn restore(dir: &Path, force: bool) -> Result<()> {
         let at_ms = fence.at().as_millis();
         println!("  what was issued before now ({at_ms} ms since 1970) is refused");
     }
-    println!("  clients that are disabled: {clients}");
+    println!("  clients that wait to be enabled, or were disabled before: {clients}");
     println!(
         "Clients are enabled one by one by `Grants::enable_client`, in the server, once each is \
          known to be trusted still; `Grants::clients` lists them."

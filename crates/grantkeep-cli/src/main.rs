@@ -44,7 +44,8 @@ enum Command {
         to: PathBuf,
     },
     /// Makes a backup a store again: everything that was issued before it is refused, since it may
-    /// have been revoked or spent after the backup was made, and every client is disabled
+    /// have been revoked or spent after the backup was made, and every client waits until it is
+    /// enabled
     Restore {
         /// The backup's directory, with the keyring put back into it
         dir: PathBuf,

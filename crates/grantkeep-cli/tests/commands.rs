@@ -69,7 +69,7 @@ fn standing(dir: &Path, token: &str) -> (bool, bool) {
     let answer = grants.introspect(token).wait().unwrap();
     let client = grants.client("client-1").wait().unwrap().unwrap();
     grants.store().close().unwrap();
-    (matches!(answer, Introspection::Active(_)), client.disabled_at.is_none())
+    (matches!(answer, Introspection::Active(_)), client.is_enabled())
 }
 
 /// Every file and what it holds, by name.
@@ -158,8 +158,8 @@ fn only_a_backup_is_restored_and_only_once() {
     assert!(!backed_up.is_empty());
     let said = prints(&["restore", path(&copy)]);
     let (before, after) = said.split_once("Done: ").expect(&said);
-    assert!(before.contains("will") && before.contains("disable every client"), "{before}");
-    assert!(after.contains("disabled: 1") && after.contains("Grants::enable_client"), "{after}");
+    assert!(before.contains("will") && before.contains("every client wait"), "{before}");
+    assert!(after.contains("before: 1") && after.contains("Grants::enable_client"), "{after}");
     assert_eq!(standing(&copy, &token), (false, false));
     let enabled = grants(options().open(&copy).unwrap());
     enabled.enable_client("client-1").wait().unwrap().unwrap();

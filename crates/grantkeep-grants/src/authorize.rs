@@ -8,7 +8,8 @@ use crate::format::Tag;
 use crate::grants::{Grants, check_name};
 use crate::minter::Minting;
 use crate::pkce;
-use crate::policy::check_lifetime;
+use crate::policies::check_pkce;
+use crate::policy::{Policy, check_lifetime};
 use crate::scope::Scopes;
 use crate::secret::Secret;
 use crate::setter::setter;
@@ -41,6 +42,7 @@ pub struct Authorize<'a> {
 enum Asked<'a> {
     S256(&'a str),
     Plain(&'a str),
+    Elsewhere,
 }
 
 impl<'a> Authorize<'a> {
@@ -88,6 +90,14 @@ impl<'a> Authorize<'a> {
     #[must_use]
     pub fn pkce_plain(self, challenge: &'a str) -> Self {
         Self { challenge: Some(Asked::Plain(challenge)), ..self }
+    }
+
+    /// The request had a `code_challenge`, and the server itself keeps it and verifies the
+    /// redemption against it, such as a server library does whose codes carry it. The code demands
+    /// no verifier then. Where PKCE is demanded, the request counts as one that uses it.
+    #[must_use]
+    pub fn pkce_verified_elsewhere(self) -> Self {
+        Self { challenge: Some(Asked::Elsewhere), ..self }
     }
 
     setter! {
@@ -138,7 +148,9 @@ impl<B: Backend> Grants<B> {
     ///
     /// # Errors
     /// [`ErrorKind::Limit`] for an empty client or subject, a field over its limit, a malformed
-    /// scope or challenge, or a plain challenge that the policy does not allow;
+    /// scope or challenge, a plain challenge that the policy does not allow, or none where
+    /// [`Policy::demands_pkce`](crate::Policy::demands_pkce) one; [`ErrorKind::Missing`] if the
+    /// client's record names a policy that is not registered;
     /// [`ErrorKind::Lifetime`] for a lifetime over the policy's; otherwise as
     /// [`Backend::commit`].
     ///
@@ -147,48 +159,46 @@ impl<B: Backend> Grants<B> {
     pub async fn authorize(&self, request: Authorize<'_>) -> Result<Secret> {
         check_name("a client id", request.client)?;
         check_name("a subject", request.subject)?;
-        let lifetime = request.lifetime.unwrap_or(self.policy.code_lifetime);
-        check_lifetime("a code's lifetime", lifetime, self.policy.code_lifetime_max)?;
-        let record = self.code(&request)?;
-        self.decide(&mut Authorization { request, lifetime, record }).await
+        let record = code(&request)?;
+        self.decide(&mut Authorization { request, record }).await
     }
+}
 
-    fn code(&self, request: &Authorize<'_>) -> Result<Code> {
-        Ok(Code {
-            purpose: Purpose::Authorization,
-            client: request.client.to_owned(),
-            subject: request.subject.to_owned(),
-            scopes: Scopes::read(&request.scopes)?.into_text(),
-            audience: request.audience.clone(),
-            redirect_uri: request.redirect_uri.map(str::to_owned),
-            challenge: self.challenge(request.challenge)?,
-            confirmation: request.confirmation,
-            nonce: request.nonce.map(str::to_owned),
-            epochs: Epochs::default(),
-            state: CodeState::Fresh,
-            payload: None,
-        })
-    }
+/// What is stored of a request, but for what the policy and the standing decide.
+fn code(request: &Authorize<'_>) -> Result<Code> {
+    Ok(Code {
+        purpose: Purpose::Authorization,
+        client: request.client.to_owned(),
+        subject: request.subject.to_owned(),
+        scopes: Scopes::read(&request.scopes)?.into_text(),
+        audience: request.audience.clone(),
+        redirect_uri: request.redirect_uri.map(str::to_owned),
+        challenge: None,
+        confirmation: request.confirmation,
+        nonce: request.nonce.map(str::to_owned),
+        epochs: Epochs::default(),
+        state: CodeState::Fresh,
+        payload: None,
+    })
+}
 
-    fn challenge(&self, asked: Option<Asked<'_>>) -> Result<Option<Challenge>> {
-        match asked {
-            None => Ok(None),
-            Some(Asked::S256(challenge)) => pkce::s256(challenge).map(Some),
-            Some(Asked::Plain(challenge)) if self.policy.allow_plain_pkce => {
-                pkce::plain(challenge).map(Some)
-            }
-            Some(Asked::Plain(_)) => Err(Error::new(
-                ErrorKind::Limit,
-                "the policy does not allow a plain code challenge: use S256",
-            )),
+fn read_challenge(policy: &Policy, asked: Option<Asked<'_>>) -> Result<Option<Challenge>> {
+    match asked {
+        None | Some(Asked::Elsewhere) => Ok(None),
+        Some(Asked::S256(challenge)) => pkce::s256(challenge).map(Some),
+        Some(Asked::Plain(challenge)) if policy.allow_plain_pkce => {
+            pkce::plain(challenge).map(Some)
         }
+        Some(Asked::Plain(_)) => Err(Error::new(
+            ErrorKind::Limit,
+            "the policy does not allow a plain code challenge: use S256",
+        )),
     }
 }
 
 /// A code that is to be issued.
 struct Authorization<'a> {
     request: Authorize<'a>,
-    lifetime: Duration,
     record: Code,
 }
 
@@ -212,9 +222,13 @@ impl<B: Backend> Flow<B> for Authorization<'_> {
         (): (),
         standing: &Standing,
     ) -> Result<Verdict<Secret>> {
-        let (mut issuing, record) =
-            (standing.issue_by(grants, GrantType::AuthorizationCode.as_str())?, &mut self.record);
-        let expires_at = issuing.now().saturating_add(self.lifetime);
+        let (policy, request, record) = (&grants.policy, &self.request, &mut self.record);
+        let lifetime = request.lifetime.unwrap_or(policy.code_lifetime);
+        check_lifetime("a code's lifetime", lifetime, policy.code_lifetime_max)?;
+        let mut issuing = standing.issue_by(grants, GrantType::AuthorizationCode.as_str())?;
+        check_pkce(policy, standing.client(), request.challenge.is_some())?;
+        record.challenge = read_challenge(policy, request.challenge)?;
+        let expires_at = issuing.now().saturating_add(lifetime);
         let code = grants.mint(&Minting {
             tag: Tag::Code,
             client: &record.client,
@@ -228,7 +242,7 @@ impl<B: Backend> Flow<B> for Authorization<'_> {
             expires_at: grants.store.on_the_wall(expires_at).into(),
         })?;
         let secret = code.expose().as_bytes();
-        record.payload = close(self.request.payload, &grants.store.keyring(), secret)?;
+        record.payload = close(request.payload, &grants.store.keyring(), secret)?;
         record.epochs = issuing.epochs();
         grants.add_text(&mut issuing, &code, record, expires_at)?;
         let told = grants.told().event(|| Event::Authorized {

@@ -5,7 +5,8 @@
 //!    became before its owners did. So a record that its owners do not admit may have been changed
 //!    between the two looks, and such an answer holds only if it was not
 //!    ([`Verdict::IfUnchanged`]).
-//! 3. The flow judges ([`Flow::judge`]), without reading any more: it answers, or makes a change.
+//! 3. The flow judges ([`Flow::judge`]), under the policy that the client's record names, and
+//!    without reading any more: it answers, or makes a change.
 //! 4. The change is committed as one batch, on the condition that every record it replaces, and
 //!    every owner it rests on, are as they were read. On a conflict: again from 1. Each turn is
 //!    caused by somebody else's progress; no error is taken for it.
@@ -107,6 +108,11 @@ pub(crate) struct Commit<A> {
 
 /// What a decision rests on besides the records it read.
 pub(crate) trait Rests<B: Backend>: Sized + Send + Sync {
+    /// The name of the policy that it is made under, if it is not that of the grants.
+    fn policy(&self) -> Option<&str> {
+        None
+    }
+
     /// Reads it.
     fn read(grants: &Grants<B>, owned: Owned<'_>) -> impl Future<Output = Result<Self>> + Send;
 }
@@ -128,6 +134,10 @@ pub(crate) struct Standing {
 }
 
 impl<B: Backend> Rests<B> for Standing {
+    fn policy(&self) -> Option<&str> {
+        self.client.as_ref().and_then(|client| client.policy.as_deref())
+    }
+
     async fn read(grants: &Grants<B>, owned: Owned<'_>) -> Result<Self> {
         let epochs = grants.store.epochs(owned.subject, owned.client).await?;
         let client = grants.store.client(owned.client).await?;
@@ -145,6 +155,11 @@ impl Standing {
     /// The epochs as they stand.
     pub(crate) fn epochs(&self) -> Epochs {
         self.epochs.epochs()
+    }
+
+    /// The record of the client, where it has one.
+    pub(crate) fn client(&self) -> Option<&Client> {
+        self.client.as_ref()
     }
 
     /// True unless the client is registered here, and not for this grant type.
@@ -178,7 +193,7 @@ impl Standing {
     pub(crate) fn issue<B: Backend>(&self, grants: &Grants<B>) -> Result<Issuing> {
         // No condition holds the client's record still: without a new epoch it only ever comes to
         // be enabled.
-        let disabled = self.client.as_ref().is_some_and(|client| client.disabled_at.is_some());
+        let disabled = self.client.as_ref().is_some_and(|client| !client.is_enabled());
         if self.epochs.is_closed() || disabled {
             let client = &self.client_id;
             return Err(Error::new(
@@ -384,7 +399,8 @@ impl<B: Backend> Grants<B> {
                 Found::Answer(answer, told) => return Ok(told.with(answer)),
             };
             let rests = F::Rests::read(self, flow.owners(&read)).await?;
-            match flow.judge(self, read, &rests)? {
+            let named = rests.policy().map(|name| self.under(name)).transpose()?;
+            match flow.judge(named.as_ref().unwrap_or(self), read, &rests)? {
                 Verdict::Answer(answer, told) => return Ok(told.with(answer)),
                 Verdict::IfUnchanged(key, version, answer) => {
                     let now = self.store.backend().get(key).await?;

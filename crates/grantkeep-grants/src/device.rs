@@ -145,13 +145,9 @@ impl<B: Backend> Grants<B> {
         let device_code = self.mint_own(Tag::Device)?;
         let id = self.store.id(device_code.expose().as_bytes())?;
         let record = self.device_record(request)?;
-        let user_code = self.decide(&mut Asking { id, record, mint }).await?;
-        Ok(DeviceIssued {
-            device_code,
-            user_code,
-            expires_in: self.policy.device_lifetime,
-            interval: self.policy.device_interval,
-        })
+        let (user_code, expires_in, interval) =
+            self.decide(&mut Asking { id, record, mint }).await?;
+        Ok(DeviceIssued { device_code, user_code, expires_in, interval })
     }
 
     fn device_record(&self, request: &DeviceRequest<'_>) -> Result<Device> {
@@ -218,9 +214,10 @@ impl<B: Backend, M: FnMut() -> Result<Letters> + Send> Flow<B> for Asking<M> {
     const NAME: &'static str = "device";
     type Read = Letters;
     type Rests = Standing;
-    type Answer = Secret;
+    /// The user code, how long it lives, and the time between two polls.
+    type Answer = (Secret, Duration, Duration);
 
-    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Letters, Secret>> {
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Letters, Self::Answer>> {
         loop {
             let letters = (self.mint)()?;
             if grants.store.find::<UserCode>(&letters.labeled()).await?.is_none() {
@@ -238,14 +235,15 @@ impl<B: Backend, M: FnMut() -> Result<Letters> + Send> Flow<B> for Asking<M> {
         grants: &Grants<B>,
         letters: Letters,
         standing: &Standing,
-    ) -> Result<Verdict<Secret>> {
+    ) -> Result<Verdict<Self::Answer>> {
         let mut issuing = standing.issue_by(grants, GrantType::DeviceCode.as_str())?;
         self.record.epochs = issuing.epochs();
-        let until = issuing.now().saturating_add(grants.policy.device_lifetime);
+        let (lifetime, interval) = (grants.policy.device_lifetime, grants.policy.device_interval);
+        let until = issuing.now().saturating_add(lifetime);
         issuing.insert(self.id, &self.record, until)?;
         // Also if the same one comes, or a root key does, after the look at it.
         issuing.insert_text(&letters.labeled(), &UserCode::of(self.id), until)?;
-        Ok(issuing.commit(Told::nothing(), letters.shown()))
+        Ok(issuing.commit(Told::nothing(), (letters.shown(), lifetime, interval)))
     }
 }
 

@@ -5,6 +5,7 @@ use crate::events::{Events, Told};
 use crate::format::Tag;
 use crate::minter::{Minter, Minting, bring};
 use crate::pace::Paces;
+use crate::policies::Policies;
 use crate::policy::Policy;
 use crate::secret::Secret;
 use crate::uses::Uses;
@@ -22,6 +23,8 @@ use std::sync::Arc;
 pub struct Grants<B> {
     pub(crate) store: Store<B>,
     pub(crate) policy: Arc<Policy>,
+    /// Those that clients name. Nothing changes them while the grants are used.
+    pub(crate) policies: Arc<Policies>,
     minter: Option<Arc<dyn Minter>>,
     uses: Arc<Uses>,
     events: Events,
@@ -40,6 +43,7 @@ impl<B> Clone for Grants<B> {
         Self {
             store: self.store.clone(),
             policy: Arc::clone(&self.policy),
+            policies: Arc::clone(&self.policies),
             minter: self.minter.clone(),
             uses: Arc::clone(&self.uses),
             events: self.events.clone(),
@@ -59,6 +63,7 @@ impl<B: Backend> Grants<B> {
         Ok(Self {
             store,
             policy: Arc::new(policy),
+            policies: Arc::default(),
             minter: None,
             uses: Arc::default(),
             events: Events::new(),

@@ -83,6 +83,7 @@ mod opening;
 mod pace;
 mod personal;
 mod pkce;
+mod policies;
 mod policy;
 mod profile;
 pub mod proof;
@@ -103,8 +104,9 @@ pub use authorize::Authorize;
 pub use claim::{Claimed, ClaimedGrant, Completed, Completion};
 pub use client_credentials::{ClientCredentials, Issued};
 pub use clients::{
-    Authenticated, ClientCreated, ClientEdit, ClientInfo, ClientRefusal, Creation, GrantType,
-    NewClient, NewSecret, SecretAdded, SecretId, SecretInfo,
+    Authenticated, ClientCreated, ClientEdit, ClientInfo, ClientRefusal, ClientState, Creation,
+    GRANT_TYPE_CHARS_MAX, GrantType, NewClient, NewSecret, OtherGrantType, SecretAdded, SecretId,
+    SecretInfo,
 };
 pub use device::{DeviceIssued, DeviceRequest, Polled};
 pub use event::Event;
@@ -123,9 +125,9 @@ pub use personal::{NewPersonal, PersonalId, PersonalInForce, PersonalIssued};
 pub use pkce::{VERIFIER_CHARS_MAX, VERIFIER_CHARS_MIN};
 pub use policy::{
     CLOCK_SKEW_MAX, CODE_LIFETIME_MAX, DEVICE_LIFETIME_MAX, GRACE_MAX, LAST_USED_RESOLUTION_MAX,
-    PUSH_LIFETIME_MAX, Policy, Refreshing,
+    PUSH_LIFETIME_MAX, Policy, Refreshing, RequirePkce,
 };
-pub use profile::Profile;
+pub use profile::{POLICY_BYTES_MAX, Profile};
 pub use push::{Pushed, REQUEST_URI_PREFIX, Taken};
 pub use redeem::{Mismatch, Presented, Redeemed};
 pub use refresh::{RefreshRequest, Refreshed};

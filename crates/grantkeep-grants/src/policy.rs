@@ -1,5 +1,6 @@
 //! Policies: lifetimes, formats, and choices, as data.
 
+use crate::clients::ClientInfo;
 use crate::format::Format;
 use grantkeep::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,26 @@ pub enum Refreshing {
     Fixed,
     /// None is issued, and none is accepted.
     Off,
+}
+
+/// Of whom PKCE is demanded (RFC 7636). An authorization request without a `code_challenge` is then
+/// refused.
+///
+/// A client's record may demand it as well: see
+/// [`NewClient::require_pkce`](crate::NewClient::require_pkce). What either demands is demanded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequirePkce {
+    /// Of every client, also of one that is not registered in the store (RFC 9700 section 2.1.1
+    /// recommends it for confidential clients too).
+    Always,
+    /// Of every client that is registered as public: without a secret it authenticates with nothing
+    /// else, and RFC 9700 section 2.1.1 says that it must. How a client authenticates that is not
+    /// registered in the store is known to the server alone: it checks that itself, or says
+    /// `Always`.
+    Public,
+    /// Of no client, unless its record demands it.
+    Never,
 }
 
 /// How grants are made. All lifetimes are whole seconds, at least 1 s, at most the store's
@@ -103,6 +124,8 @@ pub struct Policy {
     /// Whether a mismatch spends the code. False by default: who stole a code and guesses the rest
     /// could otherwise take it from its owner.
     pub burn_on_mismatch: bool,
+    /// Of whom PKCE is demanded. Of public clients by default.
+    pub require_pkce: RequirePkce,
     /// Whether a code challenge may be the verifier itself. False by default: RFC 9700 section
     /// 2.1.1 asks for S256.
     pub allow_plain_pkce: bool,
@@ -139,6 +162,7 @@ impl Default for Policy {
             refresh_grace: Duration::from_secs(30),
             refreshing: Refreshing::Rotating,
             burn_on_mismatch: false,
+            require_pkce: RequirePkce::Public,
             allow_plain_pkce: false,
             code_format: format.clone(),
             access_format: format.clone(),
@@ -149,6 +173,28 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// Whether an authorization request of this client is refused if it has no `code_challenge`
+    /// (RFC 7636 section 4.4.1: `invalid_request`). `None` for a client that is not registered in
+    /// the store; see [`RequirePkce`].
+    ///
+    /// [`Grants::authorize`](crate::Grants::authorize) asks this by itself, under the client's own
+    /// policy. A server asks it earlier, before it bothers the user.
+    pub fn demands_pkce(&self, client: Option<&ClientInfo>) -> bool {
+        self.demands_pkce_of(client.map(|client| (client.confidential, client.require_pkce)))
+    }
+
+    /// The decision: `client` is whether it is confidential, and whether its record demands PKCE.
+    pub(crate) fn demands_pkce_of(&self, client: Option<(bool, bool)>) -> bool {
+        let (public, by_record) =
+            client.map_or((false, false), |(confidential, demands)| (!confidential, demands));
+        by_record
+            || match self.require_pkce {
+                RequirePkce::Always => true,
+                RequirePkce::Public => public,
+                RequirePkce::Never => false,
+            }
+    }
+
     /// Checks the policy against its bounds and those of a store whose rows live at most
     /// `lifetime_max`.
     ///

@@ -1,8 +1,12 @@
 //! Policies of known systems, and policies in files.
 
 use crate::policy::Policy;
-use grantkeep::{Error, ErrorKind, LIFETIME_MAX, Result};
+use grantkeep::{Error, ErrorKind, LIFETIME_MAX, Result, read_named_file};
+use std::fmt;
 use std::path::Path;
+
+/// No policy is longer as TOML, in bytes: 1 MiB. One that names every field takes about 1 KiB.
+pub const POLICY_BYTES_MAX: usize = 1 << 20;
 
 /// Ready-made policies, as TOML that is shipped with the crate. What a file does not name is as in
 /// [`Policy::default`]; change what differs.
@@ -93,10 +97,20 @@ impl Policy {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Limit`] for a text that is not such a policy, naming the line;
-    /// [`ErrorKind::Limit`] and [`ErrorKind::Lifetime`] as [`Policy::check`], against the longest
-    /// lifetime of any store.
+    /// [`ErrorKind::Limit`] for a text that is not such a policy, naming the line, or is longer
+    /// than [`POLICY_BYTES_MAX`]; [`ErrorKind::Limit`] and [`ErrorKind::Lifetime`] as
+    /// [`Policy::check`], against the longest lifetime of any store.
     pub fn from_toml(text: &str) -> Result<Self> {
+        if text.len() > POLICY_BYTES_MAX {
+            // A parser takes many times the length of a text.
+            return Err(Error::new(
+                ErrorKind::Limit,
+                format!(
+                    "a policy is {} bytes, more than the limit of {POLICY_BYTES_MAX}: shorten it",
+                    text.len()
+                ),
+            ));
+        }
         let policy: Self = toml::from_str(text).map_err(|cause| {
             let at = cause.span().map_or(0, |span| span.start);
             let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
@@ -117,25 +131,22 @@ impl Policy {
         })
     }
 
-    /// The policy in a file; see [`Policy::from_toml`].
+    /// The policy in a regular file of at most [`POLICY_BYTES_MAX`] bytes; see
+    /// [`Policy::from_toml`]. The path may be a link.
     ///
     /// # Errors
-    /// As [`Policy::from_toml`], naming the file; [`ErrorKind::Missing`],
+    /// As [`Policy::from_toml`], naming the file; [`ErrorKind::Limit`] for a longer file, a
+    /// directory, a FIFO, or a device, none of which is read; [`ErrorKind::Missing`],
     /// [`ErrorKind::Permission`], or [`ErrorKind::Io`] if it cannot be read.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|cause| {
-            let kind = match cause.kind() {
-                std::io::ErrorKind::NotFound => ErrorKind::Missing,
-                std::io::ErrorKind::PermissionDenied => ErrorKind::Permission,
-                _ => ErrorKind::Io,
-            };
-            let message = format!("cannot read the policy in {}: check the path", path.display());
-            Error::new(kind, message).with_source(cause)
+        let bytes = read_named_file("the policy", path, POLICY_BYTES_MAX)?;
+        let named = |kind, what: &dyn fmt::Display| {
+            Error::new(kind, format!("the policy in {}: {what}", path.display()))
+        };
+        let text = String::from_utf8(bytes).map_err(|cause| {
+            named(ErrorKind::Limit, &"it is not UTF-8 text").with_source(cause.utf8_error())
         })?;
-        Self::from_toml(&text).map_err(|cause| {
-            let message = format!("the policy in {}: {cause}", path.display());
-            Error::new(cause.kind(), message).with_source(cause)
-        })
+        Self::from_toml(&text).map_err(|cause| named(cause.kind(), &cause).with_source(cause))
     }
 }

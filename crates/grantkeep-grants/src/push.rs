@@ -92,8 +92,8 @@ impl<B: Backend> Grants<B> {
             state: CodeState::Fresh,
             payload: Some(Payload::seal(&self.store.keyring(), secret, parameters)?),
         };
-        self.decide(&mut Push { id: self.store.id(secret)?, record }).await?;
-        Ok(Pushed { request_uri: uri(&minted), expires_in: self.policy.push_lifetime })
+        let expires_in = self.decide(&mut Push { id: self.store.id(secret)?, record }).await?;
+        Ok(Pushed { request_uri: uri(&minted), expires_in })
     }
 
     /// Takes the parameters that were pushed for a `request_uri`, once: of any number of racers one
@@ -131,9 +131,10 @@ impl<B: Backend> Flow<B> for Push {
     const NAME: &'static str = "push";
     type Read = ();
     type Rests = Standing;
-    type Answer = ();
+    /// How long it lives.
+    type Answer = Duration;
 
-    async fn read(&mut self, _: &Grants<B>) -> Result<Found<(), ()>> {
+    async fn read(&mut self, _: &Grants<B>) -> Result<Found<(), Duration>> {
         Ok(Found::Records(()))
     }
 
@@ -141,12 +142,17 @@ impl<B: Backend> Flow<B> for Push {
         Owned { subject: "", client: &self.record.client }
     }
 
-    fn judge(&mut self, grants: &Grants<B>, (): (), standing: &Standing) -> Result<Verdict<()>> {
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        (): (),
+        standing: &Standing,
+    ) -> Result<Verdict<Duration>> {
         let mut issuing = standing.issue_by(grants, GrantType::AuthorizationCode.as_str())?;
         self.record.epochs = issuing.epochs();
         let until = issuing.now().saturating_add(grants.policy.push_lifetime);
         issuing.insert(self.id, &self.record, until)?;
-        Ok(issuing.commit(Told::nothing(), ()))
+        Ok(issuing.commit(Told::nothing(), grants.policy.push_lifetime))
     }
 }
 

@@ -128,7 +128,7 @@ impl<B: Backend> Grants<B> {
     /// answered.
     pub async fn refresh(&self, token: &str, request: &RefreshRequest<'_>) -> Result<Refreshed> {
         check_presented(token)?;
-        if self.policy.refreshing == Refreshing::Off || !can_be_held(token) {
+        if !can_be_held(token) {
             return Ok(Refreshed::Unknown);
         }
         self.decide(&mut Refresh { token, request }).await
@@ -182,8 +182,9 @@ impl FoundToken {
         let Some(Presented { held, generation }) = grants.presented(text).await? else {
             return Ok(None);
         };
+        let follows = held.record.generation.checked_sub(1) == Some(generation);
         let mut successor = None;
-        if held.record.brought.is_some() && grants.use_of(&held, generation) == Use::Retry {
+        if held.record.brought.is_some() && follows {
             successor = grants.kept_successor(text).await?;
         }
         Ok(Some(Self { held, generation, successor }))
@@ -235,6 +236,9 @@ impl<B: Backend> Flow<B> for Refresh<'_> {
         read: FoundToken,
         standing: &Standing,
     ) -> Result<Verdict<Refreshed>> {
+        if grants.policy.refreshing == Refreshing::Off {
+            return Ok(Verdict::answer(Refreshed::Unknown));
+        }
         let (family, request) = (&read.held.record, self.request);
         if family.client != request.client {
             return Ok(mismatched(grants, family, request.client, Mismatch::Client));

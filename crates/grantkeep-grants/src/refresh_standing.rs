@@ -38,7 +38,7 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// `Reused` is durable when answered.
     pub async fn refresh_standing(&self, token: &str) -> Result<RefreshStanding> {
-        if self.policy.refreshing == Refreshing::Off || !can_be_held(token) {
+        if !can_be_held(token) {
             return Ok(RefreshStanding::Unusable);
         }
         self.decide(&mut Look { token }).await
@@ -72,6 +72,9 @@ impl<B: Backend> Flow<B> for Look<'_> {
         standing: &Standing,
     ) -> Result<Verdict<RefreshStanding>> {
         let unusable = RefreshStanding::Unusable;
+        if grants.policy.refreshing == Refreshing::Off {
+            return Ok(Verdict::answer(unusable));
+        }
         match read.use_now(grants) {
             Use::TooLate => return Ok(Verdict::answer(unusable)),
             Use::Spent => return read.reused(grants, |family| RefreshStanding::Reused { family }),

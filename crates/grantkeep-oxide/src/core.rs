@@ -18,6 +18,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+/// Under which name oxide-auth's extension keeps the code challenge in a grant.
+const PKCE: &str = "pkce";
+
 type OnError = Arc<dyn Fn(&Error) + Send + Sync>;
 
 /// What authorizer, issuer, and registrar share.
@@ -79,6 +82,10 @@ impl<B: Backend> Core<B> {
             .scopes([&scope])
             .sealed_payload(&payload)
             .lifetime(self.code_lifetime(&grant));
+        // The endpoint verifies what it keeps in the grant itself.
+        let mut kept = grant.extensions.private().chain(grant.extensions.public());
+        let verified = kept.any(|(name, _)| name == PKCE);
+        let request = if verified { request.pkce_verified_elsewhere() } else { request };
         let grants = self.tagged(self.codes.as_ref(), &grant);
         Ok(grants.authorize(request).await?.expose().to_owned())
     }

@@ -48,6 +48,11 @@ impl<B: Backend> Core<B> {
         client: &str,
         passphrase: Option<&[u8]>,
     ) -> Result<(), Failure> {
+        // To the store an empty secret is none (RFC 6749 section 3.1). To oxide-auth, whose suite
+        // for registrars says so, it is a passphrase, and no client has it.
+        if passphrase.is_some_and(<[u8]>::is_empty) {
+            return Err(Failure::Refused);
+        }
         match self.grants.authenticate_client(client, passphrase).await? {
             Authenticated::Client(_) => Ok(()),
             _ => Err(Failure::Refused),
@@ -56,7 +61,7 @@ impl<B: Backend> Core<B> {
 
     async fn registered(&self, client: &str) -> Result<ClientInfo, Failure> {
         let client = self.grants.client(client).await?;
-        client.filter(|client| client.disabled_at.is_none()).ok_or(Failure::Refused)
+        client.filter(ClientInfo::is_enabled).ok_or(Failure::Refused)
     }
 
     /// Refusals look alike; what the store could not decide is told.

@@ -10,6 +10,7 @@ mod os;
 
 pub use os::OsDisk;
 
+use crate::error::{Error, ErrorKind, Result};
 use std::fmt;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -217,12 +218,48 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// The whole content of a small file.
-pub(crate) fn read_all(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
-    let mut bytes = vec![0; len];
+/// A file of the store that is read as a whole, the keyring or `LOCK`, has far fewer bytes.
+pub(crate) const SMALL_FILE_BYTES_MAX: u64 = 64 << 10;
+
+/// The content of a small file. Of a longer one these are the first [`SMALL_FILE_BYTES_MAX`] bytes,
+/// which no reader takes for a whole file: memory does not depend on what lies in a directory.
+pub(crate) fn read_small(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
+    let len = file.len()?.min(SMALL_FILE_BYTES_MAX);
+    let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
     file.read_at(&mut bytes, 0)?;
     Ok(bytes)
+}
+
+/// The content of a file that a person names, such as a policy: a regular file of at most
+/// `bytes_max` bytes, or a link to one. `what` is what the error calls it.
+///
+/// A FIFO or a device is refused without waiting for it, and a file that grows while it is read
+/// takes no more memory than the limit.
+///
+/// # Errors
+/// [`ErrorKind::Limit`] for something that is not a regular file, or is longer;
+/// [`ErrorKind::Missing`], [`ErrorKind::Permission`], or [`ErrorKind::Io`] if it cannot be read.
+pub fn read_named_file(what: &str, path: impl AsRef<Path>, bytes_max: usize) -> Result<Vec<u8>> {
+    let path = path.as_ref();
+    let shown = path.display();
+    let refused =
+        |kind, way_out: &str| Error::new(kind, format!("cannot read {what} in {shown}: {way_out}"));
+    match os::read_bounded(path, bytes_max) {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => {
+            let way_out = format!("it is longer than {bytes_max} bytes, name a shorter file");
+            Err(refused(ErrorKind::Limit, &way_out))
+        }
+        Err(cause) => {
+            let (kind, way_out) = match cause.kind() {
+                io::ErrorKind::NotFound => (ErrorKind::Missing, "check the path"),
+                io::ErrorKind::PermissionDenied => (ErrorKind::Permission, "let this user read it"),
+                io::ErrorKind::InvalidInput => (ErrorKind::Limit, "name a regular file"),
+                _ => (ErrorKind::Io, "check the path"),
+            };
+            Err(refused(kind, way_out).with_source(cause))
+        }
+    }
 }
 
 /// Writes what is to replace a small file as a whole, beside it. A failure changes nothing.

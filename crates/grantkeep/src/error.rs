@@ -16,7 +16,8 @@ pub enum ErrorKind {
     Limit,
     /// A lifetime is zero, in the past, or over a maximum. Nothing was changed.
     Lifetime,
-    /// The store directory, or the parent it should be created in, does not exist.
+    /// What was named is not there: the store directory, the parent it should be created in, a
+    /// file, a policy.
     Missing,
     /// The store directory is there, and what is in it is not a store.
     NotAStore,

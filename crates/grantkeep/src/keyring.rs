@@ -262,7 +262,7 @@ impl Keyring {
             ))
             .with_source(cause)
         })?;
-        let bytes = disk::read_all(&*file)
+        let bytes = disk::read_small(&*file)
             .map_err(|cause| Error::file("read the keyring", &shown, cause))?;
         let bytes = Zeroizing::new(bytes);
         let damaged =

@@ -19,7 +19,7 @@ mod wait;
 pub use backend::Health;
 pub use clock::{Clock, LIFETIME_DEFAULT_MAX, LIFETIME_MAX, ManualClock, SystemClock, Timestamp};
 pub use digest::Digest;
-pub use disk::{Disk, DiskFile, FileId, OpenMode, OsDisk};
+pub use disk::{Disk, DiskFile, FileId, OpenMode, OsDisk, read_named_file};
 pub use engine::{
     BACKUP_FILE, DAMAGES_NAMED_MAX, Embedded, KeySource, LIVE_SET_BYTES, LOG_BUDGET_BYTES,
     LOG_BUDGET_BYTES_MIN, Options, RESERVE_BYTES, TABLE_CACHE_BYTES, Verified, Verifying,

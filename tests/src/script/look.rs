@@ -60,7 +60,7 @@ pub fn look(grants: &Grants<Embedded>, facts: &Facts) -> Result<Vec<String>> {
     }
     for (number, client) in facts.clients.iter().enumerate() {
         let held = grants.client(&client.id).wait()?;
-        let enabled = held.is_some_and(|client| client.disabled_at.is_none());
+        let enabled = held.is_some_and(|client| client.is_enabled());
         lines.push(format!("client {number} enabled: {enabled}"));
     }
     for (number, client) in told(&facts.clients, |client| &client.secret) {

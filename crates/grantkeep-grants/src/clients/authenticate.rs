@@ -96,7 +96,8 @@ pub enum Authenticated {
 
 impl<B: Backend> Grants<B> {
     /// Whether these are the credentials of a client: for a confidential one any of its secrets
-    /// that has not expired, for a public one its id alone.
+    /// that has not expired, for a public one its id alone. An empty secret counts as none (RFC
+    /// 6749 section 3.1).
     ///
     /// Digests are compared in constant time, and whatever is wrong takes the same path: one
     /// look-up, one digest under each root key, and a comparison with each secret. A secret that
@@ -117,6 +118,7 @@ impl<B: Backend> Grants<B> {
         let _measured = observe::measured("authenticate_client");
         let held = self.store.client(id).await?;
         let now = self.store.now();
+        let secret = secret.filter(|secret| !secret.is_empty());
         let stored: &[ClientSecret] = held.as_ref().map_or(&[], |held| &held.record.secrets);
         let held_by_none = [0; TOKEN_BYTES_MIN];
         let presented = secret.filter(|secret| secret.len() <= TOKEN_BYTES_MAX);
@@ -134,7 +136,7 @@ impl<B: Backend> Grants<B> {
         let matched = matched.filter(|_| presented.is_some());
         let Some(held) = held.filter(|held| {
             let known = if held.record.confidential { matched.is_some() } else { secret.is_none() };
-            known && held.record.disabled_at.is_none()
+            known && held.record.is_enabled()
         }) else {
             let told = self.told().event(|| Event::ClientRefused { client: id.to_owned() });
             return Ok(told.with(Authenticated::Refused));

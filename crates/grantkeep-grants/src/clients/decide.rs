@@ -6,7 +6,7 @@ use crate::event::Event;
 use crate::events::Told;
 use crate::grants::Grants;
 use grantkeep::backend::Backend;
-use grantkeep::{Client, Held, HeldEpoch, Owner, Result};
+use grantkeep::{Client, ClientState as Stored, Held, HeldEpoch, Owner, Result};
 
 /// A client, as it was found, and its epoch.
 pub(crate) type Standing = (Held<Client>, HeldEpoch);
@@ -112,11 +112,13 @@ impl<B: Backend> Flow<B> for Disabling<'_> {
         (mut held, epoch): Standing,
         (): &(),
     ) -> Result<Verdict<Self::Answer>> {
-        // By a restore it is disabled without a closed epoch.
-        if held.record.disabled_at.is_some() && epoch.is_closed() {
+        let is_disabled = matches!(held.record.state, Stored::Disabled { .. });
+        if is_disabled && epoch.is_closed() {
             return Ok(Verdict::answer(Some(ClientInfo::of(held.record, &grants.store))));
         }
-        held.record.disabled_at.get_or_insert(grants.store.wall());
+        if !is_disabled {
+            held.record.state = Stored::Disabled { at: grants.store.wall() };
+        }
         let mut rewriting = Rewriting::of(grants)?;
         rewriting.close_epoch(&epoch)?;
         rewriting.revoking();
@@ -152,9 +154,10 @@ impl<B: Backend> Flow<B> for Enabling<'_> {
         (mut held, epoch): Standing,
         (): &(),
     ) -> Result<Verdict<Self::Answer>> {
-        if held.record.disabled_at.take().is_none() {
+        if held.record.is_enabled() {
             return Ok(Verdict::answer(Some(ClientInfo::of(held.record, &grants.store))));
         }
+        held.record.state = Stored::Enabled;
         held.record.fence = grants.store.fence();
         let mut rewriting = Rewriting::of(grants)?;
         rewriting.open_epoch(&epoch)?;

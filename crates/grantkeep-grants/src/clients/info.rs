@@ -1,70 +1,45 @@
 //! A registered client as a server sees it, and what it may ask for.
 
 use super::authenticate::SecretId;
+use super::grant_type::{GrantType, read_grant_types};
 use super::redirect;
 use crate::scope::Scopes;
 use grantkeep::backend::Backend;
 use grantkeep::{Client, Store, Timestamp};
+use std::borrow::Borrow;
 use std::fmt;
 use std::time::SystemTime;
 
-/// A way to be granted something: the `grant_type`s of the token endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum GrantType {
-    /// `authorization_code`, RFC 6749 section 4.1.
-    AuthorizationCode,
-    /// `refresh_token`, RFC 6749 section 6.
-    RefreshToken,
-    /// `client_credentials`, RFC 6749 section 4.4; confidential clients only.
-    ClientCredentials,
-    /// `password`, RFC 6749 section 4.3.
-    Password,
-    /// `urn:ietf:params:oauth:grant-type:device_code`, RFC 8628 section 3.4.
-    DeviceCode,
+/// Whether a client may act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientState {
+    /// It may: it authenticates, and is issued to.
+    Enabled,
+    /// Somebody disabled it.
+    Disabled {
+        /// Since when.
+        at: SystemTime,
+    },
+    /// The store was restored from a backup, and nobody has said since that this client is still to
+    /// be trusted: it may have been disabled, or may have lost a secret, after the backup was made.
+    /// [`Grants::enable_client`](crate::Grants::enable_client) says so;
+    /// [`Grants::disable_client`](crate::Grants::disable_client) says the reverse.
+    AwaitsReview {
+        /// When the store was restored.
+        since: SystemTime,
+    },
 }
 
-impl GrantType {
-    const ALL: [Self; 5] = [
-        Self::AuthorizationCode,
-        Self::RefreshToken,
-        Self::ClientCredentials,
-        Self::Password,
-        Self::DeviceCode,
-    ];
-
-    /// The text of the `grant_type` parameter.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AuthorizationCode => "authorization_code",
-            Self::RefreshToken => "refresh_token",
-            Self::ClientCredentials => "client_credentials",
-            Self::Password => "password",
-            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
+impl From<grantkeep::ClientState> for ClientState {
+    fn from(state: grantkeep::ClientState) -> Self {
+        match state {
+            grantkeep::ClientState::Enabled => Self::Enabled,
+            grantkeep::ClientState::Disabled { at } => Self::Disabled { at: at.into() },
+            grantkeep::ClientState::AwaitsReview { since } => {
+                Self::AwaitsReview { since: since.into() }
+            }
         }
     }
-
-    /// The grant type that a `grant_type` parameter names.
-    pub fn read(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|grant| grant.as_str() == text)
-    }
-}
-
-impl fmt::Display for GrantType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Grant types as they are stored: each once, in a fixed order.
-pub(super) fn grant_types(grants: &[GrantType]) -> String {
-    let known = GrantType::ALL.into_iter().filter(|grant| grants.contains(grant));
-    crate::scope::join(known.map(GrantType::as_str))
-}
-
-/// What is stored; grant types that this version does not know are nothing to it.
-pub(super) fn read_grant_types(text: &str) -> Vec<GrantType> {
-    text.split(' ').filter_map(GrantType::read).collect()
 }
 
 /// One of a client's secrets, as it is listed.
@@ -97,10 +72,18 @@ pub struct ClientInfo {
     pub grants: Vec<GrantType>,
     /// The scopes it may be granted.
     pub scopes: Scopes,
+    /// Whether it may be redirected to `localhost` under any port.
+    pub loopback: bool,
+    /// Whether its record demands PKCE; [`Policy::demands_pkce`](crate::Policy::demands_pkce) says
+    /// whether anything does.
+    pub require_pkce: bool,
+    /// The name of the policy that its grants are under;
+    /// [`Grants::policy_of`](crate::Grants::policy_of) finds it.
+    pub policy: Option<String>,
     /// When it was created.
     pub created_at: SystemTime,
-    /// When it was disabled, if it is.
-    pub disabled_at: Option<SystemTime>,
+    /// Whether it may act.
+    pub state: ClientState,
 }
 
 impl fmt::Debug for ClientInfo {
@@ -111,7 +94,7 @@ impl fmt::Debug for ClientInfo {
             .field("name", &self.name)
             .field("secrets", &self.secrets.len())
             .field("redirect_uris", &self.redirect_uris.len())
-            .field("disabled_at", &self.disabled_at)
+            .field("state", &self.state)
             .finish_non_exhaustive()
     }
 }
@@ -120,11 +103,11 @@ impl fmt::Debug for ClientInfo {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientRefusal {
-    /// It is disabled.
+    /// It is disabled, or waits for a review after a restore.
     Disabled,
     /// The grant is not among those it may use.
     GrantType,
-    /// The scopes are malformed, or not all among those it may be granted.
+    /// The scopes are malformed or none at all, or not all among those it may be granted.
     Scope,
     /// It named no redirect URI, and has not exactly one. It must not be redirected.
     RedirectUriMissing,
@@ -149,25 +132,35 @@ impl ClientInfo {
             redirect_uris: client.redirect_uris,
             grants: read_grant_types(&client.grant_types),
             scopes: Scopes::stored(client.scopes),
+            loopback: client.loopback,
+            require_pkce: client.require_pkce,
+            policy: client.policy,
             created_at: client.created_at.into(),
-            disabled_at: client.disabled_at.map(SystemTime::from),
+            state: client.state.into(),
         }
+    }
+
+    /// True if it may act: it is neither disabled, nor does it wait for a review.
+    pub fn is_enabled(&self) -> bool {
+        self.state == ClientState::Enabled
     }
 
     /// Where to redirect to, for the `redirect_uri` parameter of an authorization request: a
     /// registered one, exact to the byte (RFC 9700 section 2.1), but for the port of `127.0.0.1`
-    /// and `[::1]` (RFC 8252 section 7.3). It may be left out where exactly one is registered
-    /// (RFC 6749 section 3.1.2.3).
+    /// and `[::1]` (RFC 8252 section 7.3), and of `localhost` where the client's record says
+    /// loopback. It may be left out, or empty (RFC 6749 section 3.1), where exactly one is
+    /// registered; where there are several, leaving it out is an error (section 3.1.2.3).
     ///
     /// # Errors
     /// [`ClientRefusal::RedirectUriMissing`] or [`ClientRefusal::RedirectUri`]: answer the user,
     /// and redirect nowhere.
     pub fn redirect<'a>(&'a self, presented: Option<&'a str>) -> Result<&'a str, ClientRefusal> {
-        match (presented, self.redirect_uris.as_slice()) {
+        match (presented.filter(|uri| !uri.is_empty()), self.redirect_uris.as_slice()) {
             (None, [only]) => Ok(only),
             (None, _) => Err(ClientRefusal::RedirectUriMissing),
             (Some(uri), registered) => {
-                let known = registered.iter().any(|each| redirect::matches(each, uri));
+                let is_known = |each: &String| redirect::matches(each, uri, self.loopback);
+                let known = registered.iter().any(is_known);
                 if known { Ok(uri) } else { Err(ClientRefusal::RedirectUri) }
             }
         }
@@ -177,22 +170,25 @@ impl ClientInfo {
     ///
     /// # Errors
     /// [`ClientRefusal::Disabled`] or [`ClientRefusal::GrantType`].
-    pub fn permits(&self, grant: GrantType) -> Result<(), ClientRefusal> {
-        if self.disabled_at.is_some() {
+    pub fn permits(&self, grant: impl Borrow<GrantType>) -> Result<(), ClientRefusal> {
+        if !self.is_enabled() {
             return Err(ClientRefusal::Disabled);
         }
-        if self.grants.contains(&grant) { Ok(()) } else { Err(ClientRefusal::GrantType) }
+        if self.grants.contains(grant.borrow()) { Ok(()) } else { Err(ClientRefusal::GrantType) }
     }
 
     /// The scopes to ask consent for, for the `scope` parameter: those it names, or all that the
-    /// client may have without it (RFC 6749 section 3.3).
+    /// client may have if it is left out or empty (RFC 6749 sections 3.1 and 3.3). Blanks alone
+    /// name none, and are refused.
     ///
     /// # Errors
     /// [`ClientRefusal::Scope`].
     pub fn narrow(&self, asked: Option<&str>) -> Result<Scopes, ClientRefusal> {
-        match asked.map(Scopes::read) {
+        match asked.filter(|asked| !asked.is_empty()).map(Scopes::read) {
             None => Ok(self.scopes.clone()),
-            Some(Ok(asked)) if asked.is_subset(&self.scopes) => Ok(asked),
+            Some(Ok(asked)) if asked.iter().next().is_some() && asked.is_subset(&self.scopes) => {
+                Ok(asked)
+            }
             Some(_) => Err(ClientRefusal::Scope),
         }
     }

@@ -2,12 +2,14 @@
 
 mod authenticate;
 mod decide;
+mod grant_type;
 mod info;
 mod new;
 mod redirect;
 
 pub use authenticate::{Authenticated, NewSecret, SecretAdded, SecretId};
-pub use info::{ClientInfo, ClientRefusal, GrantType, SecretInfo};
+pub use grant_type::{GRANT_TYPE_CHARS_MAX, GrantType, OtherGrantType};
+pub use info::{ClientInfo, ClientRefusal, ClientState, SecretInfo};
 pub use new::NewClient;
 
 use crate::families::Listed;
@@ -16,8 +18,9 @@ use crate::scope::{Scopes, join};
 use crate::secret::Secret;
 use authenticate::digested;
 use decide::{Deletion, Disabling, Edit, Enabling, Registration};
+use grant_type::{grant_types, read_grant_types};
 use grantkeep::backend::Backend;
-use grantkeep::{Client, Cursor, Error, ErrorKind, Result};
+use grantkeep::{Client, ClientState as Stored, Cursor, Error, ErrorKind, Result};
 use new::{check_id, check_redirects, fresh_id};
 use std::fmt;
 
@@ -52,6 +55,13 @@ pub struct ClientEdit {
     pub grants: Vec<GrantType>,
     /// The scopes it may be granted; one text may name several, separated by spaces.
     pub scopes: Vec<String>,
+    /// Whether it may be redirected to `localhost` under any port; as [`NewClient::loopback`].
+    pub loopback: bool,
+    /// Whether it must use PKCE; as [`NewClient::require_pkce`].
+    pub require_pkce: bool,
+    /// The name of the policy that its grants are under; as [`NewClient::policy`]. What was issued
+    /// keeps the lifetime that it was issued with.
+    pub policy: Option<String>,
 }
 
 impl fmt::Debug for ClientEdit {
@@ -61,6 +71,7 @@ impl fmt::Debug for ClientEdit {
             .field("name", &self.name)
             .field("redirect_uris", &self.redirect_uris.len())
             .field("grants", &self.grants)
+            .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
 }
@@ -72,7 +83,8 @@ impl<B: Backend> Grants<B> {
     /// # Errors
     /// [`ErrorKind::Limit`] for an id or a brought secret out of bounds, a redirect URI that is
     /// not allowed, a malformed scope, or a public client with a secret or the client credentials
-    /// grant; otherwise as [`Backend::commit`].
+    /// grant; [`ErrorKind::Missing`] for a policy that is not registered; otherwise as
+    /// [`Backend::commit`].
     ///
     /// # Durability
     /// The client is durable when it is answered.
@@ -87,15 +99,18 @@ impl<B: Backend> Grants<B> {
             confidential: new.confidential,
             secrets: Vec::new(),
             redirect_uris: new.redirect_uris.iter().map(|&uri| uri.to_owned()).collect(),
-            grant_types: info::grant_types(&new.grants),
+            grant_types: grant_types(&new.grants),
             scopes: Scopes::read(&new.scopes)?.into_text(),
+            loopback: new.loopback,
+            require_pkce: new.require_pkce,
+            policy: new.policy.map(str::to_owned),
             created_at: self.store.wall(),
-            disabled_at: None,
+            state: Stored::Enabled,
             fence: self.store.fence(),
             set_back_ms: self.store.set_back_ms(),
             id,
         };
-        check(&mut client)?;
+        self.check_client(&mut client)?;
         let secret = self.first_secret(&mut client, &new)?;
         let info = ClientInfo::of(client.clone(), &self.store);
         Ok(if self.decide(&mut Registration(client)).await? {
@@ -131,13 +146,15 @@ impl<B: Backend> Grants<B> {
         Ok(Listed { items, next: page.next })
     }
 
-    /// Changes a client's name, redirect URIs, grants, or scopes, and answers it as it stands
-    /// then; `None` if there is none of this id. `edit` is called again, with the client as it then
-    /// is, if somebody else changed it meanwhile. What was issued keeps the scopes that it was
-    /// issued with.
+    /// Changes a client's name, redirect URIs, grants, scopes, demand for PKCE, or policy, and
+    /// answers it as it stands then; `None` if there is none of this id. `edit` is called again,
+    /// with the client as it then is, if somebody else changed it meanwhile. What was issued keeps
+    /// the scopes that it was issued with.
     ///
     /// # Errors
-    /// [`ErrorKind::Limit`] as [`Grants::create_client`]; otherwise as [`Backend::commit`].
+    /// [`ErrorKind::Limit`] and [`ErrorKind::Missing`] as [`Grants::create_client`], also for a
+    /// policy that the record named before and that is not registered any more; otherwise as
+    /// [`Backend::commit`].
     ///
     /// # Durability
     /// The change is durable when it is answered.
@@ -150,15 +167,21 @@ impl<B: Backend> Grants<B> {
             let mut edited = ClientEdit {
                 name: std::mem::take(&mut client.name),
                 redirect_uris: std::mem::take(&mut client.redirect_uris),
-                grants: info::read_grant_types(&client.grant_types),
+                grants: read_grant_types(&client.grant_types),
                 scopes: client.scopes.split_whitespace().map(str::to_owned).collect(),
+                loopback: client.loopback,
+                require_pkce: client.require_pkce,
+                policy: client.policy.take(),
             };
             edit(&mut edited);
             client.name = edited.name;
             client.redirect_uris = edited.redirect_uris;
-            client.grant_types = info::grant_types(&edited.grants);
+            client.grant_types = grant_types(&edited.grants);
             client.scopes = Scopes::read(&join(&edited.scopes))?.into_text();
-            check(client)
+            client.loopback = edited.loopback;
+            client.require_pkce = edited.require_pkce;
+            client.policy = edited.policy;
+            self.check_client(client)
         })
         .await
     }
@@ -180,7 +203,8 @@ impl<B: Backend> Grants<B> {
 
     /// Enables a client again: it authenticates and is issued to. What was revoked when it was
     /// disabled stays revoked. `None` if there is no such client. After a restore every client of
-    /// the backup is disabled until this says that it is still to be trusted.
+    /// the backup waits ([`ClientState::AwaitsReview`]) until this says that it
+    /// is still to be trusted.
     ///
     /// # Errors
     /// As [`Backend::commit`].
@@ -212,6 +236,17 @@ impl<B: Backend> Grants<B> {
         self.decide(&mut Edit { id, rewrite }).await
     }
 
+    /// Checks what the grants know better than the store: redirect URIs, what a public client is,
+    /// and which policies there are.
+    fn check_client(&self, client: &mut Client) -> Result<()> {
+        check_redirects(&mut client.redirect_uris, client.confidential)?;
+        let own = |grant: GrantType| read_grant_types(&client.grant_types).contains(&grant);
+        if !client.confidential && own(GrantType::ClientCredentials) {
+            return Err(public_with("the client credentials grant (RFC 6749 section 4.4)"));
+        }
+        self.policy_for(Some(client)).map(drop)
+    }
+
     /// Gives a new client its first secret; answers it where it is minted here.
     fn first_secret(&self, client: &mut Client, new: &NewClient<'_>) -> Result<Option<Secret>> {
         let minted = match (new.confidential, new.secret) {
@@ -224,16 +259,6 @@ impl<B: Backend> Grants<B> {
         }
         Ok(minted)
     }
-}
-
-/// Checks what the grants know better than the store: redirect URIs, and what a public client is.
-fn check(client: &mut Client) -> Result<()> {
-    check_redirects(&mut client.redirect_uris)?;
-    let own = |grant: GrantType| info::read_grant_types(&client.grant_types).contains(&grant);
-    if !client.confidential && own(GrantType::ClientCredentials) {
-        return Err(public_with("the client credentials grant (RFC 6749 section 4.4)"));
-    }
-    Ok(())
 }
 
 fn public_with(what: &str) -> Error {

@@ -1,6 +1,6 @@
 //! A client to be registered, and the rules for its id and its redirect URIs.
 
-use super::info::GrantType;
+use super::grant_type::GrantType;
 use super::redirect;
 use crate::setter::setter;
 use data_encoding::HEXLOWER;
@@ -17,6 +17,9 @@ pub struct NewClient<'a> {
     pub(super) redirect_uris: Vec<&'a str>,
     pub(super) grants: Vec<GrantType>,
     pub(super) scopes: String,
+    pub(super) loopback: bool,
+    pub(super) require_pkce: bool,
+    pub(super) policy: Option<&'a str>,
 }
 
 impl<'a> NewClient<'a> {
@@ -31,6 +34,9 @@ impl<'a> NewClient<'a> {
             redirect_uris: Vec::new(),
             grants: Vec::new(),
             scopes: String::new(),
+            loopback: false,
+            require_pkce: false,
+            policy: None,
         }
     }
 
@@ -55,7 +61,9 @@ impl<'a> NewClient<'a> {
     /// Where it may be redirected to, besides those named before; up to
     /// [`REDIRECT_URIS_MAX`](grantkeep::REDIRECT_URIS_MAX). Absolute, without a fragment (RFC 6749
     /// section 3.1.2) and without a user name; `https`, or `http` to `127.0.0.1`, `[::1]`, or
-    /// `localhost`.
+    /// `localhost`. For a public client also a private-use scheme of an app, such as
+    /// `com.example.app:/oauth2redirect` (RFC 8252 section 7.1): it has a dot, is in lower case,
+    /// and a path follows it. No scheme without a dot is accepted, `javascript:` among them.
     #[must_use]
     pub fn redirect_uri(mut self, uri: &'a str) -> Self {
         self.redirect_uris.push(uri);
@@ -66,6 +74,29 @@ impl<'a> NewClient<'a> {
     #[must_use]
     pub fn grants(self, grants: impl IntoIterator<Item = GrantType>) -> Self {
         Self { grants: grants.into_iter().collect(), ..self }
+    }
+
+    /// Whether a redirect URI that is `http` to `localhost` matches under any port, as one to
+    /// `127.0.0.1` or `[::1]` always does. False by default: on some machines `localhost` is a
+    /// name that leads elsewhere (RFC 8252 section 8.3).
+    #[must_use]
+    pub fn loopback(self, loopback: bool) -> Self {
+        Self { loopback, ..self }
+    }
+
+    /// Whether it must use PKCE, also where the policy does not demand it of a client like this
+    /// ([`RequirePkce`](crate::RequirePkce)). False by default.
+    #[must_use]
+    pub fn require_pkce(self, require_pkce: bool) -> Self {
+        Self { require_pkce, ..self }
+    }
+
+    /// The name of the policy that its grants are under, one that
+    /// [`Grants::with_policy`](crate::Grants::with_policy) registered; by default the one that the
+    /// grants were made with.
+    #[must_use]
+    pub fn policy(self, name: impl Into<Option<&'a str>>) -> Self {
+        Self { policy: name.into(), ..self }
     }
 
     setter! {
@@ -84,6 +115,7 @@ impl fmt::Debug for NewClient<'_> {
             .field("redirect_uris", &self.redirect_uris.len())
             .field("grants", &self.grants)
             .field("scopes", &self.scopes)
+            .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
 }
@@ -107,10 +139,10 @@ pub(super) fn check_id(id: &str) -> Result<()> {
 }
 
 /// Refuses a redirect URI that may not be registered, and drops those named twice.
-pub(super) fn check_redirects(uris: &mut Vec<String>) -> Result<()> {
+pub(super) fn check_redirects(uris: &mut Vec<String>, confidential: bool) -> Result<()> {
     let mut checked: Vec<String> = Vec::with_capacity(uris.len());
     for uri in uris.drain(..) {
-        redirect::check(&uri)?;
+        redirect::check(&uri, confidential)?;
         if !checked.contains(&uri) {
             checked.push(uri);
         }

@@ -5,8 +5,9 @@ use crate::world::*;
 use grantkeep::{CLIENT_SECRETS_MAX, ErrorKind, ManualClock, REDIRECT_URIS_MAX, Wait};
 use grantkeep_grants::{
     Authenticated, Claimed, ClientCreated, ClientCredentials, ClientEdit, ClientInfo,
-    ClientRefusal, Completed, Completion, Creation, DeviceApproval, DeviceRequest, Grant,
-    GrantType, NewClient, NewSecret, OAuthError, Policy, Polled, Presented, Secret, Tag, Verified,
+    ClientRefusal, ClientState, Completed, Completion, Creation, DeviceApproval, DeviceRequest,
+    Grant, GrantType, NewClient, NewSecret, OAuthError, Policy, Polled, Presented, Secret, Tag,
+    Verified,
 };
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -60,7 +61,8 @@ fn a_client_is_there_as_it_was_registered() {
     assert_eq!(client.redirect_uris, [REDIRECT]);
     assert_eq!(client.grants, [GrantType::AuthorizationCode, GrantType::RefreshToken]);
     assert_eq!(client.scopes.as_str(), "read write");
-    assert_eq!((client.created_at, client.disabled_at), (world.now(), None));
+    assert_eq!((client.created_at, client.state), (world.now(), ClientState::Enabled));
+    assert!(!client.loopback && !client.require_pkce && client.policy.is_none());
     assert!(client.confidential && client.secrets.len() == 1);
     assert!(world.authenticates("app-1", Some(secret.expose())));
 
@@ -110,6 +112,7 @@ fn client_limits_are_exact() {
     let long = "x".repeat(4_097);
     let (short, over) = ("x".repeat(15), "x".repeat(8_193));
     let long_uri = format!("{REDIRECT}/{}", "x".repeat(4_096));
+    let long_grants = (0..17).map(|n| GrantType::read(&format!("urn:{n:0>252}")).unwrap());
     let bad = [
         NewClient::public(""),
         NewClient::public("app\n"),
@@ -120,6 +123,9 @@ fn client_limits_are_exact() {
         NewClient::public("app").secret("a secret brought along"),
         NewClient::public("app").grants([GrantType::ClientCredentials]),
         NewClient::public("app").redirect_uri("http://app.example/cb"),
+        NewClient::public("app").redirect_uri("javascript:alert(1)"),
+        NewClient::confidential("app").redirect_uri("com.example.app:/cb"),
+        NewClient::confidential("app").grants(long_grants),
         NewClient::public("app").redirect_uri(&long_uri),
         NewClient::confidential("app").secret(&short),
         NewClient::confidential("app").secret(&over),
@@ -258,15 +264,98 @@ fn a_client_may_ask_for_what_it_was_registered_for() {
     }
 }
 
-// Goal: every grant type is read as it is written. Method: each, and texts that are none.
+// Goal: a parameter that is empty counts as left out (RFC 6749 section 3.1), several registered
+// URIs and none named is an error (section 3.1.2.3), and blanks never mean everything. Method: each
+// of them, for clients with one URI, several, and none.
 #[test]
-fn grant_types_are_read_as_written() {
-    let device = "urn:ietf:params:oauth:grant-type:device_code";
-    for text in ["authorization_code", "refresh_token", "client_credentials", "password", device] {
-        assert_eq!(GrantType::read(text).unwrap().to_string(), text);
+fn an_empty_parameter_counts_as_left_out() {
+    let world = World::new();
+    let one = world.register(new_client("app-1")).client;
+    let two = world.register(new_client("app-2").redirect_uri("http://127.0.0.1/cb")).client;
+    let none = world.register(NewClient::public("app-3")).client;
+    for client in [&one, &two, &none] {
+        assert_eq!(client.redirect(Some("")), client.redirect(None), "{client:?}");
+        assert_eq!(client.narrow(Some("")), client.narrow(None), "{client:?}");
+        for blank in [" ", "   ", "\t", "\u{a0}"] {
+            assert_eq!(client.redirect(Some(blank)), Err(ClientRefusal::RedirectUri));
+            assert_eq!(client.narrow(Some(blank)), Err(ClientRefusal::Scope), "{blank:?}");
+        }
     }
-    assert_eq!(GrantType::read("implicit"), None);
-    assert_eq!(GrantType::read(""), None);
+    assert_eq!(one.redirect(Some("")), Ok(REDIRECT));
+    assert_eq!(one.narrow(Some("")).unwrap().as_str(), "read write");
+    assert_eq!(two.redirect(Some("")), Err(ClientRefusal::RedirectUriMissing));
+    assert_eq!(none.redirect(Some("")), Err(ClientRefusal::RedirectUriMissing));
+}
+
+// Goal: an app is redirected to by a scheme of its own, and to `localhost` under any port where its
+// record says loopback (RFC 8252 sections 7.1 and 7.3). Method: register, present, edit; what is
+// refused when it is registered is refused by an edit as well.
+#[test]
+fn an_app_is_redirected_to_by_its_own_scheme_and_to_localhost() {
+    let world = World::new();
+    let (own, local) = ("com.example.app:/oauth2redirect", "http://localhost/cb");
+    let new = || NewClient::public("app").redirect_uri(own).redirect_uri(local);
+    let ported = "http://localhost:51004/cb";
+    let app = world.register(new()).client;
+    assert_eq!(app.redirect(Some(own)), Ok(own));
+    assert_eq!(app.redirect(Some(local)), Ok(local));
+    for wrong in ["com.example.app:/oauth2redirect/", "com.example.other:/oauth2redirect", ported] {
+        assert_eq!(app.redirect(Some(wrong)), Err(ClientRefusal::RedirectUri), "{wrong}");
+    }
+    let edit = |edit: &mut ClientEdit| edit.loopback = true;
+    let edited = world.grants.update_client("app", edit).wait().unwrap().unwrap();
+    assert!(edited.loopback && edited.redirect(Some(ported)) == Ok(ported));
+    assert_eq!(world.client("app").unwrap(), edited);
+    world.grants.delete_client("app").wait().unwrap();
+    let app = world.register(new().loopback(true)).client;
+    assert_eq!(app.redirect(Some(ported)), Ok(ported));
+
+    world.register(new_client("server"));
+    for (id, uri) in [("app", "javascript:alert(1)"), ("app", "app:/cb"), ("server", own)] {
+        let edit = |edit: &mut ClientEdit| edit.redirect_uris.push(uri.to_owned());
+        let error = world.grants.update_client(id, edit).wait().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Limit, "{uri}");
+    }
+}
+
+// Goal: a grant type that only the server knows (RFC 6749 section 4.5) can be registered, is
+// permitted to its client alone, and outlives every change of the record. Method: register one,
+// rename the client, add a secret, disable and enable it; names that another version stored.
+#[test]
+fn a_grant_type_that_only_the_server_knows_is_kept() {
+    let world = World::new();
+    let exchange = GrantType::read("urn:ietf:params:oauth:grant-type:token-exchange").unwrap();
+    let grants = [exchange.clone(), GrantType::AuthorizationCode];
+    let expected = [GrantType::AuthorizationCode, exchange.clone()];
+    let made = world.register(NewClient::confidential("app-1").grants(grants)).client;
+    assert_eq!(made.grants, expected);
+    assert_eq!(made.permits(&exchange), Ok(()));
+    assert_eq!(made.permits(GrantType::Password), Err(ClientRefusal::GrantType));
+    let other = GrantType::read("urn:ietf:params:oauth:grant-type:jwt-bearer").unwrap();
+    assert_eq!(made.permits(other), Err(ClientRefusal::GrantType));
+    let other_client = world.register(new_client("app-2")).client;
+    assert_eq!(other_client.permits(&exchange), Err(ClientRefusal::GrantType));
+
+    let rename = |edit: &mut ClientEdit| edit.name = "renamed".to_owned();
+    world.grants.update_client("app-1", rename).wait().unwrap();
+    world.grants.add_client_secret("app-1", NewSecret::minted()).wait().unwrap();
+    world.grants.disable_client("app-1").wait().unwrap();
+    world.grants.enable_client("app-1").wait().unwrap();
+    assert_eq!(world.client("app-1").unwrap().grants, expected);
+
+    // What somebody stored below the grants is read back and stays.
+    let store = world.grants.store();
+    let mut held = store.client("app-1").wait().unwrap().unwrap();
+    held.record.grant_types = "password urn:later <unheard-of>".to_owned();
+    let mut change = store.change().unwrap();
+    change.replace(&held, &held.record, grantkeep::Timestamp::NEVER).unwrap();
+    store.commit(change).wait().unwrap();
+    world.grants.update_client("app-1", rename).wait().unwrap();
+    let stored = store.client("app-1").wait().unwrap().unwrap().record.grant_types;
+    assert_eq!(stored, "password urn:later <unheard-of>");
+    let named =
+        world.client("app-1").unwrap().grants.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(named, ["password", "urn:later", "<unheard-of>"]);
 }
 
 // Goal: a client that is registered uses the grant types that it is registered for, in every flow

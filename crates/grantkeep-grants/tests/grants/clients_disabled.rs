@@ -5,8 +5,8 @@ use crate::interposed::Interposed;
 use crate::world::*;
 use grantkeep::{ErrorKind, ManualClock, Wait};
 use grantkeep_grants::{
-    ClientCredentials, Grant, GrantType, Grants, Introspection, NewClient, NewPersonal, OAuthError,
-    Policy, Redeemed, RefreshRequest, Refreshed, Secret,
+    ClientCredentials, ClientState, Grant, GrantType, Grants, Introspection, NewClient,
+    NewPersonal, OAuthError, Policy, Redeemed, RefreshRequest, Refreshed, Secret,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -38,7 +38,7 @@ fn nothing_is_issued_to_a_disabled_client() {
     let personal_token = grants.create_personal(personal()).wait().unwrap().token;
     let commits = grants.store().stats().commits;
     let disabled = grants.disable_client(CLIENT).wait().unwrap().unwrap();
-    assert_eq!(disabled.disabled_at, Some(world.now()));
+    assert_eq!(disabled.state, ClientState::Disabled { at: world.now() });
     assert_eq!(grants.disable_client(CLIENT).wait().unwrap().unwrap(), disabled);
     assert_eq!(grants.store().stats().commits, commits + 1);
 
@@ -72,7 +72,7 @@ fn nothing_is_issued_to_a_disabled_client() {
     grants.store().sweep(grantkeep::backend::Budget::ALL).wait().unwrap();
     assert_eq!(grants.authorize(authorize()).wait().unwrap_err().kind(), ErrorKind::Disabled);
 
-    assert!(grants.enable_client(CLIENT).wait().unwrap().unwrap().disabled_at.is_none());
+    assert!(grants.enable_client(CLIENT).wait().unwrap().unwrap().is_enabled());
     assert!(grants.enable_client(CLIENT).wait().unwrap().is_some());
     assert!(dead());
     let pair = world.pair();

@@ -73,7 +73,7 @@ fn clients_outlive_checkpoints_sweeps_and_reopens() {
         assert_eq!(grants.store().stats().rows_of(Client::KIND), expected.len() as u64);
         for client in &expected {
             let number: usize = client.id["app-".len()..].parse().unwrap();
-            let active = client.disabled_at.is_none();
+            let active = client.is_enabled();
             assert_eq!(is_client(&grants, &client.id, &secrets[number]), active, "{}", client.id);
         }
         let refused = grants.authorize(grantkeep_grants::Authorize::new(&disabled, SUBJECT)).wait();

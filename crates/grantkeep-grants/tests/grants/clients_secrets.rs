@@ -19,7 +19,8 @@ fn only_its_own_secret_authenticates_a_client() {
     world.register(NewClient::public("spa"));
     let text = secret.expose();
     assert!(world.authenticates("app-1", Some(text)));
-    assert!(world.authenticates("spa", None));
+    // An empty parameter counts as omitted (RFC 6749 section 3.1).
+    assert!(world.authenticates("spa", None) && world.authenticates("spa", Some("")));
     let (cut, longer) = (&text[..text.len() - 1], format!("{text}x"));
     for (id, secret) in [
         ("app-1", None),
@@ -30,10 +31,10 @@ fn only_its_own_secret_authenticates_a_client() {
         ("app-1", Some(&"\0".repeat(16))),
         ("app-1", Some(&"x".repeat(8_193))),
         ("app-2", Some(text)),
-        ("spa", Some("")),
         ("spa", Some(text)),
         ("nobody", Some(text)),
         ("nobody", None),
+        ("nobody", Some("")),
         ("", None),
     ] {
         assert!(!world.authenticates(id, secret), "{id}");
@@ -42,6 +43,7 @@ fn only_its_own_secret_authenticates_a_client() {
         world.grants.disable_client(id).wait().unwrap();
     }
     assert!(!world.authenticates("app-1", Some(text)) && !world.authenticates("spa", None));
+    assert!(!world.authenticates("spa", Some("")));
     world.grants.enable_client("app-1").wait().unwrap();
     assert!(world.authenticates("app-1", Some(text)));
 }
@@ -187,7 +189,7 @@ fn digesting_anew_loses_every_race() {
         assert!(check(), "decided before");
         assert!(!check());
         let client = grants.client("app-1").wait().unwrap().unwrap();
-        assert_eq!((client.disabled_at.is_some(), client.secrets.len()), (disable, disable.into()));
+        assert_eq!((!client.is_enabled(), client.secrets.len()), (disable, disable.into()));
     }
 }
 

@@ -13,6 +13,7 @@ mod client_credentials;
 mod clients;
 mod clients_disabled;
 mod clients_on_disk;
+mod clients_policies;
 mod clients_secrets;
 mod device;
 mod device_races;

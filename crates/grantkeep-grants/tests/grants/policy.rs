@@ -3,8 +3,10 @@
 use crate::world::*;
 use grantkeep::{ErrorKind, LIFETIME_DEFAULT_MAX};
 use grantkeep_grants::{
-    CODE_LIFETIME_MAX, Format, GRACE_MAX, Grants, Policy, Profile, Refreshing, Style,
+    CODE_LIFETIME_MAX, Format, GRACE_MAX, Grants, POLICY_BYTES_MAX, Policy, Profile, Refreshing,
+    Style,
 };
+use std::fmt::Write as _;
 
 // Goal: every bound of a policy is exact. Method: each field at its bound and one step outside.
 #[test]
@@ -89,6 +91,67 @@ fn a_policy_is_read_from_a_file() {
     let error = Policy::load(&path).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Lifetime);
     assert!(error.to_string().contains("policy.toml: refresh_grace is 301s"), "{error}");
+}
+
+// Goal: a policy is a regular file of at most 1 MiB: nothing without an end is read, no open waits,
+// and no memory is taken for what is refused. Method: a file at the limit and one byte over it, 2
+// million keys, 1 TiB of nothing, a file that grows; a device, a FIFO, a directory, and links.
+#[test]
+fn a_policy_is_a_regular_file_of_at_most_1_mib() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    // Elsewhere, so that a load that hangs is told and not waited for.
+    let load = |path: std::path::PathBuf| {
+        let (send, answer) = std::sync::mpsc::channel();
+        std::thread::spawn(move || drop(send.send(Policy::load(path))));
+        answer.recv_timeout(s(60)).expect("the load hangs")
+    };
+    let refused = |path: std::path::PathBuf, word: &str| {
+        let error = load(path.clone()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+        let message = error.to_string();
+        assert!(message.contains(word) && message.contains(path.to_str().unwrap()), "{message}");
+    };
+    let padded = |bytes: usize| format!("access_lifetime = 300 #{}", "x".repeat(bytes - 23));
+    std::fs::write(path("full"), padded(POLICY_BYTES_MAX)).unwrap();
+    assert_eq!(load(path("full")).unwrap().access_lifetime, s(300));
+    std::fs::write(path("over"), padded(POLICY_BYTES_MAX + 1)).unwrap();
+    refused(path("over"), "1048576 bytes");
+    let error = Policy::from_toml(&padded(POLICY_BYTES_MAX + 1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    let mut keys = String::new();
+    for number in 0..2_000_000 {
+        writeln!(keys, "k{number}=1").unwrap();
+    }
+    std::fs::write(path("keys"), keys).unwrap();
+    refused(path("keys"), "1048576 bytes");
+    std::fs::File::create(path("hole")).unwrap().set_len(1 << 40).unwrap();
+    refused(path("hole"), "1048576 bytes");
+    std::fs::write(path("latin"), b"# \xe9").unwrap();
+    refused(path("latin"), "UTF-8");
+
+    let mut growing = std::fs::File::create(path("growing")).unwrap();
+    let grows = std::thread::spawn(move || {
+        for _ in 0..64 {
+            std::io::Write::write_all(&mut growing, &vec![b'\n'; 1 << 16]).unwrap();
+        }
+    });
+    while load(path("growing")).is_ok() {}
+    refused(path("growing"), "1048576 bytes");
+    grows.join().unwrap();
+
+    let made = std::process::Command::new("mkfifo").arg(path("fifo")).status().unwrap();
+    assert!(made.success());
+    std::fs::create_dir(path("directory")).unwrap();
+    for (link, to) in [("zeros", "/dev/zero"), ("to-fifo", "fifo"), ("to-directory", "directory")] {
+        std::os::unix::fs::symlink(to, path(link)).unwrap();
+    }
+    for name in ["fifo", "directory", "zeros", "to-fifo", "to-directory"] {
+        refused(path(name), "name a regular file");
+    }
+    refused("/dev/zero".into(), "name a regular file");
+    std::os::unix::fs::symlink("full", path("to-full")).unwrap();
+    assert!(load(path("to-full")).is_ok());
 }
 
 // Goal: whatever is wrong with a text, the answer names the line and the way out. Method: a text

@@ -93,6 +93,17 @@ fn a_code_is_bound_with_pkce() {
     assert_eq!(listed.items.len(), 1, "only the good one");
 }
 
+// Goal: a public client gets no code without PKCE, though the endpoint leaves it to the client (RFC
+// 9700 section 2.1.1). Method: a request without a challenge, by a public and by a confidential
+// client.
+#[test]
+fn a_public_client_gets_no_code_without_pkce() {
+    let world = World::new();
+    let response = world.step(|oxide| authorize(oxide, "spa", &[]));
+    assert!(!matches!(&response, Ok(response) if response.location.is_some()));
+    assert_eq!(world.tokens(&world.code(CLIENT, &[])).status, Status::Ok);
+}
+
 // Goal: a client that is disabled in between gets nothing. Method: disable before the redemption,
 // and after it.
 #[test]

@@ -43,11 +43,14 @@ fn redirect_uris_are_bound_exactly() {
         let code = [GrantType::AuthorizationCode];
         let both = [GrantType::AuthorizationCode, GrantType::ClientCredentials];
         for new in [
-            NewClient::public("several").redirect_uri(REDIRECT).redirect_uri(native).grants(code),
+            NewClient::public("several")
+                .redirect_uri(REDIRECT)
+                .redirect_uri(native)
+                .grants(code.clone()),
             NewClient::confidential("both")
                 .redirect_uri(REDIRECT)
                 .redirect_uri(native)
-                .grants(both),
+                .grants(both.clone()),
             NewClient::confidential("one of both").redirect_uri(REDIRECT).grants(both),
             NewClient::public("none").grants(code),
             NewClient::public("neither").redirect_uri(REDIRECT),

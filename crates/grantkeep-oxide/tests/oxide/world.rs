@@ -44,7 +44,10 @@ impl World {
         world.step(|oxide| {
             let code = [GrantType::AuthorizationCode, GrantType::RefreshToken];
             for new in [
-                NewClient::confidential(CLIENT).secret(SECRET).redirect_uri(REDIRECT).grants(code),
+                NewClient::confidential(CLIENT)
+                    .secret(SECRET)
+                    .redirect_uri(REDIRECT)
+                    .grants(code.clone()),
                 NewClient::public("spa").redirect_uri(REDIRECT).grants(code),
                 NewClient::confidential("machine")
                     .secret(SECRET)

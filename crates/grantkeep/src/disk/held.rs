@@ -5,7 +5,7 @@
 //! up from the open directory. So neither the working directory of the process nor the names of the
 //! directories above matter any more. All other paths lead where they do without.
 
-use super::os::{OsDisk, OsFile, room_bytes};
+use super::os::{OsDisk, OsFile, TO_READ, room_bytes};
 use super::{Disk, DiskFile, FileId, OpenMode};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
@@ -68,7 +68,7 @@ impl Disk for HeldDir {
             OpenMode::Any => OFlags::CREATE,
         };
         let opened = self.open_at(rest, OFlags::RDWR | flags, Mode::RUSR | Mode::WUSR)?;
-        Ok(OsFile::shared(File::from(opened)))
+        OsFile::regular(File::from(opened))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -130,8 +130,8 @@ impl Disk for HeldDir {
 
     fn open_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let Some(rest) = self.below(path) else { return OsDisk.open_read(path) };
-        let opened = self.open_at(rest, OFlags::RDONLY, Mode::empty())?;
-        Ok(OsFile::shared(File::from(opened)))
+        let opened = self.open_at(rest, TO_READ, Mode::empty())?;
+        OsFile::regular(File::from(opened))
     }
 
     fn open_dir(&self, dir: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
@@ -233,7 +233,7 @@ mod tests {
         let held = OsDisk.hold(place.path()).unwrap().unwrap();
         for disk in [&OsDisk as &dyn Disk, &*held] {
             let file = disk.open_read(&path).unwrap();
-            assert_eq!(crate::disk::read_all(&*file).unwrap(), b"keys");
+            assert_eq!(crate::disk::read_small(&*file).unwrap(), b"keys");
             assert!(file.write_at(b"x", 0).is_err());
         }
     }

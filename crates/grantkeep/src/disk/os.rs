@@ -2,9 +2,10 @@
 
 use super::held::HeldDir;
 use super::{Disk, DiskFile, FileId, OpenMode};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -26,7 +27,7 @@ impl Disk for OsDisk {
                 options.create(true).truncate(false);
             }
         }
-        Ok(OsFile::shared(options.open(path)?))
+        OsFile::regular(options.open(path)?)
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -59,7 +60,7 @@ impl Disk for OsDisk {
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(OsFile::shared(File::open(path)?))
+        OsFile::regular(open_to_read(path)?)
     }
 
     fn open_dir(&self, dir: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
@@ -84,6 +85,35 @@ impl Disk for OsDisk {
     }
 }
 
+/// What opens a file that is only read. The open of a FIFO that nobody writes to would wait for
+/// ever without it; on a regular file it changes nothing.
+pub(super) const TO_READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK);
+
+fn open_to_read(path: &Path) -> io::Result<File> {
+    // The flags fit: they are bits of an `int` of the operating system.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+/// Refuses what is not a regular file: it is asked of the open file, so that nobody can put
+/// something else in its place between the look and the open.
+fn check_regular(file: &File) -> io::Result<()> {
+    if file.metadata()?.is_file() {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
+}
+
+/// Reads a regular file of at most `bytes_max` bytes; `None` if it is longer. Its length is not
+/// believed, since the file may grow while it is read.
+pub(super) fn read_bounded(path: &Path, bytes_max: usize) -> io::Result<Option<Vec<u8>>> {
+    let file = open_to_read(path)?;
+    check_regular(&file)?;
+    let mut bytes = Vec::new();
+    file.take((bytes_max as u64).saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok((bytes.len() <= bytes_max).then_some(bytes))
+}
+
 /// How many bytes an ordinary user may still write to the file system of a directory.
 pub(super) fn room_bytes(dir: impl std::os::fd::AsFd) -> io::Result<u64> {
     let found = rustix::fs::fstatvfs(dir)?;
@@ -100,6 +130,13 @@ pub(super) struct OsFile {
 impl OsFile {
     pub(super) fn shared(file: File) -> Arc<dyn DiskFile> {
         Arc::new(Self { file, locked_by: OnceLock::new() })
+    }
+
+    /// A file that the store reads or writes: never a device, which has no end, nor a FIFO, which
+    /// waits for another process.
+    pub(super) fn regular(file: File) -> io::Result<Arc<dyn DiskFile>> {
+        check_regular(&file)?;
+        Ok(Self::shared(file))
     }
 }
 

@@ -88,7 +88,7 @@ impl Lock {
         if !file.try_lock().map_err(failed)? {
             return Ok(None);
         }
-        let content = disk::read_all(&*file).map_err(failed)?;
+        let content = disk::read_small(&*file).map_err(failed)?;
         let note = read_note(&content);
         let reached = note.map(|(reached, _)| reached);
         // A note that is damaged says nothing, so what stands before it is not believed either.

@@ -255,7 +255,11 @@ fn load_keyring(disk: &dyn Disk, dir: &Path, keys: &KeySource, exists: bool) -> 
             Keyring::from_text(&text)
         }
         KeySource::File => {
-            let found = disk.open_read(&dir.join(KEYRING_FILE)).is_ok();
+            let found = match disk.open_read(&dir.join(KEYRING_FILE)) {
+                Ok(_) => true,
+                // Something of this name is there and is no file: it is not replaced.
+                Err(cause) => cause.kind() == std::io::ErrorKind::InvalidInput,
+            };
             if exists || found {
                 return Keyring::load(disk, dir);
             }

@@ -89,5 +89,5 @@ pub(crate) fn refusal(disk: &dyn Disk, dir: &Path) -> Error {
 /// The process that `LOCK` names.
 fn named_holder(disk: &dyn Disk, dir: &Path) -> Option<String> {
     let file = disk.open_read(&dir.join(LOCK_FILE)).ok()?;
-    holder(&disk::read_all(&*file).ok()?)
+    holder(&disk::read_small(&*file).ok()?)
 }

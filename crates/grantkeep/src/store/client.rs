@@ -2,7 +2,7 @@
 
 use super::fence::Fence;
 use super::list::{Cursor, Listing};
-use super::record::{Held, Record, check_text};
+use super::record::{Held, Record, check_optional, check_text};
 use super::{Store, bytes};
 use crate::backend::{Backend, Kind, Term, Terms};
 use crate::clock::Timestamp;
@@ -48,6 +48,25 @@ impl fmt::Debug for ClientSecret {
     }
 }
 
+/// Whether a client may act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClientState {
+    /// It may.
+    Enabled,
+    /// Somebody disabled it.
+    Disabled {
+        /// Since when, by the wall clock.
+        at: Timestamp,
+    },
+    /// Nobody disabled it, as far as the backup knows that the store was restored from: it may have
+    /// been disabled, or may have lost a secret, after the backup was made. It waits until somebody
+    /// enables it.
+    AwaitsReview {
+        /// When the store was restored, by the wall clock.
+        since: Timestamp,
+    },
+}
+
 /// A registered client. Its row never expires.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
@@ -65,10 +84,16 @@ pub struct Client {
     pub grant_types: String,
     /// The scopes it may be granted, separated by spaces.
     pub scopes: String,
+    /// Whether it may be redirected to `localhost` under any port (RFC 8252 section 8.3).
+    pub loopback: bool,
+    /// Whether it must use PKCE, whatever the policy says.
+    pub require_pkce: bool,
+    /// The name of the policy that its grants are under; `None` for the one that all others have.
+    pub policy: Option<String>,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When it was disabled, if it is.
-    pub disabled_at: Option<Timestamp>,
+    /// Whether it may act.
+    pub state: ClientState,
     /// The store's fence when it was created or enabled last.
     pub fence: Option<Fence>,
     /// How far the store's time had been set back when the ends of the secrets were written.
@@ -83,12 +108,17 @@ impl fmt::Debug for Client {
             .field("name", &self.name)
             .field("secrets", &self.secrets.len())
             .field("redirect_uris", &self.redirect_uris.len())
-            .field("disabled_at", &self.disabled_at)
+            .field("state", &self.state)
             .finish_non_exhaustive()
     }
 }
 
 impl Client {
+    /// True if it may act: it is neither disabled, nor does it wait for a review.
+    pub fn is_enabled(&self) -> bool {
+        self.state == ClientState::Enabled
+    }
+
     /// The id under which the client's row is filed.
     pub fn row_id(client: &str) -> Digest {
         Digest::of_name("client record", client.as_bytes())
@@ -104,6 +134,9 @@ fn all() -> Term {
 impl Record for Client {
     const KIND: Kind = Kind::revised(8);
     const NAME: &'static str = "client";
+    /// In version 2 a client was disabled since a time or was not, and nothing told a restore from
+    /// a decision; it had no policy of its own, no demand for PKCE, and no word on `localhost`.
+    const FORMAT: u8 = 3;
 
     fn terms(&self) -> Terms {
         Terms::one(all())
@@ -114,6 +147,7 @@ impl Record for Client {
         check_text("a client name", &self.name)?;
         check_text("a list of grant types", &self.grant_types)?;
         check_text("a list of scopes", &self.scopes)?;
+        check_optional("the name of a policy", self.policy.as_ref())?;
         for uri in &self.redirect_uris {
             check_text("a redirect URI", uri)?;
         }
@@ -154,8 +188,9 @@ impl<B: Backend> Store<B> {
         self.fence().map_or(0, |fence| fence.set_back_ms())
     }
 
-    /// A client from before a restore may have been disabled, or may have lost a secret, after the
-    /// backup was made: it is disabled until somebody enables it.
+    /// A client from before a restore waits until somebody enables it: see
+    /// [`ClientState::AwaitsReview`]. One that had been disabled before stays as it was, since
+    /// enabling it says as much.
     /// The ends of its secrets come no later on the wall clock if the store's time was set back.
     fn judged(&self, mut held: Held<Client>) -> Held<Client> {
         let set_back_ms = self.set_back_ms();
@@ -168,7 +203,12 @@ impl<B: Backend> Store<B> {
         if let Some(fence) = self.fence()
             && held.record.fence != Some(fence)
         {
-            held.record.disabled_at.get_or_insert(fence.at());
+            held.record.state = match held.record.state {
+                ClientState::Enabled | ClientState::AwaitsReview { .. } => {
+                    ClientState::AwaitsReview { since: fence.at() }
+                }
+                disabled @ ClientState::Disabled { .. } => disabled,
+            };
         }
         held
     }

@@ -13,8 +13,10 @@ use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::Keyring;
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Length of a family id in bytes: 96 random bits, which a refresh token of 32 bytes has room for
@@ -37,9 +39,27 @@ impl FamilyId {
 }
 
 impl fmt::Display for FamilyId {
-    /// 24 hex digits. The id by itself presents nothing.
+    /// 24 hex digits, for a form or an address; [`FromStr`] reads them. The id by itself presents
+    /// nothing.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+        f.write_str(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl FromStr for FamilyId {
+    type Err = Error;
+
+    /// Reads what is displayed: 24 hex digits, in lower case, and nothing around them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] for any other text. The error does not repeat it.
+    fn from_str(text: &str) -> Result<Self> {
+        let mut bytes = [0; FAMILY_ID_BYTES];
+        let digits = 2 * FAMILY_ID_BYTES;
+        if text.len() == digits && HEXLOWER.decode_mut(text.as_bytes(), &mut bytes).is_ok() {
+            return Ok(Self(bytes));
+        }
+        Err(Error::new(ErrorKind::Limit, format!("the id of a family is {digits} hex digits")))
     }
 }
 
@@ -296,6 +316,28 @@ mod tests {
         let printed = format!("{family:?} {session:?} {:?}", family.terms());
         for bytes in [&value[..], printed.as_bytes()] {
             assert!(!bytes.windows(6).any(|part| part == &name.as_bytes()[..6]), "{printed}");
+        }
+    }
+
+    // Goal: a family's id is read back from the text that a sessions page shows. Method: ids to
+    // text and back; texts of another length, case, or alphabet.
+    #[test]
+    fn family_ids_are_read_back_from_their_text() {
+        for id in [FamilyId([0; 12]), FamilyId([0xff; 12]), FamilyId(*b"twelve bytes")] {
+            assert_eq!(id.to_string().parse::<FamilyId>().unwrap(), id);
+        }
+        let good = "0123456789abcdef01234567";
+        assert_eq!(good.parse::<FamilyId>().unwrap().to_string(), good);
+        for bad in [
+            "",
+            &good[1..],
+            "0123456789abcdef012345678",
+            "0123456789ABCDEF01234567",
+            "0123456789abcdef0123456g",
+            " 123456789abcdef01234567",
+            "0123456789abcdef0123456\u{e9}",
+        ] {
+            assert_eq!(bad.parse::<FamilyId>().unwrap_err().kind(), ErrorKind::Limit, "{bad}");
         }
     }
 

@@ -123,7 +123,7 @@ impl StorageBackend for Overlay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::{Disk as _, OpenMode, OsDisk, read_all};
+    use crate::disk::{Disk as _, OpenMode, OsDisk, read_small};
 
     // Goal: an overlay reads as a file that was written to would, and the file below stays as it
     // is. Method: writes, cuts, and growths of all kinds against a vector of bytes.
@@ -156,6 +156,6 @@ mod tests {
             assert!(read == model && overlay.len().unwrap() == model.len() as u64, "{step}");
             assert!(overlay.read(1, &mut read).is_err() || read.is_empty());
         }
-        assert_eq!(read_all(&*file).unwrap(), first);
+        assert_eq!(read_small(&*file).unwrap(), first);
     }
 }

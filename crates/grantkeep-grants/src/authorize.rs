@@ -1,6 +1,7 @@
 //! Authorization codes, RFC 6749 section 4.1.2.
 
 use crate::attachment::close;
+use crate::audience::AskedAudience;
 use crate::event::Event;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
@@ -27,7 +28,7 @@ pub struct Authorize<'a> {
     client: &'a str,
     subject: &'a str,
     scopes: String,
-    audience: String,
+    audience: AskedAudience,
     redirect_uri: Option<&'a str>,
     challenge: Option<Asked<'a>>,
     confirmation: Option<Confirmation>,
@@ -49,7 +50,7 @@ impl<'a> Authorize<'a> {
             client,
             subject,
             scopes: String::new(),
-            audience: String::new(),
+            audience: AskedAudience::Unset,
             redirect_uri: None,
             challenge: None,
             confirmation: None,
@@ -72,7 +73,8 @@ impl<'a> Authorize<'a> {
     }
 
     setter! {
-        /// The resource servers that the access tokens are meant for (RFC 8707); any by default.
+        /// The resource servers that the access tokens are meant for (RFC 8707): absolute URIs
+        /// without a fragment. Any where it is left out; a list that names none is refused.
         audience
     }
 
@@ -137,7 +139,7 @@ impl<B: Backend> Grants<B> {
     ///
     /// # Errors
     /// [`ErrorKind::Limit`] for an empty client or subject, a field over its limit, a malformed
-    /// scope or challenge, or a plain challenge that the policy does not allow;
+    /// scope, `resource`, or challenge, or a plain challenge that the policy does not allow;
     /// [`ErrorKind::Lifetime`] for a lifetime over the policy's; otherwise as
     /// [`Backend::commit`].
     ///
@@ -187,7 +189,7 @@ impl<B: Backend> Grants<B> {
             client: request.client.to_owned(),
             subject: request.subject.to_owned(),
             scopes: Scopes::read(&request.scopes)?.into_text(),
-            audience: request.audience.clone(),
+            audience: request.audience.granted()?,
             redirect_uri: request.redirect_uri.map(str::to_owned),
             challenge: self.challenge(request.challenge)?,
             confirmation: request.confirmation,

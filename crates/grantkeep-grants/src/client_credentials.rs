@@ -1,6 +1,7 @@
 //! The client credentials grant, RFC 6749 section 4.4.
 
 use crate::attachment::Attachment;
+use crate::audience::AskedAudience;
 use crate::event::Event;
 use crate::grants::{Grants, check_name};
 use crate::kind::ClaimsKind;
@@ -22,7 +23,7 @@ pub struct ClientCredentials<'a> {
     client: &'a str,
     subject: &'a str,
     scopes: String,
-    audience: String,
+    audience: AskedAudience,
     confirmation: Option<Confirmation>,
     payload: Option<(&'a [u8], bool)>,
 }
@@ -34,7 +35,7 @@ impl<'a> ClientCredentials<'a> {
             client,
             subject: "",
             scopes: String::new(),
-            audience: String::new(),
+            audience: AskedAudience::Unset,
             confirmation: None,
             payload: None,
         }
@@ -53,7 +54,8 @@ impl<'a> ClientCredentials<'a> {
     }
 
     setter! {
-        /// The resource servers that the token is meant for (RFC 8707); any by default.
+        /// The resource servers that the token is meant for (RFC 8707): absolute URIs without a
+        /// fragment. Any where it is left out; a list that names none is refused.
         audience
     }
 
@@ -106,7 +108,7 @@ impl<B: Backend> Grants<B> {
     ///
     /// # Errors
     /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for an empty client, a field over its
-    /// limit, or a malformed scope; otherwise as [`Backend::commit`].
+    /// limit, or a malformed scope or `resource`; otherwise as [`Backend::commit`].
     ///
     /// # Durability
     /// The token is durable when it is answered.
@@ -123,7 +125,7 @@ impl<B: Backend> Grants<B> {
                 client: request.client.to_owned(),
                 subject: request.subject.to_owned(),
                 scopes: scopes.as_str().to_owned(),
-                audience: request.audience.clone(),
+                audience: request.audience.granted()?,
                 confirmation: request.confirmation,
                 family: None,
                 issued_at: self.store.wall(),

@@ -1,6 +1,7 @@
 //! The device authorization grant, RFC 8628, as the device sees it: it asks, and then polls.
 
 use crate::attachment::{Attachment, close};
+use crate::audience::AskedAudience;
 use crate::event::Event;
 use crate::format::Tag;
 use crate::grants::{Grants, can_be_held, check_name, check_presented};
@@ -26,14 +27,14 @@ use std::time::Duration;
 pub struct DeviceRequest<'a> {
     client: &'a str,
     scopes: String,
-    audience: String,
+    audience: AskedAudience,
     payload: Option<(&'a [u8], bool)>,
 }
 
 impl<'a> DeviceRequest<'a> {
     /// A request by `client`, which may not be empty.
     pub fn new(client: &'a str) -> Self {
-        Self { client, scopes: String::new(), audience: String::new(), payload: None }
+        Self { client, scopes: String::new(), audience: AskedAudience::Unset, payload: None }
     }
 
     setter! {
@@ -42,7 +43,8 @@ impl<'a> DeviceRequest<'a> {
     }
 
     setter! {
-        /// The resource servers that the access tokens are meant for (RFC 8707); any by default.
+        /// The resource servers that the access tokens are meant for (RFC 8707): absolute URIs
+        /// without a fragment. Any where it is left out; a list that names none is refused.
         audience
     }
 
@@ -121,7 +123,7 @@ impl<B: Backend> Grants<B> {
     ///
     /// # Errors
     /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for an empty client, a field over its
-    /// limit, or a malformed scope; otherwise as [`Backend::commit`].
+    /// limit, or a malformed scope or `resource`; otherwise as [`Backend::commit`].
     ///
     /// # Durability
     /// Both codes are durable when they are answered, from one batch.
@@ -172,7 +174,7 @@ impl<B: Backend> Grants<B> {
             state: DeviceState::Pending,
             client: request.client.to_owned(),
             scopes: Scopes::read(&request.scopes)?.into_text(),
-            audience: request.audience.clone(),
+            audience: request.audience.granted()?,
             epochs: Epochs::default(),
             salt,
             payload: close(request.payload, &self.store.keyring(), &salt)?,

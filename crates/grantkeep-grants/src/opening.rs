@@ -1,6 +1,7 @@
 //! Opening a family: what a redeemed code and a verified password have in common.
 
 use crate::attachment::Attachment;
+use crate::audience::AskedAudience;
 use crate::event::Event;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
@@ -66,7 +67,7 @@ pub struct Grant<'a> {
     client: &'a str,
     subject: &'a str,
     scopes: String,
-    audience: String,
+    audience: AskedAudience,
     confirmation: Option<Confirmation>,
     payload: Option<(&'a [u8], bool)>,
 }
@@ -78,7 +79,7 @@ impl<'a> Grant<'a> {
             client,
             subject,
             scopes: String::new(),
-            audience: String::new(),
+            audience: AskedAudience::Unset,
             confirmation: None,
             payload: None,
         }
@@ -90,7 +91,8 @@ impl<'a> Grant<'a> {
     }
 
     setter! {
-        /// The resource servers that the access tokens are meant for (RFC 8707); any by default.
+        /// The resource servers that the access tokens are meant for (RFC 8707): absolute URIs
+        /// without a fragment. Any where it is left out; a list that names none is refused.
         audience
     }
 
@@ -139,7 +141,7 @@ impl<B: Backend> Grants<B> {
     ///
     /// # Errors
     /// [`ErrorKind::Limit`] for an empty client or subject, a field over its limit, or a malformed
-    /// scope; otherwise as [`Backend::commit`].
+    /// scope or `resource`; otherwise as [`Backend::commit`].
     ///
     /// # Durability
     /// The family and the pair are durable when they are answered.
@@ -151,7 +153,7 @@ impl<B: Backend> Grants<B> {
             client: grant.client.to_owned(),
             subject: grant.subject.to_owned(),
             scopes: Scopes::read(&grant.scopes)?.into_text(),
-            audience: grant.audience,
+            audience: grant.audience.granted()?,
             narrowed: None,
             confirmation: grant.confirmation,
             attachment: grant.payload.map(|(bytes, sealed)| Attachment::new(bytes, sealed)),

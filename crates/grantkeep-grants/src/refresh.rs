@@ -1,6 +1,7 @@
 //! Refreshing, RFC 6749 section 6: rotation that notices reuse and survives a lost response.
 
 use crate::attachment::Attachment;
+use crate::audience::AskedAudience;
 use crate::event::Event;
 use crate::generation::Presented;
 use crate::grants::{Grants, can_be_held, check_presented};
@@ -9,7 +10,7 @@ use crate::opening::{Pair, expires_in, family_token};
 use crate::policy::Refreshing;
 use crate::proof::token_type;
 use crate::redeem::Mismatch;
-use crate::scope::{Scopes, is_within, names_any};
+use crate::scope::Scopes;
 use crate::secret::Secret;
 use crate::setter::setter;
 use grantkeep::backend::Backend;
@@ -25,14 +26,14 @@ use zeroize::Zeroizing;
 pub struct RefreshRequest<'a> {
     client: &'a str,
     scopes: Option<String>,
-    audience: Option<String>,
+    audience: AskedAudience,
     confirmation: Option<Confirmation>,
 }
 
 impl<'a> RefreshRequest<'a> {
     /// A refresh token presented by this client.
     pub fn by(client: &'a str) -> Self {
-        Self { client, scopes: None, audience: None, confirmation: None }
+        Self { client, scopes: None, audience: AskedAudience::Unset, confirmation: None }
     }
 
     setter! {
@@ -43,7 +44,7 @@ impl<'a> RefreshRequest<'a> {
 
     setter! {
         /// The `resource` parameters of the request (RFC 8707 section 2.2): some of the granted
-        /// audience, for this access token only.
+        /// audience, for this access token only. All of it where that is left out or names none.
         audience
     }
 
@@ -194,10 +195,8 @@ impl<B: Backend> Grants<B> {
             Some(Ok(asked)) if asked.is_subset(&granted) => asked,
             Some(_) => return Verdict::Answer(Refreshed::InvalidScope),
         };
-        let audience = match request.audience.as_deref().filter(|asked| names_any(asked)) {
-            None => family.audience.clone(),
-            Some(asked) if is_within(asked, &family.audience) => asked.to_owned(),
-            Some(_) => return Verdict::Answer(Refreshed::InvalidTarget),
+        let Some(audience) = request.audience.narrowed(&family.audience) else {
+            return Verdict::Answer(Refreshed::InvalidTarget);
         };
         let moves_on = self.policy.refreshing == Refreshing::Rotating && !retry;
         match family.generation.checked_add(u32::from(moves_on)) {

@@ -186,11 +186,13 @@ impl<B: Backend> Grants<B> {
     /// one is granted.
     ///
     /// Of `presented` the client counts, the audience, and the proven key, which the tokens are
-    /// bound to. A poll that comes sooner than the policy's `device_interval` after the one before
-    /// is answered [`Polled::SlowDown`], and the device has to wait 5 s longer for this and all
-    /// later polls. When it polled last is kept in memory only, shared by the clones of this
-    /// `Grants`, for at most [`DEVICE_PACES_MAX`](crate::DEVICE_PACES_MAX) devices: a restart
-    /// forgets pace, never a decision.
+    /// bound to. A poll that comes sooner than the policy's `device_interval` after the one before,
+    /// by more than 1 s and more than a tenth of it, is answered [`Polled::SlowDown`], and the
+    /// device has to wait 5 s longer for this and all later polls (RFC 8628 section 3.5). So a
+    /// device may poll every 4 s where 5 s are asked, and no faster. When it polled last is kept in
+    /// memory only, shared by the clones of this `Grants`, for at most
+    /// [`DEVICE_PACES_MAX`](crate::DEVICE_PACES_MAX) devices: a restart forgets pace, never a
+    /// decision.
     ///
     /// # Errors
     /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for a device code over the token limit;

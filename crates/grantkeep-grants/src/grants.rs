@@ -9,7 +9,7 @@ use crate::secret::Secret;
 use crate::uses::Uses;
 use grantkeep::backend::{Backend, Key, Kind, Outcome};
 use grantkeep::{
-    Change, Code, Digest, Error, ErrorKind, Held, Personal, Record, RefreshText, Result,
+    Change, Code, Digest, Embedded, Error, ErrorKind, Held, Personal, Record, RefreshText, Result,
     StandingEpochs, Store, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Timestamp, Token,
 };
 use std::fmt;
@@ -223,6 +223,27 @@ impl<B: Backend> Grants<B> {
     ) -> Result<(StandingEpochs, Timestamp)> {
         let standing = self.store.epochs(subject, client).await?;
         Ok((standing, self.store.now()))
+    }
+}
+
+impl Grants<Embedded> {
+    /// Stops in order: writes the last uses of personal access tokens that are only in memory
+    /// ([`Grants::write_last_uses`]), and closes the store ([`Store::close`]), which all clones
+    /// share. To be called once nothing is decided any more: a use that is noted meanwhile is not
+    /// written. Dropping all clones closes the store as well, and loses those uses.
+    ///
+    /// Blocks the calling thread until the store's own threads have ended.
+    ///
+    /// # Errors
+    /// Whatever closing the store answered, or else whatever kept the uses from being written. The
+    /// store is closed in either case.
+    ///
+    /// # Durability
+    /// Everything acknowledged is durable, and so are the last uses on success.
+    pub async fn close(&self) -> Result<()> {
+        let written = self.write_last_uses().await;
+        self.store.close()?;
+        written.map(|_| ())
     }
 }
 

@@ -14,9 +14,7 @@ use crate::secret::Secret;
 use crate::setter::setter;
 use data_encoding::HEXLOWER;
 use grantkeep::backend::Backend;
-use grantkeep::{
-    Cursor, Digest, Epochs, Error, ErrorKind, LastUse, Owner, Personal, Result, Timestamp,
-};
+use grantkeep::{Cursor, Digest, Epochs, Error, ErrorKind, Owner, Personal, Result, Timestamp};
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
@@ -258,9 +256,7 @@ impl<B: Backend> Grants<B> {
                 && token.revoked_at.is_none()
                 && self.admitted(&token.subject, &token.client, &token.epochs).await?
             {
-                let written = self.store.get::<LastUse>(held.id).await?.map(|use_| use_.record.at);
-                // Not the larger of the two: the clock may have been set back since.
-                let last_used_at = self.uses().at(&held.id).or(written);
+                let last_used_at = self.last_use_of(held.id).await?;
                 items.push(PersonalInForce {
                     id: PersonalId(held.id),
                     name: token.name,

@@ -175,8 +175,12 @@ impl<B: Backend> Grants<B> {
     /// was shortened meanwhile must not refuse a revocation.
     async fn rewrite<R: Record>(&self, held: &Held<R>) -> Result<bool> {
         let latest = self.store.now().saturating_add(self.store.lifetime_max());
+        let until = held.expires_at.min(latest);
         let mut change = self.store.change()?;
-        change.replace(held, &held.record, held.expires_at.min(latest))?;
+        change.replace(held, &held.record, until)?;
+        if R::KIND == Personal::KIND {
+            self.end_last_use(&mut change, held.id, until).await?;
+        }
         self.commit(change).await
     }
 }

@@ -108,6 +108,7 @@ fn digests() {
     let hex = |bytes: &[u8]| HEXLOWER.encode(bytes);
     assert_eq!(hex(key.lookup(b"0123456789abcdef").as_bytes()), LOOKUP);
     assert_eq!(hex(&key.refresh_key(&[7; 32])[..]), REFRESH_KEY);
+    assert_eq!(hex(&key.refresh_mask(1, &[7; 16])[..]), REFRESH_MASK);
     assert_eq!(hex(&key.seal_key(b"0123456789abcdef")[..]), SEAL_KEY);
     assert_eq!(hex(key.check()), KEY_CHECK);
     assert_eq!(hex(Digest::of_name("family", &[1; 12]).as_bytes()), NAME);
@@ -224,6 +225,7 @@ const LAST_USE: &str = "03fd00505c18a3010000";
 
 const LOOKUP: &str = "3eab868b3b0acb8b302e56f201d3e146cae8e5be392b4e60c92596be4d8dffd6";
 
+const REFRESH_MASK: &str = "18040a08b1656e0f50562da905e09b83";
 const REFRESH_KEY: &str = "22077d8359f0d6f8fad99ebc045a58851eed35d376538435ccdc7ef514c1638f";
 
 const SEAL_KEY: &str = "94b69a7727ee1c5ec2caf4e1dc57e184349951290368dbb4d5ba1df85dc1f683";

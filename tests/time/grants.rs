@@ -273,7 +273,7 @@ fn a_poll_in_a_leap_slows_no_device_down() {
             let answer = world.poll(&device);
             assert!(matches!(answer, Polled::Pending), "{leap} {turn}: {answer:?}");
         }
-        world.clock.advance(device.interval - MS);
+        world.clock.advance(device.interval - 1_001 * MS);
         assert!(matches!(world.poll(&device), Polled::SlowDown), "too soon is too soon");
     }
 }

@@ -1,6 +1,7 @@
 //! Authorization codes, RFC 6749 section 4.1.2.
 
 use crate::attachment::close;
+use crate::audience::AskedAudience;
 use crate::clients::GrantType;
 use crate::decision::{Flow, Found, Owned, Standing, Verdict};
 use crate::event::Event;
@@ -29,7 +30,7 @@ pub struct Authorize<'a> {
     client: &'a str,
     subject: &'a str,
     scopes: String,
-    audience: String,
+    audience: AskedAudience,
     redirect_uri: Option<&'a str>,
     challenge: Option<Asked<'a>>,
     confirmation: Option<Confirmation>,
@@ -52,7 +53,7 @@ impl<'a> Authorize<'a> {
             client,
             subject,
             scopes: String::new(),
-            audience: String::new(),
+            audience: AskedAudience::Unset,
             redirect_uri: None,
             challenge: None,
             confirmation: None,
@@ -75,7 +76,8 @@ impl<'a> Authorize<'a> {
     }
 
     setter! {
-        /// The resource servers that the access tokens are meant for (RFC 8707); any by default.
+        /// The resource servers that the access tokens are meant for (RFC 8707): absolute URIs
+        /// without a fragment. Any where it is left out; a list that names none is refused.
         audience
     }
 
@@ -171,7 +173,7 @@ fn code(request: &Authorize<'_>) -> Result<Code> {
         client: request.client.to_owned(),
         subject: request.subject.to_owned(),
         scopes: Scopes::read(&request.scopes)?.into_text(),
-        audience: request.audience.clone(),
+        audience: request.audience.granted()?,
         redirect_uri: request.redirect_uri.map(str::to_owned),
         challenge: None,
         confirmation: request.confirmation,

@@ -1,6 +1,7 @@
 //! The client credentials grant, RFC 6749 section 4.4.
 
 use crate::attachment::Attachment;
+use crate::audience::AskedAudience;
 use crate::clients::GrantType;
 use crate::decision::{Flow, Found, Owned, Standing, Verdict};
 use crate::event::Event;
@@ -23,7 +24,7 @@ pub struct ClientCredentials<'a> {
     client: &'a str,
     subject: &'a str,
     scopes: String,
-    audience: String,
+    audience: AskedAudience,
     confirmation: Option<Confirmation>,
     payload: Option<(&'a [u8], bool)>,
 }
@@ -35,7 +36,7 @@ impl<'a> ClientCredentials<'a> {
             client,
             subject: "",
             scopes: String::new(),
-            audience: String::new(),
+            audience: AskedAudience::Unset,
             confirmation: None,
             payload: None,
         }
@@ -54,7 +55,8 @@ impl<'a> ClientCredentials<'a> {
     }
 
     setter! {
-        /// The resource servers that the token is meant for (RFC 8707); any by default.
+        /// The resource servers that the token is meant for (RFC 8707): absolute URIs without a
+        /// fragment. Any where it is left out; a list that names none is refused.
         audience
     }
 
@@ -107,7 +109,7 @@ impl<B: Backend> Grants<B> {
     ///
     /// # Errors
     /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for an empty client, a field over its
-    /// limit, or a malformed scope; otherwise as [`Backend::commit`].
+    /// limit, or a malformed scope or `resource`; otherwise as [`Backend::commit`].
     ///
     /// # Durability
     /// The token is durable when it is answered.
@@ -115,7 +117,8 @@ impl<B: Backend> Grants<B> {
         check_name("a client id", request.client)?;
         let scopes = Scopes::read(&request.scopes)?;
         let attachment = request.payload.map(|(bytes, sealed)| Attachment::new(bytes, sealed));
-        self.decide(&mut Credential { request, scopes, attachment }).await
+        let audience = request.audience.granted()?;
+        self.decide(&mut Credential { request, scopes, audience, attachment }).await
     }
 }
 
@@ -123,6 +126,7 @@ impl<B: Backend> Grants<B> {
 struct Credential<'a> {
     request: ClientCredentials<'a>,
     scopes: Scopes,
+    audience: String,
     attachment: Option<Attachment>,
 }
 
@@ -154,7 +158,7 @@ impl<B: Backend> Flow<B> for Credential<'_> {
             client: request.client.to_owned(),
             subject: request.subject.to_owned(),
             scopes: self.scopes.as_str().to_owned(),
-            audience: request.audience.clone(),
+            audience: self.audience.clone(),
             confirmation: request.confirmation,
             family: None,
             issued_at: grants.store.wall(),

@@ -324,6 +324,13 @@ impl Rewriting {
         replace(&mut self.0, held, record, held.expires_at)
     }
 
+    /// Puts a record that is revoked, or goes with one that is, in place of the one that was read:
+    /// it need not be kept for good.
+    pub(crate) fn end<R: Record>(&mut self, held: &Held<R>, record: &R) -> Result<()> {
+        let until = held.expires_at.min(self.0.latest());
+        self.0.replace(held, record, until).map(drop)
+    }
+
     /// Removes a record that was read.
     pub(crate) fn delete<R: Record>(&mut self, held: &Held<R>) {
         self.0.delete(held);

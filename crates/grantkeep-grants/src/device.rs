@@ -1,6 +1,7 @@
 //! The device authorization grant, RFC 8628, as the device sees it: it asks, and then polls.
 
 use crate::attachment::{Attachment, close};
+use crate::audience::AskedAudience;
 use crate::clients::GrantType;
 use crate::decision::{Flow, Found, Owned, Standing, Verdict};
 use crate::event::Event;
@@ -30,14 +31,14 @@ use std::time::Duration;
 pub struct DeviceRequest<'a> {
     client: &'a str,
     scopes: String,
-    audience: String,
+    audience: AskedAudience,
     payload: Option<(&'a [u8], bool)>,
 }
 
 impl<'a> DeviceRequest<'a> {
     /// A request by `client`, which may not be empty.
     pub fn new(client: &'a str) -> Self {
-        Self { client, scopes: String::new(), audience: String::new(), payload: None }
+        Self { client, scopes: String::new(), audience: AskedAudience::Unset, payload: None }
     }
 
     setter! {
@@ -46,7 +47,8 @@ impl<'a> DeviceRequest<'a> {
     }
 
     setter! {
-        /// The resource servers that the access tokens are meant for (RFC 8707); any by default.
+        /// The resource servers that the access tokens are meant for (RFC 8707): absolute URIs
+        /// without a fragment. Any where it is left out; a list that names none is refused.
         audience
     }
 
@@ -127,7 +129,7 @@ impl<B: Backend> Grants<B> {
     ///
     /// # Errors
     /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for an empty client, a field over its
-    /// limit, or a malformed scope; otherwise as [`Backend::commit`].
+    /// limit, or a malformed scope or `resource`; otherwise as [`Backend::commit`].
     ///
     /// # Durability
     /// Both codes are durable when they are answered, from one batch.
@@ -157,7 +159,7 @@ impl<B: Backend> Grants<B> {
             state: DeviceState::Pending,
             client: request.client.to_owned(),
             scopes: Scopes::read(&request.scopes)?.into_text(),
-            audience: request.audience.clone(),
+            audience: request.audience.granted()?,
             epochs: Epochs::default(),
             salt,
             payload: close(request.payload, &self.store.keyring(), &salt)?,
@@ -169,11 +171,13 @@ impl<B: Backend> Grants<B> {
     /// one is granted.
     ///
     /// Of `presented` the client counts, the audience, and the proven key, which the tokens are
-    /// bound to. A poll that comes sooner than the policy's `device_interval` after the one before
-    /// is answered [`Polled::SlowDown`], and the device has to wait 5 s longer for this and all
-    /// later polls. When it polled last is kept in memory only, shared by the clones of this
-    /// `Grants`, for at most [`DEVICE_PACES_MAX`](crate::DEVICE_PACES_MAX) devices: a restart
-    /// forgets pace, never a decision.
+    /// bound to. A poll that comes sooner than the policy's `device_interval` after the one before,
+    /// by more than 1 s and more than a tenth of it, is answered [`Polled::SlowDown`], and the
+    /// device has to wait 5 s longer for this and all later polls (RFC 8628 section 3.5). So a
+    /// device may poll every 4 s where 5 s are asked, and no faster. When it polled last is kept in
+    /// memory only, shared by the clones of this `Grants`, for at most
+    /// [`DEVICE_PACES_MAX`](crate::DEVICE_PACES_MAX) devices: a restart forgets pace, never a
+    /// decision.
     ///
     /// # Errors
     /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for a device code over the token limit;

@@ -79,7 +79,18 @@ pub enum Style {
     Base64Url,
 }
 
-/// How a token is spelled, and how long it is. Every format carries at least 256 random bits.
+/// How a token is spelled, and how long it is. Every format has room for at least 256 bits.
+///
+/// What is in them depends on the kind of text:
+///
+/// - Codes, device codes, pushed requests, access tokens, personal access tokens, and secrets of
+///   clients are stretched from 256 random bits, however long they are: one is guessed in 1 of
+///   2^256 cases.
+/// - Refresh tokens are derived: 96 random bits that name the family, 32 bits of generation, and a
+///   MAC of 128 bits, masked so that none of it shows. One of a given family is guessed in 1 of
+///   2^256 cases as well, as long as the root keys are secret; `docs/security.md` has the
+///   arithmetic. In a longer format the MAC is longer: 160 bits from 8 hex digits, or 6 characters
+///   of the other styles, over the least length.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Format {

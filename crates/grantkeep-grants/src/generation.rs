@@ -5,7 +5,7 @@ use crate::decision::Issuing;
 use crate::format::Tag;
 use crate::grants::Grants;
 use crate::minter::{Minting, bring};
-use crate::refresh_token::{self, Claim};
+use crate::refresh_token::{self, Masked};
 use crate::secret::Secret;
 use grantkeep::backend::Backend;
 use grantkeep::{
@@ -36,16 +36,17 @@ impl<B: Backend> Grants<B> {
         Ok(None)
     }
 
-    /// The same for a text that is derived.
+    /// The same for a text that is derived. It does not say under which root key: a family is
+    /// looked for under each, at a probe of the index where there is none.
     pub(crate) async fn presented_derived(&self, token: &str) -> Result<Option<Presented>> {
-        if let Some(claim) = Claim::read(token)
-            && let Some(held) = self.store.get::<Family>(claim.family.digest()).await?
-        {
-            let keyring = self.store.keyring();
-            let genuine = keyring
-                .key(held.record.key_id)
-                .is_some_and(|root| claim.verify(token, root, &held.record.salt));
-            if genuine {
+        let Some(masked) = Masked::read(token) else { return Ok(None) };
+        let keyring = self.store.keyring();
+        for root in keyring.newest_first() {
+            if let Some(claim) = masked.claim(root)
+                && let Some(held) = self.store.get::<Family>(claim.family.digest()).await?
+                && held.record.key_id == root.id()
+                && claim.verify(token, root, &held.record.salt)
+            {
                 return Ok(issued(held, claim.generation));
             }
         }
@@ -142,4 +143,60 @@ fn issued(held: Held<Family>, generation: u32) -> Option<Presented> {
 
 fn retired() -> Error {
     Error::new(ErrorKind::Keyring, "the root key of a family was retired while it was refreshed")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::minter::{Minter, MinterError, Minting};
+    use crate::{Format, Grant, Grants, Policy, Tag};
+    use grantkeep::{KeySource, Keyring, Store, Wait as _};
+    use std::sync::Arc;
+
+    /// Brings refresh tokens that look like derived ones.
+    #[derive(Debug)]
+    struct Alike;
+
+    impl Minter for Alike {
+        fn mint(&self, minting: &Minting<'_>) -> Result<Option<String>, MinterError> {
+            let text = Format::hex().mint(Tag::Refresh)?;
+            Ok((minting.tag == Tag::Refresh).then(|| text.expose().to_owned()))
+        }
+    }
+
+    // Goal: a refresh token does not say under which root key it was made, and is found under each
+    // of them until that is retired, in every format; one that a minter brought is found though it
+    // looks like a derived one. Method: a token in each format under each of three keys; read under
+    // all of them, and under all but one.
+    #[test]
+    fn tokens_are_found_under_each_root_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |ids: &[u8]| {
+            let keys = ids.iter().map(|id| (u32::from(*id), [*id; 32]));
+            let keys = KeySource::Given(Keyring::from_keys(keys).unwrap());
+            Store::options().keys(keys).reserve_bytes(0).open(dir.path().join("store")).unwrap()
+        };
+        let mut tokens = Vec::new();
+        for ids in [&[1][..], &[1, 2], &[1, 2, 3]] {
+            let store = open(ids);
+            for refresh_format in [Format::prefixed("gk"), Format::hex(), Format::base64url()] {
+                let policy = Policy { refresh_format, ..Policy::default() };
+                let grants = Grants::new(store.clone(), policy).unwrap();
+                let brings = grants.clone().with_minter(Arc::new(Alike));
+                for grants in [grants, brings] {
+                    let pair = grants.open(Grant::new("client-1", "alice")).wait().unwrap();
+                    tokens.push((ids.len(), pair.refresh.unwrap(), pair.family));
+                }
+            }
+            store.close().unwrap();
+        }
+        for (ids, retired) in [(&[1, 2, 3][..], 0), (&[1, 3], 2)] {
+            let grants = Grants::new(open(ids), Policy::default()).unwrap();
+            for (made_under, token, family) in &tokens {
+                let found = grants.presented(token.expose()).wait().unwrap();
+                let found = found.map(|presented| presented.held.record.id);
+                assert_eq!(found, (*made_under != retired).then_some(*family), "{made_under}");
+            }
+            grants.store().close().unwrap();
+        }
+    }
 }

@@ -11,7 +11,8 @@ use crate::secret::Secret;
 use crate::uses::Uses;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Digest, Error, ErrorKind, Record, Result, Store, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Timestamp,
+    Digest, Embedded, Error, ErrorKind, Record, Result, Store, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN,
+    Timestamp,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -151,6 +152,27 @@ impl<B: Backend> Grants<B> {
     /// What is to be told of a decision, nothing yet.
     pub(crate) fn told(&self) -> Told {
         self.events.told()
+    }
+}
+
+impl Grants<Embedded> {
+    /// Stops in order: writes the last uses of personal access tokens that are only in memory
+    /// ([`Grants::write_last_uses`]), and closes the store ([`Store::close`]), which all clones
+    /// share. To be called once nothing is decided any more: a use that is noted meanwhile is not
+    /// written. Dropping all clones closes the store as well, and loses those uses.
+    ///
+    /// Blocks the calling thread until the store's own threads have ended.
+    ///
+    /// # Errors
+    /// Whatever closing the store answered, or else whatever kept the uses from being written. The
+    /// store is closed in either case.
+    ///
+    /// # Durability
+    /// Everything acknowledged is durable, and so are the last uses on success.
+    pub async fn close(&self) -> Result<()> {
+        let written = self.write_last_uses().await;
+        self.store.close()?;
+        written.map(|_| ())
     }
 }
 

@@ -198,7 +198,7 @@ impl<B: Backend> Grants<B> {
             return Ok(None);
         }
         let used_at = self.store.wall();
-        self.uses().note(held.id, used_at, held.expires_at, self.policy.last_used_resolution);
+        self.uses().note(held.id, used_at, self.policy.last_used_resolution);
         Ok(Some(Claims {
             kind: ClaimsKind::Personal,
             client: some(token.client),

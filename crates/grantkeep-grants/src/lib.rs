@@ -59,6 +59,7 @@
 
 mod approval;
 mod attachment;
+mod audience;
 mod authorize;
 mod base62;
 mod claim;

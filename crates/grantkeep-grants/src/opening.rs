@@ -1,6 +1,7 @@
 //! Opening a family: what a redeemed code and a verified password have in common.
 
 use crate::attachment::Attachment;
+use crate::audience::AskedAudience;
 use crate::clients::GrantType;
 use crate::decision::{Flow, Found, Issuing, Owned, Standing, Verdict};
 use crate::event::Event;
@@ -69,7 +70,7 @@ pub struct Grant<'a> {
     subject: &'a str,
     by: Option<GrantType>,
     scopes: String,
-    audience: String,
+    audience: AskedAudience,
     confirmation: Option<Confirmation>,
     payload: Option<(&'a [u8], bool)>,
 }
@@ -82,7 +83,7 @@ impl<'a> Grant<'a> {
             subject,
             by: None,
             scopes: String::new(),
-            audience: String::new(),
+            audience: AskedAudience::Unset,
             confirmation: None,
             payload: None,
         }
@@ -101,7 +102,8 @@ impl<'a> Grant<'a> {
     }
 
     setter! {
-        /// The resource servers that the access tokens are meant for (RFC 8707); any by default.
+        /// The resource servers that the access tokens are meant for (RFC 8707): absolute URIs
+        /// without a fragment. Any where it is left out; a list that names none is refused.
         audience
     }
 
@@ -152,7 +154,7 @@ impl<B: Backend> Grants<B> {
     /// [`ErrorKind::Disabled`] for a disabled client, [`ErrorKind::Unauthorized`] for one that is
     /// registered without the [grant type](Grant::by) named;
     /// [`ErrorKind::Limit`] for an empty client or subject, a field over its limit, or a malformed
-    /// scope; otherwise as [`Backend::commit`].
+    /// scope or `resource`; otherwise as [`Backend::commit`].
     ///
     /// # Durability
     /// The family and the pair are durable when they are answered.
@@ -163,7 +165,7 @@ impl<B: Backend> Grants<B> {
             client: grant.client.to_owned(),
             subject: grant.subject.to_owned(),
             scopes: Scopes::read(&grant.scopes)?.into_text(),
-            audience: grant.audience,
+            audience: grant.audience.granted()?,
             narrowed: None,
             confirmation: grant.confirmation,
             attachment: grant.payload.map(|(bytes, sealed)| Attachment::new(bytes, sealed)),

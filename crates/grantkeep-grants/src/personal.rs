@@ -226,9 +226,7 @@ impl<B: Backend> Grants<B> {
                 && token.revoked_at.is_none()
                 && self.admitted_apart(&token).await?
             {
-                let written = self.store.get::<LastUse>(held.id).await?.map(|use_| use_.record.at);
-                // Not the larger of the two: the clock may have been set back since.
-                let last_used_at = self.uses().at(&held.id).or(written);
+                let last_used_at = self.last_use_of(held.id).await?;
                 items.push(PersonalInForce {
                     id: PersonalId(held.id),
                     name: token.name,
@@ -315,6 +313,33 @@ impl<B: Backend> Flow<B> for Making<'_> {
     }
 }
 
+/// A personal access token as it was found, and when it was last used.
+pub(crate) struct FoundPersonal {
+    pub(crate) held: Held<Personal>,
+    used: Option<Held<LastUse>>,
+}
+
+impl FoundPersonal {
+    pub(crate) async fn read<B: Backend>(grants: &Grants<B>, held: Held<Personal>) -> Result<Self> {
+        let used = grants.store.get(held.id).await?;
+        Ok(Self { held, used })
+    }
+
+    /// Revokes it in `rewriting`; false if it is revoked already. Its last use ends when it does.
+    pub(crate) fn revoke<B: Backend>(
+        &mut self,
+        grants: &Grants<B>,
+        rewriting: &mut Rewriting,
+        told: Told,
+    ) -> Result<(bool, Told)> {
+        let (changed, told) = revoke(grants, rewriting, &mut self.held, told)?;
+        if let Some(used) = self.used.as_ref().filter(|_| changed) {
+            rewriting.end(used, &used.record)?;
+        }
+        Ok((changed, told))
+    }
+}
+
 /// A personal access token that its owner takes back.
 struct Removal<'a> {
     subject: &'a str,
@@ -323,28 +348,30 @@ struct Removal<'a> {
 
 impl<B: Backend> Flow<B> for Removal<'_> {
     const NAME: &'static str = "revoke_personal";
-    type Read = Held<Personal>;
+    type Read = FoundPersonal;
     type Rests = ();
     type Answer = ();
 
-    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Held<Personal>, ()>> {
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<FoundPersonal, ()>> {
         let held = grants.store.get::<Personal>(self.id.0).await?;
-        let theirs = held.filter(|held| held.record.subject == self.subject);
-        Ok(theirs.map_or(Found::Answer((), Told::nothing()), Found::Records))
+        Ok(match held.filter(|held| held.record.subject == self.subject) {
+            Some(held) => Found::Records(FoundPersonal::read(grants, held).await?),
+            None => Found::Answer((), Told::nothing()),
+        })
     }
 
-    fn owners<'r>(&'r self, _: &'r Held<Personal>) -> Owned<'r> {
+    fn owners<'r>(&'r self, _: &'r FoundPersonal) -> Owned<'r> {
         Owned::default()
     }
 
     fn judge(
         &mut self,
         grants: &Grants<B>,
-        mut held: Held<Personal>,
+        mut found: FoundPersonal,
         (): &(),
     ) -> Result<Verdict<()>> {
         let mut rewriting = Rewriting::of(grants)?;
-        let (changed, told) = revoke(grants, &mut rewriting, &mut held, grants.told())?;
+        let (changed, told) = found.revoke(grants, &mut rewriting, grants.told())?;
         Ok(if changed { rewriting.commit(told, ()) } else { Verdict::answer(()) })
     }
 }

@@ -1,6 +1,7 @@
 //! Redeeming a code, RFC 6749 section 4.1.3: exactly one of any number of racers is granted.
 
 use crate::attachment::Attachment;
+use crate::audience::AskedAudience;
 use crate::clients::GrantType;
 use crate::decision::{Flow, Found, Owned, Rewriting, Standing, Verdict};
 use crate::event::Event;
@@ -9,7 +10,6 @@ use crate::grants::{Grants, can_be_held, check_presented};
 use crate::opening::{Opening, Pair};
 use crate::pkce;
 use crate::revoke::end_family;
-use crate::scope::{is_within, join, names_any};
 use crate::setter::setter;
 use grantkeep::backend::Backend;
 use grantkeep::{
@@ -46,7 +46,7 @@ impl<'a> Presented<'a> {
     }
 
     /// The `resource` parameters of the request (RFC 8707 section 2.2): some of the granted
-    /// audience, for the first access token only.
+    /// audience, for the first access token only. All of it where that is left out or names none.
     #[must_use]
     pub fn audience(self, audience: &'a [&'a str]) -> Self {
         Self { audience: Some(audience), ..self }
@@ -312,12 +312,16 @@ pub(crate) fn strip(code: &mut Code) {
 
 impl Presented<'_> {
     pub(crate) fn is_within(&self, granted: &str) -> bool {
-        self.audience.is_none_or(|asked| is_within(&join(asked), granted))
+        self.asked().narrowed(granted).is_some()
     }
 
     /// The audience of the first access token; `None` for all that was granted.
     pub(crate) fn narrowed(&self) -> Option<String> {
-        self.audience.map(join).filter(|asked| names_any(asked))
+        self.asked().named()
+    }
+
+    fn asked(&self) -> AskedAudience {
+        self.audience.map_or(AskedAudience::Unset, AskedAudience::read)
     }
 
     fn mismatch(&self, code: &Code) -> Option<Mismatch> {

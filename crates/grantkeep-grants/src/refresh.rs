@@ -1,6 +1,7 @@
 //! Refreshing, RFC 6749 section 6: rotation that notices reuse and survives a lost response.
 
 use crate::attachment::Attachment;
+use crate::audience::AskedAudience;
 use crate::clients::GrantType;
 use crate::decision::{Flow, Found, Owned, Standing, Verdict};
 use crate::event::Event;
@@ -12,7 +13,7 @@ use crate::policy::Refreshing;
 use crate::proof::token_type;
 use crate::redeem::Mismatch;
 use crate::revoke::end_family;
-use crate::scope::{Scopes, is_within, names_any};
+use crate::scope::Scopes;
 use crate::secret::Secret;
 use crate::setter::setter;
 use grantkeep::backend::Backend;
@@ -28,14 +29,14 @@ use zeroize::Zeroizing;
 pub struct RefreshRequest<'a> {
     client: &'a str,
     scopes: Option<String>,
-    audience: Option<String>,
+    audience: AskedAudience,
     confirmation: Option<Confirmation>,
 }
 
 impl<'a> RefreshRequest<'a> {
     /// A refresh token presented by this client.
     pub fn by(client: &'a str) -> Self {
-        Self { client, scopes: None, audience: None, confirmation: None }
+        Self { client, scopes: None, audience: AskedAudience::Unset, confirmation: None }
     }
 
     setter! {
@@ -46,7 +47,7 @@ impl<'a> RefreshRequest<'a> {
 
     setter! {
         /// The `resource` parameters of the request (RFC 8707 section 2.2): some of the granted
-        /// audience, for this access token only.
+        /// audience, for this access token only. All of it where that is left out or names none.
         audience
     }
 
@@ -261,10 +262,8 @@ impl<B: Backend> Flow<B> for Refresh<'_> {
             Some(Ok(asked)) if asked.is_subset(&granted) => asked,
             Some(_) => return Ok(Verdict::answer(Refreshed::InvalidScope)),
         };
-        let audience = match request.audience.as_deref().filter(|asked| names_any(asked)) {
-            None => family.audience.clone(),
-            Some(asked) if is_within(asked, &family.audience) => asked.to_owned(),
-            Some(_) => return Ok(Verdict::answer(Refreshed::InvalidTarget)),
+        let Some(audience) = request.audience.narrowed(&family.audience) else {
+            return Ok(Verdict::answer(Refreshed::InvalidTarget));
         };
         let moves_on = grants.policy.refreshing == Refreshing::Rotating && !retry;
         let Some(generation) = family.generation.checked_add(u32::from(moves_on)) else {

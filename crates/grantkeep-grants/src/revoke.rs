@@ -6,6 +6,7 @@ use crate::events::Told;
 use crate::generation::Presented;
 use crate::grants::{Grants, can_be_held, check_name};
 use crate::kind::ClaimsKind;
+use crate::personal::FoundPersonal;
 use grantkeep::backend::Backend;
 use grantkeep::{
     Family, FamilyId, FamilyState, Held, HeldEpoch, Owner, Personal, Record, Result,
@@ -136,7 +137,7 @@ struct Revocation<'a> {
 /// All that one text is: it may be several tokens, where the server makes them.
 struct AllOf {
     access: Option<Held<Token>>,
-    personal: Option<Held<Personal>>,
+    personal: Option<FoundPersonal>,
     family: Option<Held<Family>>,
 }
 
@@ -148,9 +149,13 @@ impl<B: Backend> Flow<B> for Revocation<'_> {
 
     async fn read(&mut self, grants: &Grants<B>) -> Result<Found<AllOf, RevokedBy>> {
         let presented = grants.presented(self.token).await?;
+        let personal = match grants.store.find(self.token.as_bytes()).await? {
+            Some(held) => Some(FoundPersonal::read(grants, held).await?),
+            None => None,
+        };
         Ok(Found::Records(AllOf {
             access: grants.store.find(self.token.as_bytes()).await?,
-            personal: grants.store.find(self.token.as_bytes()).await?,
+            personal,
             family: presented.map(|Presented { held, .. }| held),
         }))
     }
@@ -164,7 +169,7 @@ impl<B: Backend> Flow<B> for Revocation<'_> {
         let theirs = |client: &str| self.client.is_none_or(|own| own == client);
         let any = access.is_some() || personal.is_some() || family.is_some();
         let access = access.filter(|held| theirs(&held.record.client));
-        let personal = personal.filter(|held| theirs(&held.record.client));
+        let personal = personal.filter(|found| theirs(&found.held.record.client));
         let family = family.filter(|held| theirs(&held.record.client));
         if any && access.is_none() && personal.is_none() && family.is_none() {
             return Ok(Verdict::answer(RevokedBy::NotYours));
@@ -174,8 +179,8 @@ impl<B: Backend> Flow<B> for Revocation<'_> {
         if let Some(mut held) = access {
             (changed[0], told) = revoke(grants, &mut rewriting, &mut held, told)?;
         }
-        if let Some(mut held) = personal {
-            (changed[1], told) = revoke(grants, &mut rewriting, &mut held, told)?;
+        if let Some(mut found) = personal {
+            (changed[1], told) = found.revoke(grants, &mut rewriting, told)?;
         }
         if let Some(held) = family {
             let reason = RevocationReason::Requested;
@@ -315,7 +320,7 @@ pub(crate) fn revoke<B: Backend, R: Revocable>(
         return Ok((false, told));
     }
     *revoked_at = Some(grants.store.wall());
-    rewriting.replace(held, &held.record)?;
+    rewriting.end(held, &held.record)?;
     Ok((true, told.event(|| held.record.revoked())))
 }
 

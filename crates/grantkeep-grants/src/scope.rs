@@ -78,18 +78,6 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// True if every audience of `asked` is among those of `granted`, where none means any.
-pub(crate) fn is_within(asked: &str, granted: &str) -> bool {
-    let among = |one: &str| granted.split(' ').any(|each| each == one);
-    granted.is_empty() || asked.split(' ').filter(|one| !one.is_empty()).all(among)
-}
-
-/// True if a list of audiences names one. One that names none is stored for any, so it must not
-/// narrow a grant.
-pub(crate) fn names_any(audience: &str) -> bool {
-    audience.split(' ').any(|one| !one.is_empty())
-}
-
 /// Joins what a builder is given; [`Scopes::read`] checks it later.
 pub(crate) fn join<S: AsRef<str>>(scopes: impl IntoIterator<Item = S>) -> String {
     let mut text = String::new();

@@ -13,7 +13,7 @@ macro_rules! setter {
         $(#[$doc])*
         #[must_use]
         pub fn audience<S: AsRef<str>>(self, audience: impl IntoIterator<Item = S>) -> Self {
-            Self { audience: $crate::scope::join(audience).into(), ..self }
+            Self { audience: $crate::audience::AskedAudience::read(audience), ..self }
         }
     };
     ($(#[$doc:meta])* confirmation) => {

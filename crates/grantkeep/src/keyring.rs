@@ -42,6 +42,7 @@ pub struct RootKey {
     root: Zeroizing<[u8; 32]>,
     lookup: Zeroizing<[u8; 32]>,
     refresh: Zeroizing<[u8; 32]>,
+    mask: Zeroizing<[u8; 32]>,
     seal: Zeroizing<[u8; 32]>,
     secret: Zeroizing<[u8; 32]>,
     check: [u8; 32],
@@ -54,6 +55,7 @@ impl RootKey {
             id,
             lookup: derive("grantkeep 2026-11 look-up id v1"),
             refresh: derive("grantkeep 2026-11 refresh token v1"),
+            mask: derive("grantkeep 2026-11 refresh token mask v1"),
             seal: derive("grantkeep 2026-11 sealed payload v1"),
             secret: derive("grantkeep 2026-11 client secret v1"),
             check: *derive("grantkeep 2026-11 keyring check v1"),
@@ -91,6 +93,21 @@ impl RootKey {
     /// to derive it, so that neither alone forges a token.
     pub fn refresh_key(&self, salt: &[u8; 32]) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(*blake3::keyed_hash(&self.refresh, salt).as_bytes())
+    }
+
+    /// What masks one half of a refresh token: `round` says which, `half` is the other one. It
+    /// takes no salt, since the salt is in the family, which only the unmasked token names.
+    pub fn refresh_mask(&self, round: u8, half: &[u8; 16]) -> Zeroizing<[u8; 16]> {
+        let mut input = Zeroizing::new([round; 17]);
+        if let Some(tail) = input.last_chunk_mut() {
+            *tail = *half;
+        }
+        let hash = Zeroizing::new(*blake3::keyed_hash(&self.mask, &input[..]).as_bytes());
+        let mut mask = Zeroizing::new([0; 16]);
+        if let Some(head) = hash.first_chunk() {
+            *mask = *head;
+        }
+        mask
     }
 
     /// A key that seals a payload, bound to `secret`: the token itself, or a family's salt.

@@ -176,6 +176,26 @@ impl Change {
         Ok(self)
     }
 
+    /// Puts a record beside another one: under the id of that one, in place of `old` if there is
+    /// one, and to expire with it, also where the store's longest lifetime was shortened since.
+    /// Requires that the other one is still as it was read.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] for a field over its limit.
+    pub fn put_beside<S: Record, R: Record>(
+        &mut self,
+        other: &Held<S>,
+        old: Option<&Held<R>>,
+        record: &R,
+    ) -> Result<&mut Self> {
+        let row = encoded(record, other.expires_at)?;
+        match old {
+            Some(old) => self.batch.replace(old.key(), old.version, row),
+            None => self.batch.insert(Key::new(R::KIND, other.id), row),
+        };
+        Ok(self.require(other))
+    }
+
     /// Removes the record that was read.
     pub fn delete<R: Record>(&mut self, held: &Held<R>) -> &mut Self {
         self.batch.delete(held.key(), held.version);

@@ -20,7 +20,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// Length of a family id in bytes: 96 random bits, which a refresh token of 32 bytes has room for
-/// beside its generation and its MAC. A collision is refused by the insert, not believed.
+/// beside its generation and its MAC, all of them masked. A collision is refused by the insert, not
+/// believed.
 pub const FAMILY_ID_BYTES: usize = 12;
 
 /// The random name of a family.

@@ -1,5 +1,6 @@
-//! When a personal access token was last used: a row of its own, so that writing it never meets a
-//! revocation of the token.
+//! When a personal access token was last used: a row of its own, so that writing it never undoes a
+//! revocation of the token. It dies with the token
+//! ([`Change::put_beside`](super::Change::put_beside)).
 
 use super::record::Record;
 use crate::backend::Kind;
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// When a token was last used, filed under the token's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastUse {
-    /// When.
+    /// When, by the wall clock.
     pub at: Timestamp,
 }
 

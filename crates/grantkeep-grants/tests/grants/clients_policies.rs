@@ -169,8 +169,9 @@ fn a_policy_that_is_not_registered_is_refused() {
     assert!(bad.to_string().contains("kiosk") && bad.to_string().contains("access_lifetime"));
 }
 
-// Goal: a client is granted under its own policy in every flow, and nobody else is. Method: a policy
-// that differs in each lifetime; what each flow says of a client that names it, and of another.
+// Goal: a client is granted under its own policy in every flow, and nobody else is. Method: a
+// policy that differs in each lifetime; what each flow says of a client that names it, and of
+// another.
 #[test]
 fn every_flow_is_under_the_clients_own_policy() {
     let world = World::new();

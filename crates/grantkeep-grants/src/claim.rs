@@ -155,9 +155,9 @@ impl<B: Backend> Grants<B> {
     /// A reserved family is listed nowhere and validates nothing; a claim that is not completed
     /// leaves nothing behind.
     ///
-    /// # Errors
-    /// [`ErrorKind::Limit`] for a code over the token limit; otherwise as [`Backend::commit`].
-    /// After [`ErrorKind::Unknown`] the code may be spent.
+    /// # Errors [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for a code over the token limit;
+    /// otherwise as [`Backend::commit`]. After
+    /// [`ErrorKind::Unknown`](grantkeep::ErrorKind::Unknown) the code may be spent.
     ///
     /// # Durability
     /// Every answer rests on durable state; `Grant` and `Replayed` are durable when answered.
@@ -172,8 +172,8 @@ impl<B: Backend> Grants<B> {
     /// Completes a claim: in one batch the family is opened with its whole lifetime, and its first
     /// pair issued. Of any number of calls one is granted.
     ///
-    /// # Errors
-    /// [`ErrorKind::Limit`] for a payload over its limit; otherwise as [`Backend::commit`].
+    /// # Errors [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for a payload over its limit;
+    /// otherwise as [`Backend::commit`].
     ///
     /// # Durability
     /// Every answer rests on durable state; `Granted` is durable when answered.

@@ -155,7 +155,8 @@ impl<B: Backend> Grants<B> {
     /// A reserved family is listed nowhere and validates nothing; a claim that is not completed
     /// leaves nothing behind.
     ///
-    /// # Errors [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for a code over the token limit;
+    /// # Errors
+    /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for a code over the token limit;
     /// otherwise as [`Backend::commit`]. After
     /// [`ErrorKind::Unknown`](grantkeep::ErrorKind::Unknown) the code may be spent.
     ///
@@ -172,7 +173,8 @@ impl<B: Backend> Grants<B> {
     /// Completes a claim: in one batch the family is opened with its whole lifetime, and its first
     /// pair issued. Of any number of calls one is granted.
     ///
-    /// # Errors [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for a payload over its limit;
+    /// # Errors
+    /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for a payload over its limit;
     /// otherwise as [`Backend::commit`].
     ///
     /// # Durability

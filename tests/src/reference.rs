@@ -5,7 +5,7 @@
 //! to know them. A family has the number of the code that opened it, and a refresh token is its
 //! family and its generation.
 
-use grantkeep_grants::{Policy, Refreshing};
+use grantkeep_grants::{Policy, Refreshing, Retries};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ impl Rules {
             refresh_grace: Duration::from_secs(self.grace_s),
             refreshing: if self.rotating { Refreshing::Rotating } else { Refreshing::Fixed },
             burn_on_mismatch: self.burning,
+            refresh_retries: Retries::UntilUsed,
+            repeat_devices: false,
             ..Policy::default()
         }
     }

@@ -93,6 +93,7 @@ mod redeem;
 mod refresh;
 mod refresh_standing;
 mod refresh_token;
+mod repeat;
 mod revoke;
 mod scope;
 mod secret;
@@ -125,8 +126,9 @@ pub use pace::DEVICE_PACES_MAX;
 pub use personal::{NewPersonal, PersonalId, PersonalInForce, PersonalIssued};
 pub use pkce::{VERIFIER_CHARS_MAX, VERIFIER_CHARS_MIN};
 pub use policy::{
-    CLOCK_SKEW_MAX, CODE_LIFETIME_MAX, DEVICE_LIFETIME_MAX, GRACE_MAX, LAST_USED_RESOLUTION_MAX,
-    PUSH_LIFETIME_MAX, Policy, Refreshing, RequirePkce,
+    CLOCK_SKEW_MAX, CODE_LIFETIME_MAX, DEVICE_LIFETIME_MAX, GRACE_COUNTED_MAX, GRACE_MAX,
+    LAST_USED_RESOLUTION_MAX, OnReuse, PUSH_LIFETIME_MAX, Policy, RETRIES_MAX, Refreshing,
+    RequirePkce, Retries,
 };
 pub use profile::{POLICY_BYTES_MAX, Profile};
 pub use push::{Pushed, REQUEST_URI_PREFIX, Taken};

@@ -109,6 +109,7 @@ impl Refreshed {
             Self::InvalidTarget => Some(OAuthError::InvalidTarget),
             Self::Unauthorized => Some(OAuthError::UnauthorizedClient),
             Self::Reused { .. }
+            | Self::RetriedTooOften
             | Self::Expired
             | Self::Revoked
             | Self::Mismatch(_)
@@ -121,7 +122,7 @@ impl RevokedBy {
     /// What the client is told; `None` for success (RFC 7009 section 2.1 leaves the code open).
     pub fn oauth_error(self) -> Option<OAuthError> {
         match self {
-            Self::Done => None,
+            Self::Done | Self::Unknown => None,
             Self::NotYours => Some(OAuthError::UnauthorizedClient),
         }
     }

@@ -63,8 +63,8 @@ impl fmt::Debug for ClaimedGrant {
 pub enum Claimed {
     /// It is spent now, and this is what it was for, expired or not.
     Grant(Box<ClaimedGrant>),
-    /// It was spent before, within the policy's `replay_memory`. Its family is revoked, durably, when this is seen: what was completed
-    /// is dead, and what was not cannot be.
+    /// It was spent before, within the policy's `replay_memory`. Its family is revoked, durably,
+    /// when this is seen: what was completed is dead, and what was not cannot be.
     Replayed {
         /// That family.
         family: Option<FamilyId>,

@@ -178,8 +178,8 @@ pub struct Policy {
     /// How long after a rotation the predecessor, presented again, is answered the same successor:
     /// what a client does whose response was lost. 30 s by default, 0 for never, at most
     /// [`GRACE_COUNTED_MAX`], or [`GRACE_MAX`] where `refresh_retries` are not counted. A retry
-    /// writes the family. Where a [`Minter`](crate::Minter) makes refresh tokens, one sealed row per
-    /// generation is kept for all of this time.
+    /// writes the family. Where a [`Minter`](crate::Minter) makes refresh tokens, one sealed row
+    /// per generation is kept for all of this time.
     #[serde(with = "seconds")]
     pub refresh_grace: Duration,
     /// How often it is, within that time. 3 times by default, at most [`RETRIES_MAX`]. One more is

@@ -108,8 +108,9 @@ pub enum Mismatch {
 pub enum Redeemed {
     /// It is spent now, and this is what it was for.
     Granted(Box<Pair>),
-    /// It was spent before, within the policy's `replay_memory`. The family that the first redemption opened is revoked, durably, when
-    /// this is seen (RFC 6749 section 4.1.2); `None` if the code was burnt by a mismatch.
+    /// It was spent before, within the policy's `replay_memory`. The family that the first
+    /// redemption opened is revoked, durably, when this is seen (RFC 6749 section 4.1.2); `None` if
+    /// the code was burnt by a mismatch.
     Replayed {
         /// That family.
         family: Option<FamilyId>,
@@ -345,7 +346,8 @@ fn burn<B: Backend>(
     strip(&mut held.record);
     held.record.state = CodeState::Spent { at: grants.store.wall(), family: None };
     let mut rewriting = Rewriting::of(grants)?;
-    rewriting.replace(&held, &held.record)?;
+    let until = grants.store.now().saturating_add(grants.policy.remembers());
+    rewriting.replace_until(&held, &held.record, until.max(held.expires_at))?;
     Ok(rewriting.commit(told, answer))
 }
 

@@ -271,11 +271,9 @@ impl Supplier {
         Ok(true)
     }
 
-    /// Notes that the log has gone on in another segment, where no spare was noted since: an open
-    /// would not miss that one. It is a help alone: the next look tries again.
+    /// Notes where the log has gone on since a spare was noted; what fails is tried again.
     fn note_written(&self) {
-        let written = self.core.writer.lock().segment.number;
-        if written != self.lock.written() {
+        if self.core.writer.lock().segment.number != self.lock.written() {
             let _ = self.note_newest(self.lock.newest());
         }
     }

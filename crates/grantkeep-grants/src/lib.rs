@@ -62,6 +62,7 @@ mod attachment;
 mod audience;
 mod authorize;
 mod base62;
+mod check;
 mod claim;
 mod client_credentials;
 mod clients;
@@ -103,6 +104,7 @@ mod uses;
 
 pub use approval::{DeviceApproval, DeviceRequested, PendingDevice, Verified};
 pub use authorize::Authorize;
+pub use check::{Checked, Demand, Refusal};
 pub use claim::{Claimed, ClaimedGrant, Completed, Completion};
 pub use client_credentials::{ClientCredentials, Issued};
 pub use clients::{

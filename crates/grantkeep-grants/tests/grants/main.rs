@@ -8,6 +8,7 @@
 mod audience;
 mod binding;
 mod brought;
+mod check;
 mod claiming;
 mod client_credentials;
 mod clients;

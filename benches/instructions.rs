@@ -12,8 +12,8 @@
 //! - An introspection takes 1,240 more, for the epoch of the pair of subject and client: one digest
 //!   and one probe.
 //! - Issuing takes 6,500 more: what rests on a pair carries its term, and one condition more.
-//! - A redemption takes 13,500 more and a refresh 10,800: that of the pair, the client's record with
-//!   its grant types and its policy, and four digests that mask a refresh token.
+//! - A redemption takes 13,500 more and a refresh 10,800: that of the pair, the client's record
+//!   with its grant types and its policy, and four digests that mask a refresh token.
 
 use grantkeep::{Store, Wait};
 use grantkeep_benches::workload::{Issuer, TOKEN_LIFETIME, TokenText};

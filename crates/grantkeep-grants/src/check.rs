@@ -107,13 +107,13 @@ impl<B: Backend> Grants<B> {
     /// # fn main() -> grantkeep::Result<()> {
     /// let store = Store::in_memory(Arc::new(SystemClock::new()))?;
     /// let grants = Grants::new(store, Policy::default())?;
-    /// let grant = Grant::new("client-1", "alice").scopes(["read"]).audience(["https://api.example"]);
-    /// let pair = grants.open(grant).wait()?;
+    /// let grant = Grant::new("client-1", "alice").scopes(["read"]);
+    /// let pair = grants.open(grant.audience(["https://api.example"])).wait()?;
     ///
     /// let demand = Demand::new("https://api.example").scopes(["read"]);
     /// match grants.check(pair.access.expose(), &demand).wait()? {
     ///     Checked::Allowed(claims) => assert_eq!(claims.subject.as_deref(), Some("alice")),
-    ///     Checked::Refused(refusal) => panic!("{}: {}", refusal.status(), refusal.www_authenticate),
+    ///     Checked::Refused(refusal) => panic!("{}", refusal.www_authenticate),
     /// }
     /// let demand = Demand::new("https://api.example").scopes(["write"]);
     /// let Checked::Refused(refusal) = grants.check(pair.access.expose(), &demand).wait()? else {

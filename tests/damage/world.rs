@@ -279,8 +279,28 @@ impl Builder {
         self.earlier.push(self.disk.kill());
     }
 
+    /// Waits until the segment that was written to last is noted: the log has gone on in it, and an
+    /// open misses it from the note on.
+    fn wait_for_the_note(&self) {
+        let newest = newest_with_frames(&self.disk);
+        let number = newest.file_stem().and_then(|stem| stem.to_str()).expect("a segment");
+        let number: u64 = number.parse().expect("a number");
+        let begun = std::time::Instant::now();
+        loop {
+            let note = self.disk.kill().content(Path::new("/store/LOCK")).expect("a LOCK");
+            let note = String::from_utf8(note).expect("a note");
+            let written = note.split_whitespace().skip_while(|word| *word != "log").nth(2);
+            if written.and_then(|word| word.parse().ok()) == Some(number) {
+                return;
+            }
+            assert!(begun.elapsed() < std::time::Duration::from_secs(10), "not noted: {note}");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+
     fn end(self) -> World {
         use grantkeep::Clock as _;
+        self.wait_for_the_note();
         let Self { clock, disk, store, ledger, trail, earlier } = self;
         let left = |name, closed| Left {
             name,

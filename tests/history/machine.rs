@@ -203,7 +203,7 @@ impl<W: World> ReferenceStateMachine for Sequences<W> {
 
     fn preconditions(state: &Expected, turn: &Turn) -> bool {
         match turn {
-            Turn::Do(op) => state.reference.knows(op) && !state.reference.is_ambiguous(op),
+            Turn::Do(op) => state.reference.knows(op),
             _ => true,
         }
     }

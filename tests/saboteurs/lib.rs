@@ -8,6 +8,7 @@
 
 use grantkeep::sabotage::{Flaw, set};
 use grantkeep_tests::guards;
+use grantkeep_tests::safe_grants;
 use grantkeep_tests::sim_disk::Lies;
 use std::panic::catch_unwind;
 use std::sync::{Mutex, PoisonError};
@@ -149,5 +150,38 @@ fn swept_rows_kept() {
         "bytes on disk",
         Flaw::SweptRowsKept,
         guards::churn_leaves_nothing,
+    );
+}
+
+// Goal: P6. Method: see the guard.
+#[test]
+fn standing_forgotten() {
+    caught_by(
+        "standing forgotten",
+        "a revocation had ended",
+        Flaw::StandingForgotten,
+        safe_grants::nothing_is_issued_past_a_revocation,
+    );
+}
+
+// Goal: P4. Method: see the guard.
+#[test]
+fn empty_audience_widened() {
+    caught_by(
+        "empty audience widened",
+        "any resource server",
+        Flaw::AudienceWidened,
+        safe_grants::an_empty_audience_is_nobodys,
+    );
+}
+
+// Goal: P3. Method: see the guard.
+#[test]
+fn retry_not_counted() {
+    caught_by(
+        "retry not counted",
+        "retries of one generation",
+        Flaw::RetryUncounted,
+        safe_grants::retries_are_counted,
     );
 }

@@ -14,6 +14,7 @@ pub mod process;
 pub mod pseudorandom;
 pub mod reference;
 pub mod refusing;
+pub mod safe_grants;
 pub mod samples;
 pub mod script;
 pub mod sim_disk;

@@ -196,7 +196,7 @@ impl Player {
                 let (access, refresh) = self.known().note(&pair, next);
                 Answer::Retried { access, refresh }
             }
-            Refreshed::Reused { family } => {
+            Refreshed::Reused { family, .. } => {
                 Answer::Reused(self.known().family(family, token.family))
             }
             Refreshed::Expired => Answer::Expired,

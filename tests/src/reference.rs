@@ -5,9 +5,12 @@
 //! to know them. A family has the number of the code that opened it, and a refresh token is its
 //! family and its generation.
 
-use grantkeep_grants::{Policy, Refreshing};
+use grantkeep_grants::{Policy, Refreshing, Retries};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// How long a spent code is recognized: longer than any access token of the rules lives.
+const MEMORY_S: u64 = 1_800;
 
 /// The generation of a family's first refresh token.
 pub const FIRST: u32 = 1;
@@ -49,6 +52,9 @@ impl Rules {
             refresh_grace: Duration::from_secs(self.grace_s),
             refreshing: if self.rotating { Refreshing::Rotating } else { Refreshing::Fixed },
             burn_on_mismatch: self.burning,
+            refresh_retries: Retries::UntilUsed,
+            replay_memory: Duration::from_secs(MEMORY_S),
+            repeat_devices: false,
             ..Policy::default()
         }
     }
@@ -334,12 +340,18 @@ impl Reference {
         };
         let mut right = Vec::new();
         if let Some(family) = spent_for {
+            // To the moment, swept or not.
+            if code.expires_s <= self.now_s {
+                return vec![Answer::Unknown];
+            }
             if fault == Fault::Client {
                 right.push(Answer::Mismatch(fault));
             } else {
                 right.push(Answer::Replayed(family));
             }
-        } else if code.expires_s <= self.now_s {
+            return right;
+        }
+        if code.expires_s <= self.now_s {
             right.push(Answer::Expired);
         } else if fault != Fault::None {
             right.push(Answer::Mismatch(fault));
@@ -410,17 +422,6 @@ impl Reference {
         expires_s <= if self.rules.sweeping { self.now_s } else { self.swept_s }
     }
 
-    /// True if two right answers to `op` leave something different behind: a spent code that may
-    /// be swept ends its family if it is not.
-    pub fn is_ambiguous(&self, op: &Op) -> bool {
-        let Op::Redeem(number, fault) = *op else { return false };
-        let code = &self.codes[&number];
-        code.state == CodeState::Spent
-            && fault != Fault::Client
-            && self.may_be_swept(code.expires_s)
-            && self.fate_of_family(number) == Fate::Live
-    }
-
     /// What `op` leaves behind that was answered so, which must be one of the right answers.
     pub fn apply(&mut self, op: &Op, answer: &Answer) {
         match (*op, *answer) {
@@ -438,6 +439,7 @@ impl Reference {
                 let code = self.codes.get_mut(&code).expect("a known code");
                 if code.state == CodeState::Fresh {
                     code.state = CodeState::Burnt;
+                    code.expires_s = code.expires_s.max(self.now_s + MEMORY_S);
                 }
             }
             (
@@ -474,8 +476,9 @@ impl Reference {
 
     fn open(&mut self, number: u32, access: u32) {
         let code = self.codes.get_mut(&number).expect("a known code");
-        code.state = CodeState::Spent;
         let (now_s, rules) = (self.now_s, self.rules);
+        code.state = CodeState::Spent;
+        code.expires_s = code.expires_s.max(now_s + MEMORY_S);
         let family = Family {
             subject: code.subject,
             client: code.client,

@@ -13,6 +13,7 @@
 //!
 //! Resources are compared to the byte.
 
+use grantkeep::sabotage::{self, Flaw};
 use grantkeep::{Error, ErrorKind, Result, TEXT_BYTES_MAX};
 
 /// A set of resource servers, in the order they were named, none of them twice. It may be empty:
@@ -136,6 +137,9 @@ impl AskedAudience {
     pub(crate) fn granted(&self) -> Result<String> {
         match self {
             Self::Unset => Ok(String::new()),
+            Self::Set(audience) if audience.is_empty() && sabotage::is(Flaw::AudienceWidened) => {
+                Ok(String::new())
+            }
             Self::Set(audience) if audience.is_empty() => Err(Error::new(
                 ErrorKind::Limit,
                 "the audience names no `resource`: name one, or leave it out for any",

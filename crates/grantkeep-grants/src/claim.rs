@@ -63,8 +63,8 @@ impl fmt::Debug for ClaimedGrant {
 pub enum Claimed {
     /// It is spent now, and this is what it was for, expired or not.
     Grant(Box<ClaimedGrant>),
-    /// It was spent before. Its family is revoked, durably, when this is seen: what was completed
-    /// is dead, and what was not cannot be.
+    /// It was spent before, within the policy's `replay_memory`. Its family is revoked, durably,
+    /// when this is seen: what was completed is dead, and what was not cannot be.
     Replayed {
         /// That family.
         family: Option<FamilyId>,
@@ -83,13 +83,20 @@ pub struct Completion<'a> {
     client: &'a str,
     scopes: Option<String>,
     confirmation: Option<Confirmation>,
+    client_authenticated: bool,
     payload: Option<(&'a [u8], bool)>,
 }
 
 impl<'a> Completion<'a> {
     /// For this client, which the server has authenticated.
     pub fn by(client: &'a str) -> Self {
-        Self { client, scopes: None, confirmation: None, payload: None }
+        Self {
+            client,
+            scopes: None,
+            confirmation: None,
+            client_authenticated: false,
+            payload: None,
+        }
     }
 
     setter! {
@@ -100,6 +107,13 @@ impl<'a> Completion<'a> {
     setter! {
         /// The key whose possession the request proved: the tokens are bound to it.
         confirmation
+    }
+
+    setter! {
+        /// Says that the client has authenticated, by a secret or a key of its own: refresh tokens
+        /// are bound to it and not to the key of this request, which it may renew (RFC 8705 section
+        /// 7.1, RFC 9449 section 5). Of a registered client its record says so.
+        client_authenticated
     }
 
     setter! {
@@ -214,6 +228,9 @@ impl<B: Backend> Flow<B> for Claim<'_> {
         read: FoundCode,
         standing: &Standing,
     ) -> Result<Verdict<Claimed>> {
+        if read.is_forgotten(grants.store.now()) {
+            return Ok(Verdict::answer(Claimed::Unknown));
+        }
         if let CodeState::Spent { .. } = read.code.record.state {
             return read.replayed(grants, |family| Claimed::Replayed { family });
         }
@@ -234,6 +251,7 @@ impl<B: Backend> Flow<B> for Claim<'_> {
             audience: record.audience,
             narrowed: None,
             confirmation: record.confirmation,
+            client_authenticated: false,
             attachment: record.payload.as_ref().map(open).transpose()?,
         };
         let mut issuing = standing.issue(grants)?;
@@ -242,13 +260,16 @@ impl<B: Backend> Flow<B> for Claim<'_> {
             let until = held.expires_at.min(issuing.latest());
             let mut reserved = grants.new_family(&issuing, &opening)?;
             reserved.generation = RESERVED;
+            // What the completion must prove, whoever the client is.
+            reserved.confirmation = opening.confirmation;
             reserved.absolute_expires_at = until;
             issuing.insert(reserved.id.digest(), &reserved, until)?;
             family = Some(reserved.id);
         }
         strip(&mut held.record);
         held.record.state = CodeState::Spent { at: grants.store.wall(), family };
-        issuing.replace(&held, &held.record, held.expires_at)?;
+        let until = issuing.now().saturating_add(grants.policy.remembers());
+        issuing.replace(&held, &held.record, until.max(held.expires_at))?;
         let claimed = Box::new(ClaimedGrant {
             client: opening.client,
             subject: opening.subject,
@@ -329,13 +350,14 @@ impl<B: Backend> Flow<B> for Completing<'_> {
         };
         let close = |each: &Attachment| each.close(&keyring, &family.salt);
         family.payload = attachment.as_ref().map(close).transpose()?;
-        family.confirmation = completion.confirmation;
         let mut issuing = standing.issue(grants)?;
+        let key = completion.confirmation;
+        family.confirmation = issuing.refresh_binding(key, completion.client_authenticated);
         grants.start(&mut family, issuing.now());
         let audience = family.audience.clone();
         let attachment = attachment.as_ref();
         let (pair, expires_at) =
-            grants.first_pair(&mut issuing, &mut family, audience, attachment)?;
+            grants.first_pair(&mut issuing, &mut family, (audience, key), attachment)?;
         issuing.replace(&held, &family, expires_at)?;
         let told = grants.told().event(|| Event::Redeemed {
             client: family.client,

@@ -22,8 +22,8 @@ use crate::observe;
 use grantkeep::backend::{Backend, Key, Kind, Outcome, Version};
 use grantkeep::sabotage::{self, Flaw};
 use grantkeep::{
-    Change, Client, Code, Digest, Epochs, Error, ErrorKind, Held, HeldEpoch, Personal, Record,
-    RefreshText, Result, StandingEpochs, Timestamp, Token,
+    Change, Client, Code, Confirmation, Digest, Epochs, Error, ErrorKind, Held, HeldEpoch,
+    Personal, Record, RefreshText, Result, StandingEpochs, Timestamp, Token,
 };
 use std::future::Future;
 
@@ -205,7 +205,8 @@ impl Standing {
         if !sabotage::is(Flaw::StandingForgotten) {
             self.epochs.require(&mut change);
         }
-        Ok(Issuing { change, epochs: self.epochs.epochs(), texts: Vec::new() })
+        let confidential = self.client.as_ref().map(|client| client.confidential);
+        Ok(Issuing { change, epochs: self.epochs.epochs(), confidential, texts: Vec::new() })
     }
 }
 
@@ -214,6 +215,8 @@ impl Standing {
 pub(crate) struct Issuing {
     change: Change,
     epochs: Epochs,
+    /// Whether the client is registered as one that authenticates, if it is registered.
+    confidential: Option<bool>,
     /// The look-up ids of the texts that it issues.
     texts: Vec<Digest>,
 }
@@ -232,6 +235,16 @@ impl Issuing {
     /// The epochs to record in what is issued.
     pub(crate) fn epochs(&self) -> Epochs {
         self.epochs
+    }
+
+    /// What refresh tokens are bound to besides the client: the key of the request, unless the
+    /// client authenticates, as its record says, or else the server.
+    pub(crate) fn refresh_binding(
+        &self,
+        confirmation: Option<Confirmation>,
+        authenticated: bool,
+    ) -> Option<Confirmation> {
+        confirmation.filter(|_| !self.confidential.unwrap_or(authenticated))
     }
 
     /// The id of the root key that texts are issued under.
@@ -322,6 +335,17 @@ impl Rewriting {
     /// Puts a changed record in place of the one that was read, with its expiry.
     pub(crate) fn replace<R: Record>(&mut self, held: &Held<R>, record: &R) -> Result<()> {
         replace(&mut self.0, held, record, held.expires_at)
+    }
+
+    /// Puts a changed record in place of the one that was read, until then, or for as long as this
+    /// store allows.
+    pub(crate) fn replace_until<R: Record>(
+        &mut self,
+        held: &Held<R>,
+        record: &R,
+        until: Timestamp,
+    ) -> Result<()> {
+        replace(&mut self.0, held, record, until)
     }
 
     /// Puts a record that is revoked, or goes with one that is, in place of the one that was read:

@@ -10,6 +10,7 @@ use crate::format::Tag;
 use crate::grants::{Grants, can_be_held, check_name, check_presented};
 use crate::opening::{Opening, Pair};
 use crate::redeem::{Mismatch, Presented};
+use crate::repeat::{self, Noted};
 use crate::revoke::end_family;
 use crate::scope::Scopes;
 use crate::secret::Secret;
@@ -261,6 +262,7 @@ struct Poll<'a> {
 struct FoundDevice {
     device: Held<Device>,
     family: Option<Held<Family>>,
+    noted: Option<Noted>,
 }
 
 impl<B: Backend> Flow<B> for Poll<'_> {
@@ -273,16 +275,18 @@ impl<B: Backend> Flow<B> for Poll<'_> {
         let Some(device) = grants.store.find::<Device>(self.device_code.as_bytes()).await? else {
             return Ok(Found::Answer(Polled::Unknown, Told::nothing()));
         };
-        let family = match &device.record.state {
-            DeviceState::Spent { family, .. } => grants.store.get(family.digest()).await?,
-            _ => None,
+        let DeviceState::Spent { family, .. } = &device.record.state else {
+            return Ok(Found::Records(FoundDevice { device, family: None, noted: None }));
         };
-        Ok(Found::Records(FoundDevice { device, family }))
+        let family = grants.store.get(family.digest()).await?;
+        let noted = Noted::read(grants, device.id).await?;
+        Ok(Found::Records(FoundDevice { device, family, noted }))
     }
 
     fn owners<'r>(&'r self, read: &'r FoundDevice) -> Owned<'r> {
-        let subject = match &read.device.record.state {
-            DeviceState::Approved { subject } => subject,
+        let subject = match (&read.device.record.state, &read.family) {
+            (DeviceState::Approved { subject }, _) => subject,
+            (DeviceState::Spent { .. }, Some(family)) => &family.record.subject,
             _ => "",
         };
         Owned { subject, client: &read.device.record.client }
@@ -294,7 +298,7 @@ impl<B: Backend> Flow<B> for Poll<'_> {
         read: FoundDevice,
         standing: &Standing,
     ) -> Result<Verdict<Polled>> {
-        let FoundDevice { device: held, family } = read;
+        let FoundDevice { device: held, family, noted } = read;
         if held.record.client != self.presented.client {
             let what = Mismatch::Client;
             let told = grants.told().event(|| Event::Mismatched {
@@ -306,6 +310,15 @@ impl<B: Backend> Flow<B> for Poll<'_> {
             return Ok(Verdict::Answer(Polled::Mismatch(what), told));
         }
         if let DeviceState::Spent { family: id, .. } = held.record.state {
+            if held.is_expired(grants.store.now()) {
+                return Ok(Verdict::answer(Polled::Unknown));
+            }
+            let noted = noted.filter(|_| grants.policy.repeat_devices);
+            let (found, presented) = (family.as_ref(), self.presented);
+            let again = repeat::answer(grants, standing, noted, found, presented, Polled::Granted)?;
+            if let Some(verdict) = again {
+                return Ok(verdict);
+            }
             let client = held.record.client;
             let subject = family.as_ref().map(|held| held.record.subject.clone());
             let told = |told: Told| {
@@ -357,13 +370,20 @@ impl Poll<'_> {
             audience: std::mem::take(&mut held.record.audience),
             narrowed: self.presented.narrowed(),
             confirmation: self.presented.confirmation,
+            client_authenticated: self.presented.client_authenticated,
             attachment,
         };
         let mut issuing = standing.issue(grants)?;
         let pair = grants.open_family(&mut issuing, &opening)?;
+        if grants.policy.repeat_devices {
+            let audience = opening.narrowed.as_ref().unwrap_or(&opening.audience).clone();
+            let kept = (None, None);
+            repeat::note(grants, &mut issuing, held.id, self.presented, kept, &pair, audience)?;
+        }
         strip(&mut held.record);
         held.record.state = DeviceState::Spent { at: grants.store.wall(), family: pair.family };
-        issuing.replace(&held, &held.record, held.expires_at)?;
+        let until = issuing.now().saturating_add(grants.policy.remembers());
+        issuing.replace(&held, &held.record, until.max(held.expires_at))?;
         let (client, subject, family) = (opening.client, opening.subject, pair.family);
         let told = grants.told().event(|| Event::Redeemed { client, subject, family });
         Ok(issuing.commit(told, Polled::Granted(Box::new(pair))))

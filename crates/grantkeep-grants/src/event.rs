@@ -74,6 +74,28 @@ pub enum Event {
         /// The family.
         family: FamilyId,
     },
+    /// A code was redeemed, or a device polled, once more within the grace period, and answered the
+    /// same refresh token.
+    Repeated {
+        /// The client.
+        client: String,
+        /// Who granted it.
+        subject: String,
+        /// Its family.
+        family: FamilyId,
+    },
+    /// More generations in a row were retried than the policy's `retried_generations_max`: somebody
+    /// may be refreshing beside the owner.
+    RetriedInRow {
+        /// The client it was issued to.
+        client: String,
+        /// Who granted it.
+        subject: String,
+        /// The family.
+        family: FamilyId,
+        /// How many generations.
+        generations: u32,
+    },
     /// One token was revoked by itself.
     TokenRevoked {
         /// What it is.
@@ -153,6 +175,8 @@ impl Event {
             Self::Rotated { .. } => "rotated",
             Self::Retried { .. } => "retried",
             Self::Reused { .. } => "reused",
+            Self::Repeated { .. } => "repeated",
+            Self::RetriedInRow { .. } => "retried_in_row",
             Self::TokenRevoked { .. } => "token_revoked",
             Self::FamilyRevoked { .. } => "family_revoked",
             Self::SubjectRevoked { .. } => "subject_revoked",
@@ -175,6 +199,8 @@ impl Event {
             | Self::Rotated { client, .. }
             | Self::Retried { client, .. }
             | Self::Reused { client, .. }
+            | Self::Repeated { client, .. }
+            | Self::RetriedInRow { client, .. }
             | Self::TokenRevoked { client, .. }
             | Self::FamilyRevoked { client, .. }
             | Self::ClientRevoked { client }
@@ -198,6 +224,8 @@ impl Event {
             | Self::Rotated { subject, .. }
             | Self::Retried { subject, .. }
             | Self::Reused { subject, .. }
+            | Self::Repeated { subject, .. }
+            | Self::RetriedInRow { subject, .. }
             | Self::TokenRevoked { subject, .. }
             | Self::FamilyRevoked { subject, .. }
             | Self::SubjectRevoked { subject }
@@ -222,6 +250,8 @@ impl Event {
             | Self::Rotated { family, .. }
             | Self::Retried { family, .. }
             | Self::Reused { family, .. }
+            | Self::Repeated { family, .. }
+            | Self::RetriedInRow { family, .. }
             | Self::FamilyRevoked { family, .. } => Some(*family),
             Self::Authorized { .. }
             | Self::SubjectRevoked { .. }
@@ -241,6 +271,8 @@ impl Event {
             Self::Replayed { .. }
                 | Self::Reused { .. }
                 | Self::Retried { .. }
+                | Self::Repeated { .. }
+                | Self::RetriedInRow { .. }
                 | Self::Mismatched { .. }
                 | Self::ClientRefused { .. }
                 | Self::UserCodeUnknown

@@ -62,6 +62,7 @@ mod attachment;
 mod audience;
 mod authorize;
 mod base62;
+mod check;
 mod claim;
 mod client_credentials;
 mod clients;
@@ -93,6 +94,7 @@ mod redeem;
 mod refresh;
 mod refresh_standing;
 mod refresh_token;
+mod repeat;
 mod revoke;
 mod scope;
 mod secret;
@@ -102,6 +104,7 @@ mod uses;
 
 pub use approval::{DeviceApproval, DeviceRequested, PendingDevice, Verified};
 pub use authorize::Authorize;
+pub use check::{Checked, Demand, Refusal};
 pub use claim::{Claimed, ClaimedGrant, Completed, Completion};
 pub use client_credentials::{ClientCredentials, Issued};
 pub use clients::{
@@ -125,8 +128,9 @@ pub use pace::DEVICE_PACES_MAX;
 pub use personal::{NewPersonal, PersonalId, PersonalInForce, PersonalIssued};
 pub use pkce::{VERIFIER_CHARS_MAX, VERIFIER_CHARS_MIN};
 pub use policy::{
-    CLOCK_SKEW_MAX, CODE_LIFETIME_MAX, DEVICE_LIFETIME_MAX, GRACE_MAX, LAST_USED_RESOLUTION_MAX,
-    PUSH_LIFETIME_MAX, Policy, Refreshing, RequirePkce,
+    CLOCK_SKEW_MAX, CODE_LIFETIME_MAX, DEVICE_LIFETIME_MAX, GRACE_COUNTED_MAX, GRACE_MAX,
+    LAST_USED_RESOLUTION_MAX, OnReuse, PUSH_LIFETIME_MAX, Policy, RETRIES_MAX, Refreshing,
+    RequirePkce, Retries,
 };
 pub use profile::{POLICY_BYTES_MAX, Profile};
 pub use push::{Pushed, REQUEST_URI_PREFIX, Taken};

@@ -1,4 +1,5 @@
-//! The one table from outcomes to the error codes of RFC 6749, RFC 8628, and RFC 9101.
+//! The one table from outcomes to the error codes of RFC 6749, 6750, 7009, 8628, 8707, 9101, 9126,
+//! and 9449, and from those to statuses.
 
 use crate::claim::Completed;
 use crate::clients::{Authenticated, ClientRefusal};
@@ -23,8 +24,18 @@ pub enum OAuthError {
     InvalidClient,
     /// RFC 6749 section 5.2: the client may not use this grant.
     UnauthorizedClient,
+    /// RFC 6749 section 5.2: the token endpoint does not know the grant type.
+    UnsupportedGrantType,
+    /// RFC 6749 section 4.1.2.1: the authorization endpoint does not know the response type.
+    UnsupportedResponseType,
     /// RFC 6749 section 5.2.
     InvalidScope,
+    /// RFC 6750 section 3.1: whatever is wrong with an access token, it is this; status 401.
+    InvalidToken,
+    /// RFC 6750 section 3.1: the token has not every scope that is demanded; status 403.
+    InsufficientScope,
+    /// RFC 7009 section 2.2.1: tokens of this kind cannot be revoked.
+    UnsupportedTokenType,
     /// RFC 8707 section 2: an audience that was not granted.
     InvalidTarget,
     /// RFC 8628 section 3.5: poll on.
@@ -37,6 +48,16 @@ pub enum OAuthError {
     ExpiredToken,
     /// RFC 9101 section 7: whatever is wrong with a `request_uri`, it is this.
     InvalidRequestUri,
+    /// RFC 9101 section 7: whatever is wrong with a request object, it is this.
+    InvalidRequestObject,
+    /// RFC 9101 section 7: no request objects by value.
+    RequestNotSupported,
+    /// RFC 9101 section 7; RFC 9126 section 5: no requests by reference.
+    RequestUriNotSupported,
+    /// RFC 9449 section 5: whatever is wrong with a `DPoP` proof, it is this.
+    InvalidDpopProof,
+    /// RFC 9449 section 8: the proof must carry the nonce that comes with the response.
+    UseDpopNonce,
     /// RFC 6749 section 4.1.2.1; at the token endpoint, status 500.
     ServerError,
     /// RFC 6749 section 4.1.2.1; at the token endpoint, status 503.
@@ -51,15 +72,40 @@ impl OAuthError {
             Self::InvalidGrant => "invalid_grant",
             Self::InvalidClient => "invalid_client",
             Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::UnsupportedResponseType => "unsupported_response_type",
             Self::InvalidScope => "invalid_scope",
+            Self::InvalidToken => "invalid_token",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::UnsupportedTokenType => "unsupported_token_type",
             Self::InvalidTarget => "invalid_target",
             Self::AuthorizationPending => "authorization_pending",
             Self::SlowDown => "slow_down",
             Self::AccessDenied => "access_denied",
             Self::ExpiredToken => "expired_token",
             Self::InvalidRequestUri => "invalid_request_uri",
+            Self::InvalidRequestObject => "invalid_request_object",
+            Self::RequestNotSupported => "request_not_supported",
+            Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
+        }
+    }
+}
+
+impl OAuthError {
+    /// The status of a response that tells it in its body, as at the token endpoint (RFC 6749
+    /// section 5.2). At a resource, `invalid_dpop_proof` and `use_dpop_nonce` are 401 (RFC 9449
+    /// sections 7.1 and 9).
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::InvalidClient | Self::InvalidToken => 401,
+            Self::InsufficientScope => 403,
+            Self::ServerError => 500,
+            Self::TemporarilyUnavailable => 503,
+            _ => 400,
         }
     }
 }
@@ -109,6 +155,7 @@ impl Refreshed {
             Self::InvalidTarget => Some(OAuthError::InvalidTarget),
             Self::Unauthorized => Some(OAuthError::UnauthorizedClient),
             Self::Reused { .. }
+            | Self::RetriedTooOften
             | Self::Expired
             | Self::Revoked
             | Self::Mismatch(_)
@@ -121,7 +168,7 @@ impl RevokedBy {
     /// What the client is told; `None` for success (RFC 7009 section 2.1 leaves the code open).
     pub fn oauth_error(self) -> Option<OAuthError> {
         match self {
-            Self::Done => None,
+            Self::Done | Self::Unknown => None,
             Self::NotYours => Some(OAuthError::UnauthorizedClient),
         }
     }

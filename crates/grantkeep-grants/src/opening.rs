@@ -72,6 +72,7 @@ pub struct Grant<'a> {
     scopes: String,
     audience: AskedAudience,
     confirmation: Option<Confirmation>,
+    client_authenticated: bool,
     payload: Option<(&'a [u8], bool)>,
 }
 
@@ -85,6 +86,7 @@ impl<'a> Grant<'a> {
             scopes: String::new(),
             audience: AskedAudience::Unset,
             confirmation: None,
+            client_authenticated: false,
             payload: None,
         }
     }
@@ -110,6 +112,13 @@ impl<'a> Grant<'a> {
     setter! {
         /// The key whose possession the request proved: the tokens are bound to it.
         confirmation
+    }
+
+    setter! {
+        /// Says that the client has authenticated, by a secret or a key of its own: refresh tokens
+        /// are bound to it and not to the key of this request, which it may renew (RFC 8705 section
+        /// 7.1, RFC 9449 section 5). Of a registered client its record says so.
+        client_authenticated
     }
 
     setter! {
@@ -143,6 +152,8 @@ pub(crate) struct Opening {
     /// The audience of the first access token, if it is not all of that.
     pub(crate) narrowed: Option<String>,
     pub(crate) confirmation: Option<Confirmation>,
+    /// Whether the server says that the client has authenticated.
+    pub(crate) client_authenticated: bool,
     pub(crate) attachment: Option<Attachment>,
 }
 
@@ -168,6 +179,7 @@ impl<B: Backend> Grants<B> {
             audience: grant.audience.granted()?,
             narrowed: None,
             confirmation: grant.confirmation,
+            client_authenticated: grant.client_authenticated,
             attachment: grant.payload.map(|(bytes, sealed)| Attachment::new(bytes, sealed)),
         };
         self.decide(&mut Opened { opening, by: grant.by }).await
@@ -178,7 +190,9 @@ impl<B: Backend> Grants<B> {
         let mut family = self.new_family(issuing, opening)?;
         let audience = opening.narrowed.as_ref().unwrap_or(&family.audience).clone();
         let attachment = opening.attachment.as_ref();
-        let (pair, expires_at) = self.first_pair(issuing, &mut family, audience, attachment)?;
+        let key = opening.confirmation;
+        let (pair, expires_at) =
+            self.first_pair(issuing, &mut family, (audience, key), attachment)?;
         issuing.insert(family.id.digest(), &family, expires_at)?;
         Ok(pair)
     }
@@ -188,7 +202,7 @@ impl<B: Backend> Grants<B> {
         &self,
         issuing: &mut Issuing,
         family: &mut Family,
-        audience: String,
+        (audience, key): (String, Option<Confirmation>),
         attachment: Option<&Attachment>,
     ) -> Result<(Pair, Timestamp)> {
         let now = issuing.now();
@@ -203,13 +217,16 @@ impl<B: Backend> Grants<B> {
         };
         let access_until = now.saturating_add(self.policy.access_lifetime).min(expires_at);
         let narrowed = (family.scopes.clone(), audience);
-        let token = family_token(family, issuing.epochs(), self.store.wall(), narrowed);
+        let token = Token {
+            confirmation: key,
+            ..family_token(family, issuing.epochs(), self.store.wall(), narrowed)
+        };
         let access = self.add_token(issuing, token, access_until, attachment)?;
         let pair = Pair {
             access,
             refresh,
             expires_in: expires_in(now, access_until),
-            token_type: token_type(family.confirmation.as_ref()),
+            token_type: token_type(key.as_ref()),
             scopes: Scopes::stored(family.scopes.clone()),
             subject: family.subject.clone(),
             nonce: None,
@@ -240,13 +257,17 @@ impl<B: Backend> Grants<B> {
             facts: None,
             scopes: opening.scopes.clone(),
             audience: opening.audience.clone(),
-            confirmation: opening.confirmation,
+            confirmation: issuing
+                .refresh_binding(opening.confirmation, opening.client_authenticated),
             generation: FIRST,
             brought: None,
             salt: *salt,
             key_id: root.id(),
             rotated_at: now,
             rotated_lead_ms: 0,
+            refreshes: 0,
+            retries: 0,
+            retried_generations: 0,
             absolute_expires_at: now,
             epochs: issuing.epochs(),
             state: FamilyState::Active,
@@ -307,7 +328,7 @@ impl<B: Backend> Grants<B> {
 /// The generation of a family's first refresh token.
 const FIRST: u32 = 1;
 
-/// An access token of `family`; it is issued at a time of the wall clock.
+/// An access token of `family`, bound to no key; it is issued at a time of the wall clock.
 pub(crate) fn family_token(
     family: &Family,
     epochs: Epochs,
@@ -320,7 +341,7 @@ pub(crate) fn family_token(
         subject: family.subject.clone(),
         scopes,
         audience,
-        confirmation: family.confirmation,
+        confirmation: None,
         family: Some(family.id),
         issued_at,
         epochs,

@@ -19,9 +19,15 @@ pub const PUSH_LIFETIME_MAX: Duration = Duration::from_secs(10 * 60);
 /// No other clock is believed to be further off: 5 minutes.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// No grace period is longer: 5 minutes. While it lasts, the predecessor of a refresh token is a
-/// second one.
+/// No grace period is longer whose retries are not counted ([`Retries::UntilUsed`]): 5 minutes.
+/// While it lasts, the predecessor of a refresh token is a second one.
 pub const GRACE_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// No grace period is longer whose retries are counted ([`Retries::Count`]): a day.
+pub const GRACE_COUNTED_MAX: Duration = Duration::from_secs(DAY_S);
+
+/// No more retries of one generation are allowed, where they are counted.
+pub const RETRIES_MAX: u32 = 1_000;
 
 /// A last use is written at least this often while its token is used: once a day.
 pub const LAST_USED_RESOLUTION_MAX: Duration = Duration::from_secs(DAY_S);
@@ -37,6 +43,59 @@ pub enum Refreshing {
     Fixed,
     /// None is issued, and none is accepted.
     Off,
+}
+
+/// How often the predecessor of a refresh token is answered its successor again, within the grace
+/// period and while the successor is unused. In a policy's file a number, or `"until_used"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenRetries", into = "WrittenRetries")]
+pub enum Retries {
+    /// This often for each generation. So of the access tokens of one generation at most one more
+    /// are in force at one time.
+    Count(u32),
+    /// As often as it comes.
+    UntilUsed,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WrittenRetries {
+    Count(u32),
+    Word(String),
+}
+
+impl TryFrom<WrittenRetries> for Retries {
+    type Error = String;
+
+    fn try_from(written: WrittenRetries) -> Result<Self, String> {
+        match written {
+            WrittenRetries::Count(count) => Ok(Self::Count(count)),
+            WrittenRetries::Word(word) if word == "until_used" => Ok(Self::UntilUsed),
+            WrittenRetries::Word(word) => {
+                Err(format!("retries are a number or \"until_used\", not {word:?}"))
+            }
+        }
+    }
+}
+
+impl From<Retries> for WrittenRetries {
+    fn from(retries: Retries) -> Self {
+        match retries {
+            Retries::Count(count) => Self::Count(count),
+            Retries::UntilUsed => Self::Word("until_used".to_owned()),
+        }
+    }
+}
+
+/// What is done about a family whose spent refresh token is presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnReuse {
+    /// It is revoked (RFC 9700 section 4.14.2).
+    Revoke,
+    /// It stays in force, and the request is refused: for clients that are known to present spent
+    /// tokens, and are watched by their events.
+    Refuse,
 }
 
 /// Of whom PKCE is demanded (RFC 7636). An authorization request without a `code_challenge` is then
@@ -66,6 +125,8 @@ pub enum RequirePkce {
 /// and refresh tokens of an earlier format keep working.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+// Each of its choices stands for itself, under its own name in a file.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Policy {
     /// How long a code lives unless it is asked for otherwise. 60 s by default.
     #[serde(with = "seconds")]
@@ -116,9 +177,37 @@ pub struct Policy {
     pub refresh_absolute: Duration,
     /// How long after a rotation the predecessor, presented again, is answered the same successor:
     /// what a client does whose response was lost. 30 s by default, 0 for never, at most
-    /// [`GRACE_MAX`].
+    /// [`GRACE_COUNTED_MAX`], or [`GRACE_MAX`] where `refresh_retries` are not counted. A retry
+    /// writes the family. Where a [`Minter`](crate::Minter) makes refresh tokens, one sealed row
+    /// per generation is kept for all of this time.
     #[serde(with = "seconds")]
     pub refresh_grace: Duration,
+    /// How often it is, within that time. 3 times by default, at most [`RETRIES_MAX`]. One more is
+    /// refused, and the family stays in force. Several processes of one client that share a token
+    /// need as many as there are of them, less one.
+    pub refresh_retries: Retries,
+    /// How many generations in a row may be retried before that is told
+    /// ([`Event::RetriedInRow`](crate::Event::RetriedInRow)): who refreshes beside the owner makes
+    /// one retry in each. 10 by default; 0 for no limit, for clients with several processes.
+    pub retried_generations_max: u32,
+    /// Whether more of them are treated as reuse, too. False by default.
+    pub retried_generations_are_reuse: bool,
+    /// What is done about reuse. The family is revoked by default.
+    pub on_reuse: OnReuse,
+    /// How long a spent code, device code, or `request_uri` is recognized, so that a replay ends
+    /// what it opened (RFC 6749 section 4.1.2): to the moment, from when it was spent. 1 hour by
+    /// default; `access_lifetime` where that is longer.
+    #[serde(with = "seconds")]
+    pub replay_memory: Duration,
+    /// Whether a code may be redeemed again by the same client, with the same verifier, redirect
+    /// URI, and key, within `refresh_grace` and while its refresh token is unused: what a client
+    /// does whose response was lost. It is answered the same refresh token, and an access token in
+    /// place of the first. False by default: RFC 6749 section 4.1.2 has a code denied that comes
+    /// again.
+    pub repeat_codes: bool,
+    /// The same for the poll of a device, which RFC 8628 section 3.5 has poll again after a
+    /// timeout. True by default.
+    pub repeat_devices: bool,
     /// What becomes of a refresh token when it is used. Rotating by default.
     pub refreshing: Refreshing,
     /// Whether a mismatch spends the code. False by default: who stole a code and guesses the rest
@@ -160,6 +249,13 @@ impl Default for Policy {
             refresh_idle: Duration::from_secs(30 * DAY_S),
             refresh_absolute: Duration::from_secs(90 * DAY_S),
             refresh_grace: Duration::from_secs(30),
+            refresh_retries: Retries::Count(3),
+            retried_generations_max: 10,
+            retried_generations_are_reuse: false,
+            on_reuse: OnReuse::Revoke,
+            replay_memory: Duration::from_secs(60 * MINUTE_S),
+            repeat_codes: false,
+            repeat_devices: true,
             refreshing: Refreshing::Rotating,
             burn_on_mismatch: false,
             require_pkce: RequirePkce::Public,
@@ -173,6 +269,12 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// How long what is spent is recognized: no shorter than what it gave may be in force unless it
+    /// is refreshed.
+    pub(crate) fn remembers(&self) -> Duration {
+        self.replay_memory.max(self.access_lifetime)
+    }
+
     /// Whether an authorization request of this client is refused if it has no `code_challenge`
     /// (RFC 7636 section 4.4.1: `invalid_request`). `None` for a client that is not registered in
     /// the store; see [`RequirePkce`].
@@ -219,9 +321,18 @@ impl Policy {
         if !self.clock_skew.is_zero() {
             check_lifetime("clock_skew", self.clock_skew, CLOCK_SKEW_MAX)?;
         }
+        let (grace_max, retries) = match self.refresh_retries {
+            Retries::Count(retries) => (GRACE_COUNTED_MAX, retries),
+            Retries::UntilUsed => (GRACE_MAX, 0),
+        };
         if !self.refresh_grace.is_zero() {
-            check_lifetime("refresh_grace", self.refresh_grace, GRACE_MAX)?;
+            check_lifetime("refresh_grace", self.refresh_grace, grace_max.min(lifetime_max))?;
         }
+        if retries > RETRIES_MAX {
+            let message = format!("refresh_retries is {retries}: set it to at most {RETRIES_MAX}");
+            return Err(Error::new(ErrorKind::Limit, message));
+        }
+        check_lifetime("replay_memory", self.replay_memory, lifetime_max)?;
         self.code_format.check("code_format")?;
         self.access_format.check("access_format")?;
         self.refresh_format.check("refresh_format")?;

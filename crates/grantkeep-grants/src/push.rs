@@ -33,7 +33,7 @@ pub struct Pushed {
 pub enum Taken {
     /// It is used up now, and these are the parameters, as they were pushed.
     Request(Vec<u8>),
-    /// It was used before.
+    /// It was used before, within the policy's `replay_memory`.
     Used,
     /// It is too late.
     Expired,
@@ -187,11 +187,12 @@ impl<B: Backend> Flow<B> for Take<'_> {
         if held.record.client != self.client {
             return Ok(Verdict::answer(Taken::Mismatch));
         }
-        if held.record.state != CodeState::Fresh {
-            return Ok(Verdict::answer(Taken::Used));
-        }
-        if held.is_expired(grants.store.now()) {
-            return Ok(Verdict::answer(Taken::Expired));
+        let expired = held.is_expired(grants.store.now());
+        match held.record.state {
+            CodeState::Spent { .. } if expired => return Ok(Verdict::answer(Taken::Unknown)),
+            CodeState::Spent { .. } => return Ok(Verdict::answer(Taken::Used)),
+            CodeState::Fresh if expired => return Ok(Verdict::answer(Taken::Expired)),
+            CodeState::Fresh => {}
         }
         if !standing.admits(&held.record.epochs) {
             return Ok(Verdict::answer(Taken::Revoked));
@@ -200,7 +201,8 @@ impl<B: Backend> Flow<B> for Take<'_> {
         let parameters = sealed.open(&grants.store.keyring(), self.minted.as_bytes())?;
         held.record.state = CodeState::Spent { at: grants.store.wall(), family: None };
         let mut rewriting = Rewriting::of(grants)?;
-        rewriting.replace(&held, &held.record)?;
+        let until = grants.store.now().saturating_add(grants.policy.remembers());
+        rewriting.replace_until(&held, &held.record, until.max(held.expires_at))?;
         rewriting.require(standing);
         Ok(rewriting.commit(Told::nothing(), Taken::Request(parameters)))
     }

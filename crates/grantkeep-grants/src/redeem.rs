@@ -9,11 +9,13 @@ use crate::events::Told;
 use crate::grants::{Grants, can_be_held, check_presented};
 use crate::opening::{Opening, Pair};
 use crate::pkce;
+use crate::repeat::{self, Noted};
 use crate::revoke::end_family;
 use crate::setter::setter;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Code, CodeState, Confirmation, Family, FamilyId, Held, Purpose, Result, RevocationReason,
+    Code, CodeState, Confirmation, Family, FamilyId, Held, Purpose, Repeat, Result,
+    RevocationReason, Timestamp,
 };
 use std::fmt;
 
@@ -24,13 +26,21 @@ pub struct Presented<'a> {
     redirect_uri: Option<&'a str>,
     verifier: Option<&'a str>,
     pub(crate) confirmation: Option<Confirmation>,
+    pub(crate) client_authenticated: bool,
     pub(crate) audience: Option<&'a [&'a str]>,
 }
 
 impl<'a> Presented<'a> {
     /// A code presented by this client.
     pub fn by(client: &'a str) -> Self {
-        Self { client, redirect_uri: None, verifier: None, confirmation: None, audience: None }
+        Self {
+            client,
+            redirect_uri: None,
+            verifier: None,
+            confirmation: None,
+            client_authenticated: false,
+            audience: None,
+        }
     }
 
     /// The `redirect_uri` of the request.
@@ -56,6 +66,13 @@ impl<'a> Presented<'a> {
         /// The key whose possession the request proved (RFC 9449, RFC 8705): the tokens are bound
         /// to it.
         confirmation
+    }
+
+    setter! {
+        /// Says that the client has authenticated, by a secret or a key of its own: refresh tokens
+        /// are bound to it and not to the key of this request, which it may renew (RFC 8705 section
+        /// 7.1, RFC 9449 section 5). Of a registered client its record says so.
+        client_authenticated
     }
 }
 
@@ -91,8 +108,9 @@ pub enum Mismatch {
 pub enum Redeemed {
     /// It is spent now, and this is what it was for.
     Granted(Box<Pair>),
-    /// It was spent before. The family that the first redemption opened is revoked, durably, when
-    /// this is seen (RFC 6749 section 4.1.2); `None` if the code was burnt by a mismatch.
+    /// It was spent before, within the policy's `replay_memory`. The family that the first
+    /// redemption opened is revoked, durably, when this is seen (RFC 6749 section 4.1.2); `None` if
+    /// the code was burnt by a mismatch.
     Replayed {
         /// That family.
         family: Option<FamilyId>,
@@ -147,6 +165,7 @@ struct Redemption<'a> {
 pub(crate) struct FoundCode {
     pub(crate) code: Held<Code>,
     pub(crate) family: Option<Held<Family>>,
+    noted: Option<Noted>,
 }
 
 impl FoundCode {
@@ -157,15 +176,21 @@ impl FoundCode {
         let Some(code) = found.filter(ours) else {
             return Ok(None);
         };
-        let family = match &code.record.state {
-            CodeState::Spent { family: Some(id), .. } => grants.store.get(id.digest()).await?,
-            CodeState::Spent { family: None, .. } | CodeState::Fresh => None,
+        let CodeState::Spent { family: Some(id), .. } = code.record.state else {
+            return Ok(Some(Self { code, family: None, noted: None }));
         };
-        Ok(Some(Self { code, family }))
+        let family = grants.store.get(id.digest()).await?;
+        let noted = Noted::read(grants, code.id).await?;
+        Ok(Some(Self { code, family, noted }))
     }
 
     pub(crate) fn owners(&self) -> Owned<'_> {
         Owned { subject: &self.code.record.subject, client: &self.code.record.client }
+    }
+
+    /// True once nothing is known of it any more, though its row may not have been swept.
+    pub(crate) fn is_forgotten(&self, now: Timestamp) -> bool {
+        self.code.record.state != CodeState::Fresh && self.code.is_expired(now)
     }
 
     /// A spent code came again: the family that it opened ends.
@@ -206,11 +231,14 @@ impl<B: Backend> Flow<B> for Redemption<'_> {
         standing: &Standing,
     ) -> Result<Verdict<Redeemed>> {
         let (held, presented) = (&read.code, self.presented);
+        if read.is_forgotten(grants.store.now()) {
+            return Ok(Verdict::answer(Redeemed::Unknown));
+        }
         if let CodeState::Spent { .. } = held.record.state {
             if presented.client != held.record.client {
                 return Ok(mismatched(grants, held, presented.client, Mismatch::Client));
             }
-            return read.replayed(grants, |family| Redeemed::Replayed { family });
+            return self.come_again(grants, read, standing);
         }
         if held.is_expired(grants.store.now()) {
             return Ok(Verdict::answer(Redeemed::Expired));
@@ -237,6 +265,22 @@ impl<B: Backend> Flow<B> for Redemption<'_> {
 }
 
 impl Redemption<'_> {
+    /// A spent code: its answer once more, or a replay.
+    fn come_again<B: Backend>(
+        &self,
+        grants: &Grants<B>,
+        mut read: FoundCode,
+        standing: &Standing,
+    ) -> Result<Verdict<Redeemed>> {
+        let noted = read.noted.take().filter(|_| grants.policy.repeat_codes);
+        let (family, presented) = (read.family.as_ref(), self.presented);
+        let again = repeat::answer(grants, standing, noted, family, presented, Redeemed::Granted)?;
+        match again {
+            Some(verdict) => Ok(verdict),
+            None => read.replayed(grants, |family| Redeemed::Replayed { family }),
+        }
+    }
+
     /// Spends a code for a family.
     fn spend<B: Backend>(
         &self,
@@ -255,16 +299,23 @@ impl Redemption<'_> {
             audience: std::mem::take(&mut held.record.audience),
             narrowed: self.presented.narrowed(),
             confirmation: self.presented.confirmation,
+            client_authenticated: self.presented.client_authenticated,
             attachment,
         };
         let mut issuing = standing.issue(grants)?;
         let mut pair = grants.open_family(&mut issuing, &opening)?;
+        pair.nonce = nonce;
+        if grants.policy.repeat_codes {
+            let audience = opening.narrowed.as_ref().unwrap_or(&opening.audience).clone();
+            let kept = (held.record.redirect_uri.take(), held.record.challenge.take());
+            repeat::note(grants, &mut issuing, held.id, self.presented, kept, &pair, audience)?;
+        }
         strip(&mut held.record);
         held.record.state = CodeState::Spent { at: grants.store.wall(), family: Some(pair.family) };
-        issuing.replace(&held, &held.record, held.expires_at)?;
+        let until = issuing.now().saturating_add(grants.policy.remembers());
+        issuing.replace(&held, &held.record, until.max(held.expires_at))?;
         let (client, subject, family) = (opening.client, opening.subject, pair.family);
         let told = grants.told().event(|| Event::Redeemed { client, subject, family });
-        pair.nonce = nonce;
         Ok(issuing.commit(told, Redeemed::Granted(Box::new(pair))))
     }
 }
@@ -295,7 +346,8 @@ fn burn<B: Backend>(
     strip(&mut held.record);
     held.record.state = CodeState::Spent { at: grants.store.wall(), family: None };
     let mut rewriting = Rewriting::of(grants)?;
-    rewriting.replace(&held, &held.record)?;
+    let until = grants.store.now().saturating_add(grants.policy.remembers());
+    rewriting.replace_until(&held, &held.record, until.max(held.expires_at))?;
     Ok(rewriting.commit(told, answer))
 }
 
@@ -322,6 +374,15 @@ impl Presented<'_> {
 
     fn asked(&self) -> AskedAudience {
         self.audience.map_or(AskedAudience::Unset, AskedAudience::read)
+    }
+
+    /// True if this is what came with the first of two redemptions, or polls.
+    pub(crate) fn is_again(&self, first: &Repeat) -> bool {
+        let redirected =
+            first.redirect_uri.is_none() || first.redirect_uri.as_deref() == self.redirect_uri;
+        redirected
+            && first.confirmation == self.confirmation
+            && pkce::matches(first.challenge.as_ref(), self.verifier)
     }
 
     fn mismatch(&self, code: &Code) -> Option<Mismatch> {

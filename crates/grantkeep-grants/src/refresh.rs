@@ -9,7 +9,7 @@ use crate::events::Told;
 use crate::generation::Presented;
 use crate::grants::{Grants, can_be_held, check_presented};
 use crate::opening::{Pair, expires_in, family_token};
-use crate::policy::Refreshing;
+use crate::policy::{OnReuse, Policy, Refreshing, Retries};
 use crate::proof::token_type;
 use crate::redeem::Mismatch;
 use crate::revoke::end_family;
@@ -19,7 +19,7 @@ use crate::setter::setter;
 use grantkeep::backend::Backend;
 use grantkeep::sabotage::{self, Flaw};
 use grantkeep::{
-    Confirmation, Family, FamilyId, FamilyState, Held, Result, RevocationReason, Timestamp,
+    Confirmation, Family, FamilyId, FamilyState, Held, Result, RevocationReason, Timestamp, Token,
 };
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -52,8 +52,9 @@ impl<'a> RefreshRequest<'a> {
     }
 
     setter! {
-        /// The key whose possession the request proved; a family that is bound to one demands it
-        /// (RFC 9449 section 5).
+        /// The key whose possession the request proved: the access token is bound to it. The family
+        /// of a public client that is bound to a key demands that one; one of a client that
+        /// authenticates takes any (RFC 9449 section 5, RFC 8705 section 7.1).
         confirmation
     }
 }
@@ -68,12 +69,19 @@ pub enum Refreshed {
     /// The predecessor came again within the grace period, and its successor is unused: the same
     /// successor, and a new access token.
     Retried(Box<Pair>),
-    /// A spent refresh token. Its family is revoked, durably, when this is seen (RFC 9700 section
-    /// 4.14.2).
+    /// A spent refresh token: it comes past the grace period, or after its successor was used. Its
+    /// family is revoked, durably, when this is seen (RFC 9700 section 4.14.2), unless the policy's
+    /// `on_reuse` says otherwise.
     Reused {
         /// That family.
         family: FamilyId,
+        /// Whether it is revoked.
+        revoked: bool,
     },
+    /// The predecessor came again within the grace period, and more often than the policy's
+    /// `refresh_retries` allows. Nothing was changed: the family is in force, and so is the
+    /// successor.
+    RetriedTooOften,
     /// It is too late: unused for too long, or the grant has ended.
     Expired,
     /// Its family, subject, or client was revoked.
@@ -97,6 +105,8 @@ pub(crate) enum Use {
     Present,
     /// One more of its predecessor, within the grace period.
     Retry,
+    /// The same, more often than is allowed.
+    OneTooMany,
     /// One of a spent one.
     Spent,
     /// The family has expired.
@@ -144,7 +154,16 @@ impl<B: Backend> Grants<B> {
         }
         match family.generation.saturating_sub(presented) {
             0 => Use::Present,
-            1 if now.since(family.rotated_at) < self.policy.refresh_grace => Use::Retry,
+            1 if now.since(family.rotated_at) < self.policy.refresh_grace => {
+                match self.policy.refresh_retries {
+                    Retries::Count(retries)
+                        if family.retries >= retries && !sabotage::is(Flaw::RetryUncounted) =>
+                    {
+                        Use::OneTooMany
+                    }
+                    Retries::Count(_) | Retries::UntilUsed => Use::Retry,
+                }
+            }
             _ if sabotage::is(Flaw::GraceForUsedSuccessor) => Use::Retry,
             _ => Use::Spent,
         }
@@ -203,16 +222,20 @@ impl FoundToken {
         if used == Use::Retry && lost { Use::Spent } else { used }
     }
 
-    /// It was spent, and came again: its family ends.
+    /// It was spent, and came again: its family ends, unless the policy says otherwise.
     pub(crate) fn reused<B: Backend, A>(
         self,
         grants: &Grants<B>,
-        answer: impl FnOnce(FamilyId) -> A,
+        answer: impl FnOnce(FamilyId, bool) -> A,
     ) -> Result<Verdict<A>> {
-        let Family { client, subject, id: family, .. } = self.held.record.clone();
+        let Family { client, subject, id: family, state, .. } = self.held.record.clone();
         let told = |told: Told| told.event(|| Event::Reused { client, subject, family });
+        if grants.policy.on_reuse == OnReuse::Refuse {
+            let revoked = state != FamilyState::Active;
+            return Ok(Verdict::Answer(answer(family, revoked), told(grants.told())));
+        }
         let reason = RevocationReason::RefreshReused;
-        end_family(grants, Some(self.held), reason, told, answer(family))
+        end_family(grants, Some(self.held), reason, told, answer(family, true))
     }
 }
 
@@ -249,7 +272,8 @@ impl<B: Backend> Flow<B> for Refresh<'_> {
         }
         let retry = match read.use_now(grants) {
             Use::TooLate => return Ok(Verdict::answer(Refreshed::Expired)),
-            Use::Spent => return read.reused(grants, |family| Refreshed::Reused { family }),
+            Use::Spent => return read.reused(grants, reused),
+            Use::OneTooMany => return Ok(Verdict::answer(Refreshed::RetriedTooOften)),
             Use::Retry => true,
             Use::Present => false,
         };
@@ -265,6 +289,9 @@ impl<B: Backend> Flow<B> for Refresh<'_> {
         let Some(audience) = request.audience.narrowed(&family.audience) else {
             return Ok(Verdict::answer(Refreshed::InvalidTarget));
         };
+        if retry && starts_one_too_many(&grants.policy, family) {
+            return read.reused(grants, reused);
+        }
         let moves_on = grants.policy.refreshing == Refreshing::Rotating && !retry;
         let Some(generation) = family.generation.checked_add(u32::from(moves_on)) else {
             // After 2^32 rotations there is no next one: the grant has ended.
@@ -292,46 +319,61 @@ impl Refresh<'_> {
         let now = issuing.now();
         let mut family = held.record.clone();
         let mut expires_at = held.expires_at;
+        let in_row = retry && starts_row(&grants.policy, &family);
         let refresh = if retry {
-            issuing.require(&held);
+            note_retry(&mut family);
             successor.map_or_else(|| grants.derived(&family), Ok)?
         } else {
             expires_at = grants.idle_until(&family, now);
-            let refresh = if family.generation == generation {
+            family.refreshes = family.refreshes.saturating_add(1);
+            grants.note_rotation(&mut family, now);
+            if family.generation == generation {
                 grants.unchanged(self.token, &family)?
             } else {
                 family.generation = generation;
-                grants.note_rotation(&mut family, now);
+                if family.retries == 0 {
+                    family.retried_generations = 0;
+                }
+                family.retries = 0;
                 let refresh = grants.add_refresh(&mut issuing, &mut family, expires_at)?;
                 if family.brought.is_some() {
                     grants.keep_successor(&mut issuing, self.token, &refresh)?;
                 }
                 refresh
-            };
-            issuing.replace(&held, &family, expires_at)?;
-            refresh
+            }
         };
+        issuing.replace(&held, &family, expires_at)?;
         let keyring = grants.store.keyring();
         let open = |payload| Attachment::open(payload, &keyring, &family.salt);
         let attachment = family.payload.as_ref().map(open).transpose()?;
         let access_until = now.saturating_add(grants.policy.access_lifetime).min(expires_at);
         let narrowed = (scopes.as_str().to_owned(), audience);
-        let record = family_token(&family, issuing.epochs(), grants.store.wall(), narrowed);
+        let record = Token {
+            confirmation: self.request.confirmation,
+            ..family_token(&family, issuing.epochs(), grants.store.wall(), narrowed)
+        };
         let access = grants.add_token(&mut issuing, record, access_until, attachment.as_ref())?;
-        let told = grants.told().event(|| {
-            let (client, subject) = (family.client.clone(), family.subject.clone());
-            let family = family.id;
+        let named = || (family.client.clone(), family.subject.clone(), family.id);
+        let mut told = grants.told().event(|| {
+            let (client, subject, family) = named();
             if retry {
                 Event::Retried { client, subject, family }
             } else {
                 Event::Rotated { client, subject, family, generation }
             }
         });
+        if in_row {
+            told = told.event(|| {
+                let (client, subject, id) = named();
+                let generations = family.retried_generations;
+                Event::RetriedInRow { client, subject, family: id, generations }
+            });
+        }
         let pair = Box::new(Pair {
             access,
             refresh: Some(refresh),
             expires_in: expires_in(now, access_until),
-            token_type: token_type(family.confirmation.as_ref()),
+            token_type: token_type(self.request.confirmation.as_ref()),
             scopes,
             subject: family.subject,
             nonce: None,
@@ -341,6 +383,30 @@ impl Refresh<'_> {
         let answer = if retry { Refreshed::Retried(pair) } else { Refreshed::Rotated(pair) };
         Ok(issuing.commit(told, answer))
     }
+}
+
+fn reused(family: FamilyId, revoked: bool) -> Refreshed {
+    Refreshed::Reused { family, revoked }
+}
+
+/// True if a retry of this generation would be the first, and the first of more generations in a
+/// row than the policy allows.
+fn starts_row(policy: &Policy, family: &Family) -> bool {
+    let max = policy.retried_generations_max;
+    max > 0 && family.retries == 0 && family.retried_generations >= max
+}
+
+/// The same, where the policy treats that as reuse.
+fn starts_one_too_many(policy: &Policy, family: &Family) -> bool {
+    policy.retried_generations_are_reuse && starts_row(policy, family)
+}
+
+/// Counts a retry of the present generation's predecessor.
+fn note_retry(family: &mut Family) {
+    if family.retries == 0 {
+        family.retried_generations = family.retried_generations.saturating_add(1);
+    }
+    family.retries = family.retries.saturating_add(1);
 }
 
 /// Refuses what `client` presented, or with which key.
@@ -372,7 +438,6 @@ pub(crate) fn told_mismatch<B: Backend>(
 mod tests {
     use super::*;
     use crate::opening::Grant;
-    use crate::policy::Policy;
     use crate::refresh_token;
     use grantkeep::{Store, SystemClock, Wait as _};
     use std::sync::Arc;

@@ -22,6 +22,8 @@ pub enum RefreshStanding {
     Reused {
         /// That family.
         family: FamilyId,
+        /// Whether it is revoked; see [`Policy::on_reuse`](crate::Policy::on_reuse).
+        revoked: bool,
     },
     /// It is unknown, expired, or revoked.
     Unusable,
@@ -76,8 +78,11 @@ impl<B: Backend> Flow<B> for Look<'_> {
             return Ok(Verdict::answer(unusable));
         }
         match read.use_now(grants) {
-            Use::TooLate => return Ok(Verdict::answer(unusable)),
-            Use::Spent => return read.reused(grants, |family| RefreshStanding::Reused { family }),
+            Use::TooLate | Use::OneTooMany => return Ok(Verdict::answer(unusable)),
+            Use::Spent => {
+                return read
+                    .reused(grants, |family, revoked| RefreshStanding::Reused { family, revoked });
+            }
             Use::Present | Use::Retry => {}
         }
         let held = read.held;

@@ -15,9 +15,15 @@ use grantkeep::{
 
 /// The answer to a client that asks for a revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RevokedBy {
-    /// It is revoked, or was not there.
+    /// It is revoked.
     Done,
+    /// There is no such token, and nothing was changed: it was never issued, it has expired, or the
+    /// root key that it was issued under was retired. What else came of the same grant may be in
+    /// force; [`Grants::revoke_family`] ends that. A client is told of success (RFC 7009 section
+    /// 2.2).
+    Unknown,
     /// It was issued to another client; nothing was changed.
     NotYours,
 }
@@ -35,8 +41,8 @@ impl<B: Backend> Grants<B> {
     ///
     /// # Durability
     /// The revocation is durable when this returns.
-    pub async fn revoke(&self, token: &str) -> Result<()> {
-        self.revoke_for(token, None).await.map(drop)
+    pub async fn revoke(&self, token: &str) -> Result<RevokedBy> {
+        self.revoke_for(token, None).await
     }
 
     /// The same on the request of a client, which the server has authenticated: a token that was
@@ -48,12 +54,13 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// The revocation is durable when `Done` is answered.
     pub async fn revoke_by(&self, client: &str, token: &str) -> Result<RevokedBy> {
+        check_name("a client id", client)?;
         self.revoke_for(token, Some(client)).await
     }
 
     async fn revoke_for(&self, token: &str, client: Option<&str>) -> Result<RevokedBy> {
         if !can_be_held(token) {
-            return Ok(RevokedBy::Done);
+            return Ok(RevokedBy::Unknown);
         }
         self.decide(&mut Revocation { token, client }).await
     }
@@ -171,8 +178,9 @@ impl<B: Backend> Flow<B> for Revocation<'_> {
         let access = access.filter(|held| theirs(&held.record.client));
         let personal = personal.filter(|found| theirs(&found.held.record.client));
         let family = family.filter(|held| theirs(&held.record.client));
-        if any && access.is_none() && personal.is_none() && family.is_none() {
-            return Ok(Verdict::answer(RevokedBy::NotYours));
+        if access.is_none() && personal.is_none() && family.is_none() {
+            let answer = if any { RevokedBy::NotYours } else { RevokedBy::Unknown };
+            return Ok(Verdict::answer(answer));
         }
         let (mut rewriting, mut told) = (Rewriting::of(grants)?, grants.told());
         let mut changed = [false; 3];

@@ -23,6 +23,13 @@ macro_rules! setter {
             Self { confirmation: Some(confirmation), ..self }
         }
     };
+    ($(#[$doc:meta])* client_authenticated) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn client_authenticated(self) -> Self {
+            Self { client_authenticated: true, ..self }
+        }
+    };
     ($(#[$doc:meta])* payload) => {
         $(#[$doc])*
         #[must_use]

@@ -49,6 +49,10 @@ pub enum Flaw {
     OfferForgotten,
     /// What a look-up reads from a place that has got another row meanwhile is taken for damage.
     MovedTakenForDamage,
+    /// An audience that was set, and names nobody, is taken for any.
+    AudienceWidened,
+    /// A retry within the grace period is not counted.
+    RetryUncounted,
     /// What is issued does not rest on the standing of whom it is issued to.
     StandingForgotten,
 }

@@ -383,7 +383,7 @@ impl<'a> Client<'a> {
         let session: Arc<Session> = self.world.session();
         let text = self.book.tokens[at].text.clone();
         let revoked = session.grants[0].revoke(&text);
-        let done = self.world.call(self.number, "revoke", true, || revoked.wait());
+        let done = self.world.call(self.number, "revoke", true, || revoked.wait().map(drop));
         let standing = &mut self.book.tokens[at].standing;
         match &done {
             Ok(()) => *standing = Standing::Ended,

@@ -2,7 +2,7 @@
 
 use super::operator::OPERATORS;
 use grantkeep::{Error, ErrorKind, ManualClock, Result, Store};
-use grantkeep_grants::{Grants, Policy, Refreshing};
+use grantkeep_grants::{Grants, Policy, Refreshing, Retries};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -74,6 +74,8 @@ pub fn policy(life_s: u64) -> Policy {
         refresh_absolute: 3 * life,
         refresh_grace: Duration::ZERO,
         refreshing: Refreshing::Rotating,
+        refresh_retries: Retries::UntilUsed,
+        repeat_devices: false,
         ..Policy::default()
     }
 }

@@ -8,7 +8,7 @@ use grantkeep::backend::Budget;
 use grantkeep::{Embedded, Error, ErrorKind, KeySource, ManualClock, Result, Timestamp, Wait as _};
 use grantkeep_grants::{
     Authorize, ClientCredentials, Creation, DeviceApproval, DeviceRequest, Grants, NewClient,
-    NewPersonal, Pair, Policy, Presented, Redeemed, RefreshRequest, Refreshed, Verified,
+    NewPersonal, Pair, Policy, Presented, Redeemed, RefreshRequest, Refreshed, Retries, Verified,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -41,6 +41,8 @@ fn policy() -> Policy {
         refresh_absolute: seconds(10 * IDLE_S),
         refresh_grace: seconds(GRACE_S),
         device_lifetime: seconds(DEVICE_S),
+        refresh_retries: Retries::UntilUsed,
+        repeat_devices: false,
         ..Policy::default()
     }
 }
@@ -317,7 +319,7 @@ fn change(grants: &Grants<Embedded>, op: Op, before: &Facts, backups: u64) -> Re
     match op {
         Op::RevokeToken => {
             let token = &before.tokens[before.first_token(false).expect("a token")];
-            grants.revoke(&token.text).wait()
+            grants.revoke(&token.text).wait().map(drop)
         }
         Op::RevokePersonal => {
             let token = &before.tokens[before.first_token(true).expect("a token")];
@@ -326,7 +328,7 @@ fn change(grants: &Grants<Embedded>, op: Op, before: &Facts, backups: u64) -> Re
         }
         Op::RevokeFamily => {
             let grant = &before.grants[before.first_grant().expect("a grant")];
-            grants.revoke(grant.refresh.last().expect("a refresh token")).wait()
+            grants.revoke(grant.refresh.last().expect("a refresh token")).wait().map(drop)
         }
         Op::RevokeSubject => grants.revoke_subject("alice").wait(),
         Op::RevokeClient => grants.revoke_client("client-1").wait(),

@@ -272,7 +272,9 @@ fn a_refresh_token_is_looked_at_before_it_is_used() {
     assert!(is_usable(refresh_of(&first)) && is_usable(refresh_of(&second)));
     assert!(matches!(world.refresh(refresh_of(&first)), Refreshed::Retried(_)));
     world.clock.advance(MS);
-    let RefreshStanding::Reused { family } = look(refresh_of(&first)) else { panic!("not reuse") };
+    let RefreshStanding::Reused { family, revoked: true } = look(refresh_of(&first)) else {
+        panic!("not reuse")
+    };
     assert_eq!(family, first.family);
     assert!(!is_usable(refresh_of(&second)) && !world.is_active(second.access.expose()));
 

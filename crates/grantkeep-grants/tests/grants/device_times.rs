@@ -10,7 +10,7 @@ use grantkeep_grants::{DeviceIssued, DeviceRequested, OAuthError, Policy, Polled
 // spent is a replay at any age. Method: each state a millisecond before and at the end, and swept.
 #[test]
 fn device_lifetime_is_exact() {
-    let world = World::new();
+    let world = World::without_repeats();
     let devices: Vec<_> = (0..5).map(|_| world.device()).collect();
     let [pending, early, late, denied, spent] = &devices[..] else { panic!("five devices") };
     assert_eq!(world.approve(spent), Verified::Done);

@@ -3,8 +3,8 @@
 use crate::world::*;
 use grantkeep::{ErrorKind, LIFETIME_DEFAULT_MAX};
 use grantkeep_grants::{
-    CODE_LIFETIME_MAX, Format, GRACE_MAX, Grants, POLICY_BYTES_MAX, Policy, Profile, Refreshing,
-    Style,
+    CODE_LIFETIME_MAX, Format, GRACE_COUNTED_MAX, GRACE_MAX, Grants, POLICY_BYTES_MAX, Policy,
+    Profile, RETRIES_MAX, Refreshing, Retries, Style,
 };
 use std::fmt::Write as _;
 
@@ -46,9 +46,19 @@ fn policy_bounds_are_exact() {
         ..Policy::default()
     };
     assert!(shortest.check(max).is_ok());
-    let grace = |grace| Policy { refresh_grace: grace, ..Policy::default() }.check(max);
-    assert!(grace(s(0)).is_ok() && grace(GRACE_MAX).is_ok());
-    assert_eq!(grace(GRACE_MAX + second).unwrap_err().kind(), ErrorKind::Lifetime);
+    let retried = |grace, retries| {
+        let policy = Policy { refresh_grace: grace, refresh_retries: retries, ..Policy::default() };
+        policy.check(max).map_err(|error| error.kind())
+    };
+    for (retries, most) in [
+        (Retries::Count(0), GRACE_COUNTED_MAX),
+        (Retries::Count(RETRIES_MAX), GRACE_COUNTED_MAX),
+        (Retries::UntilUsed, GRACE_MAX),
+    ] {
+        assert!(retried(s(0), retries).is_ok() && retried(most, retries).is_ok());
+        assert_eq!(retried(most + second, retries), Err(ErrorKind::Lifetime));
+    }
+    assert_eq!(retried(s(30), Retries::Count(RETRIES_MAX + 1)), Err(ErrorKind::Limit));
     let short = Policy { code_format: Format::hex().chars(63), ..Policy::default() };
     assert_eq!(short.check(max).unwrap_err().kind(), ErrorKind::Limit);
 }
@@ -87,7 +97,13 @@ fn a_policy_is_read_from_a_file() {
     assert_eq!(Policy::load(&path).unwrap_err().kind(), ErrorKind::Missing);
     std::fs::write(&path, text).unwrap();
     assert_eq!(Policy::load(&path).unwrap(), policy);
-    std::fs::write(&path, "refresh_grace = 301").unwrap();
+    for (text, retries) in [("7", Retries::Count(7)), ("\"until_used\"", Retries::UntilUsed)] {
+        let policy = Policy::from_toml(&format!("refresh_retries = {text}")).unwrap();
+        assert_eq!(policy.refresh_retries, retries);
+        assert_eq!(Policy::from_toml(&policy.to_toml().unwrap()).unwrap(), policy);
+    }
+    assert!(Policy::from_toml("refresh_retries = \"for ever\"").is_err());
+    std::fs::write(&path, "refresh_grace = 301\nrefresh_retries = \"until_used\"").unwrap();
     let error = Policy::load(&path).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Lifetime);
     assert!(error.to_string().contains("policy.toml: refresh_grace is 301s"), "{error}");

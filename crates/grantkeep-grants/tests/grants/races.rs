@@ -1,7 +1,7 @@
 //! Races over one code and one refresh token.
 
 use crate::world::*;
-use grantkeep_grants::{Policy, Redeemed, Refreshed};
+use grantkeep_grants::{Policy, Redeemed, Refreshed, Retries};
 use std::sync::Barrier;
 use std::thread;
 
@@ -54,7 +54,8 @@ fn one_racer_redeems_a_code() {
 #[test]
 fn racers_within_grace_share_one_successor() {
     for _ in 0..20 {
-        let world = World::new();
+        let refresh_retries = Retries::Count(15);
+        let world = World::under(Policy { refresh_retries, ..Policy::default() });
         let first = world.pair();
         let answers = race(|| world.refresh(refresh_of(&first)));
         let mut rotations = 0;
@@ -104,7 +105,8 @@ fn nothing_issued_before_a_revocation_survives_it() {
     use grantkeep::Wait;
     use std::sync::atomic::{AtomicUsize, Ordering};
     for _ in 0..20 {
-        let world = World::new();
+        let refresh_retries = Retries::UntilUsed;
+        let world = World::under(Policy { refresh_retries, ..Policy::default() });
         let first = world.pair();
         let order = AtomicUsize::new(0);
         let pairs = race(|| {

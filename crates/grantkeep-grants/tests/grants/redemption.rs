@@ -241,5 +241,7 @@ fn each_decision_is_one_batch() {
     batches("introspect", 0, &|| drop(world.claims(pair.access.expose())));
     batches("refresh", 1, &|| drop(rotated(world.refresh(refresh_of(&pair)))));
     batches("retry", 1, &|| drop(world.refresh(refresh_of(&pair))));
-    batches("revoke", 1, &|| world.grants.revoke(refresh_of(&pair)).wait().unwrap());
+    batches("revoke", 1, &|| {
+        world.grants.revoke(refresh_of(&pair)).wait().unwrap();
+    });
 }

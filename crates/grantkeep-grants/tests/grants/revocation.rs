@@ -98,8 +98,11 @@ fn a_client_revokes_its_own_only() {
         assert_eq!(by(CLIENT, token), RevokedBy::Done);
     }
     for unknown in ["", "short", "a text that was never issued", &"x".repeat(9_000)] {
-        assert_eq!(by("client-2", unknown), RevokedBy::Done);
+        assert_eq!(by("client-2", unknown), RevokedBy::Unknown);
     }
+    assert_eq!(RevokedBy::Unknown.oauth_error(), None);
+    let nobody = world.grants.revoke_by("", pair.access.expose()).wait();
+    assert_eq!(nobody.unwrap_err().kind(), ErrorKind::Limit);
     assert_eq!(RevokedBy::NotYours.oauth_error(), Some(OAuthError::UnauthorizedClient));
     assert_eq!(RevokedBy::Done.oauth_error(), None);
 }

@@ -109,6 +109,7 @@ fn what_waits_is_decided_in_a_store_of_seconds() {
         personal_lifetime: seconds,
         refresh_idle: seconds,
         refresh_absolute: seconds,
+        replay_memory: seconds,
         ..Policy::default()
     };
     let options = Store::options().clock(clock.clone()).by_itself(false).reserve_bytes(0);

@@ -36,6 +36,11 @@ impl World {
         Self { clock, grants: Grants::new(store, policy).unwrap() }
     }
 
+    /// As RFC 6749 section 4.1.2 has it for codes: no answer is repeated.
+    pub(crate) fn without_repeats() -> Self {
+        Self::under(Policy { repeat_devices: false, ..Policy::default() })
+    }
+
     /// Other grants over the same store.
     pub(crate) fn with(&self, policy: Policy) -> Grants<Memory> {
         Grants::new(self.grants.store().clone(), policy).unwrap()

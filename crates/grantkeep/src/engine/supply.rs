@@ -8,7 +8,8 @@
 //!    as they are.
 //! 3. On a full disk a new segment is only as long as there is room for, and is made only if no
 //!    other spare is left and nothing can be carried.
-//! 4. `LOCK` notes a segment before it is offered: from then on an open misses it.
+//! 4. `LOCK` notes a segment before it is offered, and soon after the log has gone on in it: from
+//!    then on an open misses it.
 //! 5. What fails is tried again at the next tick. Nothing was promised of a segment that was not
 //!    offered, so its file is removed and another is made.
 //!
@@ -145,6 +146,7 @@ impl Supplier {
     /// Makes what is missing and removes what is too much.
     fn look(&mut self) {
         let filled = self.fill();
+        self.note_written();
         let short = self.missing() > 0;
         self.core.supply.state.lock().short = short;
         self.core.note_trouble(Part::Segments, filled.as_ref().copied());
@@ -267,6 +269,13 @@ impl Supplier {
         drop(writer);
         super::signal::wake_all(called);
         Ok(true)
+    }
+
+    /// Notes where the log has gone on since a spare was noted; what fails is tried again.
+    fn note_written(&self) {
+        if self.core.writer.lock().segment.number != self.lock.written() {
+            let _ = self.note_newest(self.lock.newest());
+        }
     }
 
     fn note_newest(&self, newest: u64) -> Result<()> {

@@ -145,7 +145,9 @@ pub struct Family {
     pub scopes: String,
     /// The audience of its access tokens, separated by spaces; empty for any.
     pub audience: String,
-    /// The thumbprint its tokens are bound to, `cnf` of RFC 7800.
+    /// The thumbprint of the key that its refresh tokens are bound to (`cnf` of RFC 7800); `None`
+    /// where they are bound to their client alone, since that authenticates (RFC 8705 section 7.1,
+    /// RFC 9449 section 5).
     pub confirmation: Option<Confirmation>,
     /// The generation of the refresh token that is accepted; the first is 1. A family of 0 is
     /// reserved: its code was claimed, and nothing was issued yet.
@@ -162,6 +164,12 @@ pub struct Family {
     pub rotated_at: Timestamp,
     /// How far that was ahead of the wall clock; see [`Family::refreshed_at`].
     pub rotated_lead_ms: u64,
+    /// How often it was refreshed, retries not counted.
+    pub refreshes: u32,
+    /// How often the predecessor of the present generation was answered again.
+    pub retries: u32,
+    /// How many generations in a row were retried, up to the predecessor of the present one.
+    pub retried_generations: u32,
     /// The epochs it was opened under.
     pub epochs: Epochs,
     /// What the server attached.
@@ -277,6 +285,9 @@ mod tests {
             key_id: 70_000,
             rotated_at: Timestamp::from_millis(1 << 41),
             rotated_lead_ms: 0,
+            refreshes: 0,
+            retries: 0,
+            retried_generations: 0,
             absolute_expires_at: Timestamp::from_millis(1 << 42),
             epochs: Epochs::default(),
             state: FamilyState::Active,

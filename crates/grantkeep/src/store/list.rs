@@ -97,6 +97,9 @@ mod tests {
             key_id: 1,
             rotated_at: Timestamp::default(),
             rotated_lead_ms: 0,
+            refreshes: 0,
+            retries: 0,
+            retried_generations: 0,
             epochs: Epochs::default(),
             payload: None,
         }

@@ -19,6 +19,7 @@ mod once;
 mod owner;
 mod record;
 mod refresh_text;
+mod repeat;
 mod seal;
 mod token;
 mod wall;
@@ -39,6 +40,7 @@ pub use once::Burned;
 pub use owner::{Owner, Owners, SessionId};
 pub use record::{Held, Record, TEXT_BYTES_MAX};
 pub use refresh_text::{RefreshText, Successor};
+pub use repeat::Repeat;
 pub use seal::{PAYLOAD_BYTES_MAX, Payload};
 pub use token::{Personal, Token, TokenKind};
 

@@ -164,9 +164,16 @@ fn device(grants: &Played, tally: &mut Tally) -> Result<(), Stop> {
         "one device is approved with fewer scopes, one denied",
         done && denied && narrowed,
     );
-    let again = poll(&wanted.device_code)?;
-    let ended = matches!(again, Polled::Replayed { .. }) && !is_active(grants, &pair.access)?;
-    tally.promise("a device code that is polled again ends its grant", ended);
+    let Polled::Granted(again) = poll(&wanted.device_code)? else {
+        return Err("a lost answer to a device was not repeated".into());
+    };
+    let same = again.family == pair.family && !is_active(grants, &pair.access)?;
+    tally.promise("a lost answer to it is repeated: one grant, one access token", same);
+    let refresh = again.refresh.as_ref().map(Secret::expose).unwrap_or_default();
+    let used = grants.refresh(refresh, &RefreshRequest::by("tv")).wait()?;
+    let replayed = matches!(poll(&wanted.device_code)?, Polled::Replayed { .. });
+    let ended = matches!(used, Refreshed::Rotated(_)) && !is_active(grants, &again.access)?;
+    tally.promise("polled again once it was used, it ends its grant", replayed && ended);
     Ok(())
 }
 

@@ -171,6 +171,8 @@ impl Facts {
             Op::Redeem => {
                 let code = &mut after.codes[self.next_code()?];
                 code.spent = true;
+                // For so long a replay is recognized.
+                code.dies_ms = code.dies_ms.max(short_ms);
                 let owner = code.owner.clone();
                 after.grants.push(Grant {
                     owner,

@@ -42,6 +42,7 @@ fn policy() -> Policy {
         refresh_grace: seconds(GRACE_S),
         device_lifetime: seconds(DEVICE_S),
         refresh_retries: Retries::UntilUsed,
+        replay_memory: seconds(SHORT_S),
         repeat_devices: false,
         ..Policy::default()
     }

@@ -26,7 +26,8 @@ fn caught(name: &str, says: &[&str], flaw: Option<Flaw>, whole: fn(), broken: fn
     let outcome = catch_unwind(broken);
     set(None);
     let Err(said) = outcome else { panic!("{name} is not caught") };
-    let said = said.downcast_ref::<String>().map_or("without a word", String::as_str);
+    let text = said.downcast_ref::<String>().map(String::as_str);
+    let said = text.or_else(|| said.downcast_ref::<&str>().copied()).unwrap_or("without a word");
     let said = said.lines().next().unwrap_or_default();
     assert!(says.iter().any(|words| said.contains(words)), "{name} is caught by chance: {said}");
     println!("saboteur caught: {name}: {said}");

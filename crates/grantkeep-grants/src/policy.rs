@@ -2,7 +2,7 @@
 
 use crate::clients::ClientInfo;
 use crate::format::Format;
-use grantkeep::{Error, ErrorKind, Result};
+use grantkeep::{Error, ErrorKind, LIFETIME_MAX, Result};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -196,7 +196,8 @@ pub struct Policy {
     pub on_reuse: OnReuse,
     /// How long a spent code, device code, or `request_uri` is recognized, so that a replay ends
     /// what it opened (RFC 6749 section 4.1.2): to the moment, from when it was spent. 1 hour by
-    /// default; `access_lifetime` where that is longer.
+    /// default; `access_lifetime` where that is longer, and no longer than the store's longest
+    /// lifetime.
     #[serde(with = "seconds")]
     pub replay_memory: Duration,
     /// Whether a code may be redeemed again by the same client, with the same verifier, redirect
@@ -332,7 +333,8 @@ impl Policy {
             let message = format!("refresh_retries is {retries}: set it to at most {RETRIES_MAX}");
             return Err(Error::new(ErrorKind::Limit, message));
         }
-        check_lifetime("replay_memory", self.replay_memory, lifetime_max)?;
+        // No row lives longer than its store allows, whatever this says.
+        check_lifetime("replay_memory", self.replay_memory, LIFETIME_MAX)?;
         self.code_format.check("code_format")?;
         self.access_format.check("access_format")?;
         self.refresh_format.check("refresh_format")?;

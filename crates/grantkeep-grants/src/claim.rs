@@ -215,7 +215,7 @@ impl<B: Backend> Flow<B> for Claim<'_> {
 
     async fn read(&mut self, grants: &Grants<B>) -> Result<Found<FoundCode, Claimed>> {
         let found = FoundCode::read(grants, self.code).await?;
-        Ok(found.map_or(Found::Answer(Claimed::Unknown, Told::nothing()), Found::Records))
+        Ok(Found::or(found, Claimed::Unknown))
     }
 
     fn owners<'r>(&'r self, read: &'r FoundCode) -> Owned<'r> {
@@ -301,7 +301,7 @@ impl<B: Backend> Flow<B> for Completing<'_> {
 
     async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Held<Family>, Completed>> {
         let held = grants.store.get::<Family>(self.family.digest()).await?;
-        Ok(held.map_or(Found::Answer(Completed::Unknown, Told::nothing()), Found::Records))
+        Ok(Found::or(held, Completed::Unknown))
     }
 
     fn owners<'r>(&'r self, held: &'r Held<Family>) -> Owned<'r> {

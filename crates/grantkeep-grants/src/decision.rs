@@ -75,6 +75,13 @@ pub(crate) enum Found<R, A> {
     Answer(A, Told),
 }
 
+impl<R, A> Found<R, A> {
+    /// The records, or, where there are none, an answer of which nobody is told.
+    pub(crate) fn or(records: Option<R>, answer: A) -> Self {
+        records.map_or(Self::Answer(answer, Told::nothing()), Self::Records)
+    }
+}
+
 /// What a flow makes of what it read.
 #[derive(Debug)]
 pub(crate) enum Verdict<A> {
@@ -370,7 +377,7 @@ impl Rewriting {
         self.0.open_epoch(epoch).map(drop)
     }
 
-    /// The same, and nothing is issued until another begins.
+    /// Begins a closed epoch of an owner: nothing is issued until another begins.
     pub(crate) fn close_epoch(&mut self, epoch: &HeldEpoch) -> Result<()> {
         self.0.close_epoch(epoch).map(drop)
     }

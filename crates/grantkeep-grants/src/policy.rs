@@ -206,8 +206,8 @@ pub struct Policy {
     /// place of the first. False by default: RFC 6749 section 4.1.2 has a code denied that comes
     /// again.
     pub repeat_codes: bool,
-    /// The same for the poll of a device, which RFC 8628 section 3.5 has poll again after a
-    /// timeout. True by default.
+    /// Whether a device may poll again for a grant that it was given, on the same conditions: RFC
+    /// 8628 section 3.5 has it poll again after a timeout. True by default.
     pub repeat_devices: bool,
     /// What becomes of a refresh token when it is used. Rotating by default.
     pub refreshing: Refreshing,

@@ -171,7 +171,7 @@ impl<B: Backend> Flow<B> for Take<'_> {
     async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Held<Code>, Taken>> {
         let found = grants.store.find::<Code>(self.minted.as_bytes()).await?;
         let pushed = found.filter(|held| is_pushed(&held.record));
-        Ok(pushed.map_or(Found::Answer(Taken::Unknown, Told::nothing()), Found::Records))
+        Ok(Found::or(pushed, Taken::Unknown))
     }
 
     fn owners<'r>(&'r self, _: &'r Held<Code>) -> Owned<'r> {

@@ -217,7 +217,7 @@ impl<B: Backend> Flow<B> for Redemption<'_> {
 
     async fn read(&mut self, grants: &Grants<B>) -> Result<Found<FoundCode, Redeemed>> {
         let found = FoundCode::read(grants, self.code).await?;
-        Ok(found.map_or(Found::Answer(Redeemed::Unknown, Told::nothing()), Found::Records))
+        Ok(Found::or(found, Redeemed::Unknown))
     }
 
     fn owners<'r>(&'r self, read: &'r FoundCode) -> Owned<'r> {

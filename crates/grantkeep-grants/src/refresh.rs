@@ -105,7 +105,7 @@ pub(crate) enum Use {
     Present,
     /// One more of its predecessor, within the grace period.
     Retry,
-    /// The same, more often than is allowed.
+    /// One more of its predecessor than the policy allows.
     OneTooMany,
     /// One of a spent one.
     Spent,
@@ -247,7 +247,7 @@ impl<B: Backend> Flow<B> for Refresh<'_> {
 
     async fn read(&mut self, grants: &Grants<B>) -> Result<Found<FoundToken, Refreshed>> {
         let found = FoundToken::read(grants, self.token).await?;
-        Ok(found.map_or(Found::Answer(Refreshed::Unknown, Told::nothing()), Found::Records))
+        Ok(Found::or(found, Refreshed::Unknown))
     }
 
     fn owners<'r>(&'r self, read: &'r FoundToken) -> Owned<'r> {
@@ -396,7 +396,7 @@ fn starts_row(policy: &Policy, family: &Family) -> bool {
     max > 0 && family.retries == 0 && family.retried_generations >= max
 }
 
-/// The same, where the policy treats that as reuse.
+/// True if such a retry is reuse under this policy.
 fn starts_one_too_many(policy: &Policy, family: &Family) -> bool {
     policy.retried_generations_are_reuse && starts_row(policy, family)
 }

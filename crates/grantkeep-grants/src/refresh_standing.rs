@@ -2,7 +2,6 @@
 //! in one call and uses it in another.
 
 use crate::decision::{Flow, Found, Owned, Standing, Verdict};
-use crate::events::Told;
 use crate::grants::{Grants, can_be_held};
 use crate::introspect::Claims;
 use crate::policy::Refreshing;
@@ -60,7 +59,7 @@ impl<B: Backend> Flow<B> for Look<'_> {
 
     async fn read(&mut self, grants: &Grants<B>) -> Result<Found<FoundToken, RefreshStanding>> {
         let found = FoundToken::read(grants, self.token).await?;
-        Ok(found.map_or(Found::Answer(RefreshStanding::Unusable, Told::nothing()), Found::Records))
+        Ok(Found::or(found, RefreshStanding::Unusable))
     }
 
     fn owners<'r>(&'r self, read: &'r FoundToken) -> Owned<'r> {

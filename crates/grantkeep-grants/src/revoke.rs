@@ -77,7 +77,7 @@ impl<B: Backend> Grants<B> {
         self.decide(&mut FamilyRevocation { family, subject: None }).await
     }
 
-    /// The same if the family is one of `subject`: an id may come from a form. Somebody else's is
+    /// Revokes a family if it is one of `subject`: an id may come from a form. Somebody else's is
     /// left alone, which is success as well.
     ///
     /// # Errors

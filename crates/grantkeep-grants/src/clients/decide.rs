@@ -57,7 +57,7 @@ impl<B: Backend, F: FnMut(&mut Client) -> Result<()> + Send> Flow<B> for Edit<'_
 
     async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Held<Client>, Self::Answer>> {
         let held = grants.store.client(self.id).await?;
-        Ok(held.map_or(Found::Answer(None, Told::nothing()), Found::Records))
+        Ok(Found::or(held, None))
     }
 
     fn owners<'r>(&'r self, _: &'r Held<Client>) -> Owned<'r> {
@@ -99,7 +99,7 @@ impl<B: Backend> Flow<B> for Disabling<'_> {
 
     async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Standing, Self::Answer>> {
         let found = standing(grants, self.id).await?;
-        Ok(found.map_or(Found::Answer(None, Told::nothing()), Found::Records))
+        Ok(Found::or(found, None))
     }
 
     fn owners<'r>(&'r self, _: &'r Standing) -> Owned<'r> {
@@ -141,7 +141,7 @@ impl<B: Backend> Flow<B> for Enabling<'_> {
 
     async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Standing, Self::Answer>> {
         let found = standing(grants, self.id).await?;
-        Ok(found.map_or(Found::Answer(None, Told::nothing()), Found::Records))
+        Ok(Found::or(found, None))
     }
 
     fn owners<'r>(&'r self, _: &'r Standing) -> Owned<'r> {
@@ -180,7 +180,7 @@ impl<B: Backend> Flow<B> for Deletion<'_> {
 
     async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Standing, ()>> {
         let found = standing(grants, self.id).await?;
-        Ok(found.map_or(Found::Answer((), Told::nothing()), Found::Records))
+        Ok(Found::or(found, ()))
     }
 
     fn owners<'r>(&'r self, _: &'r Standing) -> Owned<'r> {

@@ -18,13 +18,15 @@ const REFUSED: usize = 20;
 const REVOKED: usize = 4;
 const ISSUED: usize = 20;
 
-/// Takes every block but about `left_bytes`, as another program would.
-fn fill(path: &Path, left_bytes: u64) {
+/// Takes every block but about `left_bytes`, as another program would. It stops where the store
+/// gives its reserve up meanwhile: what another program takes of that, no store can write.
+fn fill(path: &Path, store: &Path, left_bytes: u64) {
     let mut file = File::create(path).unwrap();
+    let reserve = store.join("reserve");
     for bytes in [1 << 20, 64 << 10, 4 << 10] {
         let block = vec![9; bytes];
         // Blocks are taken for good once they are synced.
-        while file.write_all(&block).and_then(|()| file.sync_data()).is_ok() {}
+        while reserve.exists() && file.write_all(&block).and_then(|()| file.sync_data()).is_ok() {}
     }
     let length = file.metadata().unwrap().len();
     file.set_len(length.saturating_sub(left_bytes)).unwrap();
@@ -74,6 +76,7 @@ fn fill_and_free(file_system: &FileSystem, what: &str) {
     lives.reserve_bytes = RESERVE_BYTES;
     let options = || options().reserve_bytes(RESERVE_BYTES);
     let filler = file_system.path().join("filler");
+    let fill = |left_bytes| fill(&filler, &file_system.path().join("store"), left_bytes);
     let mut child = lives.next(&[], random.number() >> 1, THREADS, 0);
     assert_eq!(child.line().as_deref(), Some("open"), "see its message above");
     for round in 0..rounds {
@@ -82,7 +85,7 @@ fn fill_and_free(file_system: &FileSystem, what: &str) {
             issued >= ISSUED
         });
         // To the last block, or so that the store itself takes the last one.
-        fill(&filler, (round % 3) << 20);
+        fill((round % 3) << 20);
         let from = lives.ledger().len();
         wait_for(&lives, &mut child, from, &when("full"), |(_, revoked, refused)| {
             refused >= REFUSED && revoked >= REVOKED
@@ -101,7 +104,7 @@ fn fill_and_free(file_system: &FileSystem, what: &str) {
         }
     }
     // A kill on the full disk, and an open on it.
-    fill(&filler, 0);
+    fill(0);
     let from = lives.ledger().len();
     wait_for(
         &lives,

@@ -282,9 +282,9 @@ impl Builder {
     /// Waits until the segment that was written to last is noted: the log has gone on in it, and an
     /// open misses it from the note on.
     fn wait_for_the_note(&self) {
-        let newest = newest_with_frames(&self.disk);
-        let number = newest.file_stem().and_then(|stem| stem.to_str()).expect("a segment");
-        let number: u64 = number.parse().expect("a number");
+        // A file that is used again keeps its name, and has the number of its use in its header.
+        let newest = self.disk.content(&newest_with_frames(&self.disk)).expect("a segment");
+        let number = u64::from_le_bytes(*newest[32..].first_chunk().expect("a header"));
         let begun = std::time::Instant::now();
         loop {
             let note = self.disk.kill().content(Path::new("/store/LOCK")).expect("a LOCK");

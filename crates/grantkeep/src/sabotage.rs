@@ -41,6 +41,8 @@ pub enum Flaw {
     StaleKept,
     /// A carried row takes the place of whatever is in the index by then.
     MovedBlindly,
+    /// A row is taken to be where it was before its shard has changed.
+    MovedPlacesBelieved,
     /// A segment is carried while its last frames are on their way.
     CarriedEarly,
     /// Whoever waits when the store is poisoned is not told.

@@ -12,7 +12,7 @@ const SCHEDULES: usize = 2_000;
 /// What the failure that finds a fault must say: one of these.
 type Says = &'static [&'static str];
 
-const FAULTS: [(Flaw, Scenario, Says); 12] = [
+const FAULTS: [(Flaw, Scenario, Says); 13] = [
     (Flaw::OneLook, racing::RACE, &["deadlock"]),
     (Flaw::AcknowledgedBeforeSync, reading::READ, &["was seen"]),
     (Flaw::AnsweredBeforeSync, racing::RACE, &["was seen", "nobody has won"]),
@@ -21,6 +21,7 @@ const FAULTS: [(Flaw, Scenario, Says); 12] = [
     (Flaw::RowByRow, reading::READ, &["half of a batch"]),
     (Flaw::StaleKept, evicting::EVICT, &["went back", "is behind", "left"]),
     (Flaw::MovedBlindly, carrying::CARRY, &["went back", "was seen", "left"]),
+    (Flaw::MovedPlacesBelieved, carrying::REVISE, &["was acknowledged is left", "was seen"]),
     (Flaw::CarriedEarly, carrying::CARRY, &["is missing before", "is damaged at", "was seen"]),
     (Flaw::WaitersForgotten, failing::FAIL, &["deadlock"]),
     (Flaw::OfferForgotten, joining::JOIN, &["deadlock"]),
@@ -85,6 +86,7 @@ fn hunt(fault: Flaw, scenario: Scenario, random: bool) -> Option<(usize, String)
 fn planted_faults_of_concurrency_are_found() {
     images(Start::Few);
     images(Start::NearlyFull);
+    images(Start::Revised);
     listen();
     let mut missed = Vec::new();
     for (fault, scenario, says) in FAULTS {

@@ -35,6 +35,8 @@ pub enum Start {
     Few,
     /// The same with so little room left in its segment that the scenario outgrows it.
     NearlyFull,
+    /// A store with four rows, older versions of which are in the table beside those of the log.
+    Revised,
 }
 
 /// Stores that each schedule gets a copy of.
@@ -50,24 +52,23 @@ impl Images {
 
 /// Makes the stores, once in a process.
 pub fn images(start: Start) -> Images {
-    static FEW: OnceLock<Images> = OnceLock::new();
-    static NEARLY_FULL: OnceLock<Images> = OnceLock::new();
-    let made = if start == Start::Few { &FEW } else { &NEARLY_FULL };
-    made.get_or_init(|| {
-        name_batches();
-        let made = Arc::new(Mutex::new(Vec::new()));
-        for deal in 0..DEALS {
-            let made = Arc::clone(&made);
-            let scheduler = RandomScheduler::new_from_seed(seed() + deal, 1);
-            Runner::new(scheduler, config()).run(move || {
-                let disk = SimDisk::new();
-                prepare(&disk, start, deal);
-                made.lock().unwrap().push(disk);
-            });
-        }
-        Images(Arc::new(std::mem::take(&mut *made.lock().unwrap())))
-    })
-    .clone()
+    static MADE: [OnceLock<Images>; 3] = [const { OnceLock::new() }; 3];
+    MADE[start as usize]
+        .get_or_init(|| {
+            name_batches();
+            let made = Arc::new(Mutex::new(Vec::new()));
+            for deal in 0..DEALS {
+                let made = Arc::clone(&made);
+                let scheduler = RandomScheduler::new_from_seed(seed() + deal, 1);
+                Runner::new(scheduler, config()).run(move || {
+                    let disk = SimDisk::new();
+                    prepare(&disk, start, deal);
+                    made.lock().unwrap().push(disk);
+                });
+            }
+            Images(Arc::new(std::mem::take(&mut *made.lock().unwrap())))
+        })
+        .clone()
 }
 
 /// Has the first random number of a process drawn: where batches begin to be named. Whatever is
@@ -82,8 +83,18 @@ fn name_batches() {
 
 fn prepare(disk: &SimDisk, start: Start, deal: u64) {
     let world = World::quiet(disk);
-    for number in 0..4 {
-        assert_eq!(world.put(&[(key(number), 0)]).unwrap(), Outcome::Applied);
+    let put_all = || {
+        for number in 0..4 {
+            assert_eq!(world.put(&[(key(number), 0)]).unwrap(), Outcome::Applied);
+        }
+    };
+    put_all();
+    if start == Start::Revised {
+        // One kind stays in blocks, the other is filed by id the second time.
+        for _ in 0..2 {
+            world.store.checkpoint().wait().unwrap();
+            put_all();
+        }
     }
     if start == Start::NearlyFull {
         fill(&world);
@@ -195,6 +206,16 @@ impl World {
                 Some(held) => batch.replace(*key, held.version(), new),
                 None => batch.insert(*key, new),
             };
+        }
+        self.store.commit(batch).wait()
+    }
+
+    /// Deletes rows in one batch.
+    pub fn delete(&self, keys: &[Key]) -> Result<Outcome, Error> {
+        let mut batch = Batch::new()?;
+        for key in keys {
+            let held = self.store.get(*key).wait()?.expect("a row to delete");
+            batch.delete(*key, held.version());
         }
         self.store.commit(batch).wait()
     }

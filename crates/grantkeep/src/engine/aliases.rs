@@ -8,6 +8,7 @@ use super::window::Window;
 use super::writer::Item;
 use crate::backend::{Key, Row};
 use crate::error::Result;
+use crate::sabotage::{self, Flaw};
 use std::ops::DerefMut;
 
 /// A key that is about to get another version, and under whose tag several rows lie.
@@ -21,7 +22,8 @@ pub(crate) struct Meeting {
 /// Which of the places under its tag are the key's own: to be replaced by its next version.
 pub(crate) struct Resolved {
     key: Key,
-    before: Vec<Place>,
+    /// `None` where they could not be read.
+    before: Option<Vec<Place>>,
     /// The shard's count of changes at which this holds.
     changes: u64,
 }
@@ -115,7 +117,9 @@ impl Core {
         if met.iter().all(is_known) { Vec::new() } else { met }
     }
 
-    /// The places that the next version of an item's row takes the place of.
+    /// The places that the next version of an item's row takes the place of. What was `resolved`
+    /// holds only while the shard is as it was then: a row that has moved to one place since meets
+    /// nobody any more, and is where it is now.
     pub(crate) fn before(
         &self,
         shards: &[(usize, impl DerefMut<Target = Shard>)],
@@ -126,27 +130,30 @@ impl Core {
         if item.prior.is_none() {
             return Vec::new();
         }
-        if let Some(own) = resolved.iter().find(|own| own.key == key) {
-            return own.before.clone();
-        }
         let number = self.index.shard_of(tag);
-        let shard = shards.iter().find(|(held, _)| *held == number);
-        shard.map_or_else(Vec::new, |(_, shard)| self.live_places(shard, tag))
+        let Some((_, shard)) = shards.iter().find(|(held, _)| *held == number) else {
+            return Vec::new();
+        };
+        let holds = |own: &&Resolved| {
+            own.key == key
+                && (own.changes == shard.changes() || sabotage::is(Flaw::MovedPlacesBelieved))
+        };
+        let Some(own) = resolved.iter().find(holds) else { return self.live_places(shard, tag) };
+        let Some(before) = &own.before else { return Vec::new() };
+        // Not earlier: whoever carries the row has looked after its aliases until now.
+        self.aliases.lock().remove(&self.index.hash(&key));
+        before.clone()
     }
 
     /// Reads which places are the keys' own. Where a read fails, the older versions stay beside the
     /// new one, and look-ups take the newest, until [`Core::tidy_unread`] has read them.
     pub(crate) fn resolve(&self, met: Vec<Meeting>) -> Vec<Resolved> {
         let resolve = |Meeting { key, places, changes }| {
-            let hash = self.index.hash(&key);
-            let before = if let Ok(before) = self.places_of(&key, places) {
-                self.aliases.lock().remove(&hash);
-                before
-            } else {
-                self.aliases.lock().insert(hash);
+            let before = self.places_of(&key, places).ok();
+            if before.is_none() {
+                self.aliases.lock().insert(self.index.hash(&key));
                 self.unread.lock().push(key);
-                Vec::new()
-            };
+            }
             Resolved { key, before, changes }
         };
         met.into_iter().map(resolve).collect()

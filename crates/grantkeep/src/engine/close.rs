@@ -12,6 +12,7 @@
 use super::core::Core;
 use super::lock::Lock;
 use super::log::frame::FRAME_HEADER_BYTES;
+use super::space::is_full;
 use super::writer::Mode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::foreign::AtWork;
@@ -87,8 +88,13 @@ impl Closing {
         }
         // What failed to be written must not be believed because it is cached: no mark.
         closed?;
-        lock.mark_closed(core.durable.value())
-            .map_err(|cause| Error::file("mark as closed", core.dir.display(), cause))
+        match lock.mark_closed(core.durable.value()) {
+            // A `LOCK` that is made anew takes room: the same goes for it.
+            Err(cause) if is_full(&cause) => Ok(()),
+            marked => {
+                marked.map_err(|cause| Error::file("mark as closed", core.dir.display(), cause))
+            }
+        }
     }
 
     /// Ends the threads, the log's last. Answers whether the log says that it was closed.

@@ -114,12 +114,13 @@ impl Lock {
 
     /// Notes that the store is open, before the first write to its log.
     pub(crate) fn mark_open(&self, reached: Reached) -> io::Result<()> {
-        self.file()?.set_len(0)?;
-        self.note(reached)
+        let bytes = self.note(reached)?;
+        self.file()?.set_len(bytes)
     }
 
-    /// Notes how far the log has come, in place: it takes no room on a full disk.
-    pub(crate) fn note(&self, reached: Reached) -> io::Result<()> {
+    /// Notes how far the log has come, in place: it takes no room on a full disk. Answers how many
+    /// bytes the note has.
+    pub(crate) fn note(&self, reached: Reached) -> io::Result<u64> {
         self.newest.store(reached.newest, Ordering::Relaxed);
         self.written.store(reached.written, Ordering::Relaxed);
         self.write(&format!("open {}\n", std::process::id()), reached)
@@ -132,14 +133,14 @@ impl Lock {
             return Ok(());
         }
         let (newest, written) = (self.newest.load(Ordering::Relaxed), self.written());
-        self.note(Reached { newest, written, commit })
+        self.note(Reached { newest, written, commit }).map(drop)
     }
 
     /// Notes that the store was closed in order by this commit, after the last write to it.
     pub(crate) fn mark_closed(&self, commit: u64) -> io::Result<()> {
         let (newest, written) = (self.newest.load(Ordering::Relaxed), self.written());
-        self.file()?.set_len(0)?;
-        self.write(CLEAN, Reached { newest, written, commit })
+        let bytes = self.write(CLEAN, Reached { newest, written, commit })?;
+        self.file()?.set_len(bytes)
     }
 
     /// The newest segment that was noted: an open would miss it.
@@ -152,13 +153,15 @@ impl Lock {
         self.written.load(Ordering::Relaxed)
     }
 
-    fn write(&self, state: &str, reached: Reached) -> io::Result<()> {
+    /// Over what is there, so that it takes no room: what is behind a whole note says nothing.
+    fn write(&self, state: &str, reached: Reached) -> io::Result<u64> {
         let Reached { newest, written, commit } = reached;
         let noted = format!("{state}log {newest:020} {written:020} {commit:020}\n");
         let content = format!("{noted}check {:016x}\n", xxh3_64(noted.as_bytes()));
         let file = self.file()?;
         file.write_at(content.as_bytes(), 0)?;
-        file.sync_data()
+        file.sync_data()?;
+        Ok(content.len() as u64)
     }
 
     /// True if `LOCK` is the name of the file that is open, as far as the disk tells.

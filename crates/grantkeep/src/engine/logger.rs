@@ -239,7 +239,11 @@ fn publish_item(core: &Core, shard: &mut Shard, item: &Item, before: &[Place]) -
     match before.split_first() {
         None => shard.insert(item.tag, item.place),
         Some((first, others)) => {
-            shard.replace(item.tag, *first, item.place);
+            let replaced = shard.replace(item.tag, *first, item.place);
+            debug_assert!(
+                replaced || sabotage::is(Flaw::MovedPlacesBelieved),
+                "a row is where its shard said under the lock that is held still"
+            );
             for other in others {
                 shard.remove(item.tag, *other);
             }

@@ -12,7 +12,7 @@ use grantkeep_tests::player::Player;
 use grantkeep_tests::pseudorandom::Pseudorandom;
 use grantkeep_tests::reference::{Answer, Asked, Fault, Generation, Op, Reference, Rules, Token};
 use grantkeep_tests::{manual_clock, options};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,12 +86,18 @@ impl History {
         pairs.sum()
     }
 
-    /// Counts the answers by their names.
+    /// Counts the answers by their names; those to one code after the first are repeated.
     pub(crate) fn count(&self, answers: &mut BTreeMap<String, u64>) {
+        let mut granted = BTreeSet::new();
         for call in &self.calls {
             let text = format!("{:?}", call.what.answer);
-            let name = text.split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned();
-            *answers.entry(name).or_default() += 1;
+            let mut name = text.split(|c: char| !c.is_alphanumeric()).next().unwrap();
+            if let (Op::Redeem(code, _), Answer::Granted { .. }) = (call.what.op, call.what.answer)
+                && !granted.insert(code)
+            {
+                name = "Repeated";
+            }
+            *answers.entry(name.to_owned()).or_default() += 1;
         }
     }
 
@@ -157,6 +163,8 @@ pub(crate) fn play<B: Backend>(stage: &Stage<B>, seed: u64) -> History {
         grace_s: 30 * chance.below(2),
         rotating: chance.below(8) > 0,
         burning: chance.below(4) == 0,
+        retries: (chance.below(2) == 0).then(|| chance.below(3) as u32),
+        repeating: chance.below(3) == 0,
         sweeping: stage.sweeping,
         ..Rules::SHORT
     };
@@ -186,6 +194,12 @@ impl<B: Backend> Play<'_, B> {
     }
 
     async fn call(&self, thread: usize, op: Op) {
+        if let Op::Refresh(token, _) = op
+            && !self.player.known().refresh.contains_key(&token)
+        {
+            // A broken build has not issued what comes first.
+            return;
+        }
         let mut said = Vec::new();
         let invoked;
         if let Op::IsListed(of) = op {
@@ -271,7 +285,7 @@ impl<B: Backend> Play<'_, B> {
         };
         let refresh = of(&issued, chance);
         let code = Op::Redeem(name(below(chance, known.codes.len())), fault(chance));
-        match (chance.below(28), refresh) {
+        match (chance.below(30), refresh) {
             (0..8, Some(token)) => Op::Refresh(token, asked(chance)),
             (8..11, _) => access(chance).map_or(code, |it| Op::Introspect(Token::Access(it))),
             (11..13, Some(token)) => Op::Introspect(Token::Refresh(token)),
@@ -283,6 +297,9 @@ impl<B: Backend> Play<'_, B> {
             (18 | 19, _) => Op::RevokeSubject(u8::from(chance.below(4) == 0)),
             (20, _) => Op::RevokeClient(u8::from(chance.below(4) == 0)),
             (21, _) => Op::Sweep,
+            (22 | 23, _) => {
+                Op::RevokePair(u8::from(chance.below(4) == 0), u8::from(chance.below(4) == 0))
+            }
             _ => code,
         }
     }

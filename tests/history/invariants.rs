@@ -104,11 +104,12 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// P3: at most one success per code and per generation.
+    /// P3: at most one success per code and per generation; one that is repeated is still the first.
     pub(crate) fn note(&mut self, rules: &Rules, op: &Op, answer: &Answer) {
         match (op, answer) {
             (Op::Redeem(code, _), Answer::Granted { .. }) => {
-                assert!(self.granted.insert(*code), "code {code} was granted twice");
+                let first = self.granted.insert(*code);
+                assert!(first || rules.repeating, "code {code} was granted twice");
             }
             (Op::Refresh(token, _), Answer::Rotated { .. }) if rules.rotating => {
                 assert!(self.rotated.insert(*token), "{token:?} was accepted twice");
@@ -167,15 +168,17 @@ impl Seen {
         lives
     }
 
-    /// P6: the tokens of a family die together, except where one was revoked by itself or time
-    /// passed.
+    /// P6: the tokens of a family die together, except where one was revoked by itself, time
+    /// passed, or one took the place of another in an answer that was repeated.
     fn check_whole_deaths(
         &mut self,
         lives: &BTreeMap<u32, (BTreeSet<u32>, bool)>,
         expected: &Expected,
     ) {
-        let apart =
-            matches!(expected.turn, Some(Turn::Do(Op::Pass(_) | Op::Revoke(Token::Access(_)))));
+        let apart = matches!(
+            expected.turn,
+            Some(Turn::Do(Op::Pass(_) | Op::Revoke(Token::Access(_)) | Op::Redeem(..)))
+        );
         let none = (BTreeSet::new(), false);
         for (family, (before, _)) in &self.lived {
             let (now, refreshes) = lives.get(family).unwrap_or(&none);

@@ -130,10 +130,19 @@ impl<W: World> ReferenceStateMachine for Sequences<W> {
 
     fn init_state() -> BoxedStrategy<Expected> {
         let choices = (prop_oneof![Just(0), Just(30)], prop::bool::weighted(0.875));
-        (choices, prop::bool::weighted(0.25))
-            .prop_map(|((grace_s, rotating), burning)| {
-                let rules =
-                    Rules { grace_s, rotating, burning, sweeping: W::SWEEPING, ..Rules::SHORT };
+        let retries = prop::option::of(0_u32..3);
+        (choices, prop::bool::weighted(0.25), retries, prop::bool::weighted(0.25))
+            .prop_map(|((grace_s, rotating), burning, retries, repeating)| {
+                let sweeping = W::SWEEPING;
+                let rules = Rules {
+                    grace_s,
+                    rotating,
+                    burning,
+                    retries,
+                    repeating,
+                    sweeping,
+                    ..Rules::SHORT
+                };
                 Expected { reference: Reference::new(rules), turn: None, right: Vec::new() }
             })
             .boxed()
@@ -146,6 +155,7 @@ impl<W: World> ReferenceStateMachine for Sequences<W> {
             (6, owners(|subject, client| Op::Authorize { subject, client })),
             (1, owners(|subject, _| Op::RevokeSubject(subject))),
             (1, owners(|_, client| Op::RevokeClient(client))),
+            (1, owners(Op::RevokePair)),
             (3, seconds().prop_map(|seconds| Turn::Do(Op::Pass(seconds))).boxed()),
             (1, Just(Turn::Do(Op::Sweep)).boxed()),
             (1, seconds().prop_map(Turn::SetBack).boxed()),

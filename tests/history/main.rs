@@ -33,12 +33,14 @@ const EMBEDDED_PERCENT: u64 = 5;
 /// Steps of a sequence at most.
 const STEPS_MAX: usize = 60;
 /// Every answer that a history may hold; all have to be seen.
-const ANSWERS: [&str; 15] = [
+const ANSWERS: [&str; 17] = [
     "Code",
     "Granted",
+    "Repeated",
     "Replayed",
     "Rotated",
     "Retried",
+    "RetriedTooOften",
     "Reused",
     "Expired",
     "Revoked",

@@ -105,6 +105,10 @@ impl Player {
             }
             Op::RevokeSubject(subject) => done(grants.revoke_subject(&self.subject(subject)).await),
             Op::RevokeClient(client) => done(grants.revoke_client(&self.client(client)).await),
+            Op::RevokePair(subject, client) => {
+                let (subject, client) = (self.subject(subject), self.client(client));
+                done(grants.revoke_pair(&subject, &client).await)
+            }
             Op::Pass(seconds) => {
                 self.clock.advance(Duration::from_secs(seconds));
                 Answer::Done
@@ -196,6 +200,7 @@ impl Player {
                 let (access, refresh) = self.known().note(&pair, next);
                 Answer::Retried { access, refresh }
             }
+            Refreshed::RetriedTooOften => Answer::RetriedTooOften,
             Refreshed::Reused { family, .. } => {
                 Answer::Reused(self.known().family(family, token.family))
             }

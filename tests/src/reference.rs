@@ -25,6 +25,10 @@ pub struct Rules {
     pub grace_s: u64,
     pub rotating: bool,
     pub burning: bool,
+    /// Retries of a generation that are answered; `None` for any number.
+    pub retries: Option<u32>,
+    /// True where the answer to a code may be repeated.
+    pub repeating: bool,
     /// True where rows may be gone from the moment they expire, without a sweep that was asked for.
     pub sweeping: bool,
 }
@@ -39,6 +43,8 @@ impl Rules {
         grace_s: 30,
         rotating: true,
         burning: false,
+        retries: None,
+        repeating: false,
         sweeping: false,
     };
 
@@ -52,7 +58,8 @@ impl Rules {
             refresh_grace: Duration::from_secs(self.grace_s),
             refreshing: if self.rotating { Refreshing::Rotating } else { Refreshing::Fixed },
             burn_on_mismatch: self.burning,
-            refresh_retries: Retries::UntilUsed,
+            refresh_retries: self.retries.map_or(Retries::UntilUsed, Retries::Count),
+            repeat_codes: self.repeating,
             replay_memory: Duration::from_secs(MEMORY_S),
             repeat_devices: false,
             ..Policy::default()
@@ -109,6 +116,7 @@ pub enum Op {
     RevokeFamily(u32),
     RevokeSubject(u8),
     RevokeClient(u8),
+    RevokePair(u8, u8),
     Pass(u64),
     Sweep,
 }
@@ -141,6 +149,7 @@ pub enum Answer {
         access: u32,
         refresh: Generation,
     },
+    RetriedTooOften,
     Reused(u32),
     Expired,
     Revoked,
@@ -167,6 +176,8 @@ struct Code {
     expires_s: u64,
     owner_revoked: bool,
     state: CodeState,
+    /// Until when its answer may be repeated.
+    repeatable_s: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -177,6 +188,10 @@ struct Family {
     rotated_s: u64,
     expires_s: u64,
     absolute_s: u64,
+    /// Retries of the present generation's predecessor.
+    retries: u32,
+    /// True once its refresh token was presented.
+    used: bool,
     revoked: bool,
     owner_revoked: bool,
 }
@@ -344,11 +359,14 @@ impl Reference {
             if code.expires_s <= self.now_s {
                 return vec![Answer::Unknown];
             }
-            if fault == Fault::Client {
-                right.push(Answer::Mismatch(fault));
-            } else {
-                right.push(Answer::Replayed(family));
-            }
+            right.push(match fault {
+                Fault::Client => Answer::Mismatch(fault),
+                Fault::None if self.is_repeated(number) => {
+                    let refresh = Generation { family: number, number: FIRST };
+                    Answer::Granted { access, refresh }
+                }
+                _ => Answer::Replayed(family),
+            });
             return right;
         }
         if code.expires_s <= self.now_s {
@@ -365,6 +383,17 @@ impl Reference {
         right
     }
 
+    /// True if a spent code that comes again is answered as it was, since nothing of that was used.
+    fn is_repeated(&self, code: u32) -> bool {
+        let unused = |family: &Family| {
+            !(family.used || family.revoked || family.owner_revoked)
+                && family.expires_s > self.now_s
+        };
+        self.rules.repeating
+            && self.now_s < self.codes[&code].repeatable_s
+            && self.families.get(&code).is_some_and(unused)
+    }
+
     fn refreshed(&self, token: Generation, asked: Asked, access: u32) -> Vec<Answer> {
         let family = &self.families[&token.family];
         let behind = family.generation - token.number;
@@ -378,6 +407,12 @@ impl Reference {
             right.push(Answer::Reused(token.family));
         } else if family.revoked {
             right.push(Answer::Revoked);
+        } else if behind == 1 && self.rules.retries.is_some_and(|most| family.retries >= most) {
+            right.push(if family.owner_revoked {
+                Answer::Revoked
+            } else {
+                Answer::RetriedTooOften
+            });
         } else if asked == Asked::Widened {
             right.push(Answer::InvalidScope);
             right.extend(family.owner_revoked.then_some(Answer::Revoked));
@@ -428,10 +463,21 @@ impl Reference {
             (Op::Authorize { subject, client }, Answer::Code(name)) => {
                 let expires_s = self.now_s + self.rules.code_s;
                 let state = CodeState::Fresh;
-                let code = Code { subject, client, expires_s, owner_revoked: false, state };
+                let owner_revoked = false;
+                let code =
+                    Code { subject, client, expires_s, owner_revoked, state, repeatable_s: 0 };
                 self.codes.insert(name, code);
             }
-            (Op::Redeem(code, _), Answer::Granted { access, .. }) => self.open(code, access),
+            (Op::Redeem(code, _), Answer::Granted { access, .. }) => {
+                if self.codes[&code].state == CodeState::Fresh {
+                    self.open(code);
+                }
+                // The first answer's, if it was lost, is in force no more.
+                self.access.values_mut().filter(|held| held.family == code).for_each(|held| {
+                    held.revoked = true;
+                });
+                self.issue(access, code, false);
+            }
             (Op::Redeem(_, _), Answer::Replayed(Some(family))) => {
                 self.family(family).revoked = true
             }
@@ -448,11 +494,15 @@ impl Reference {
             ) => {
                 let (now_s, rules) = (self.now_s, self.rules);
                 let family = self.family(refresh.family);
+                family.used = true;
                 if refresh.number > family.generation {
                     (family.generation, family.rotated_s) = (refresh.number, now_s);
+                    family.retries = 0;
                 }
                 if matches!(answer, Answer::Rotated { .. }) {
                     family.expires_s = (now_s + rules.idle_s).min(family.absolute_s);
+                } else {
+                    family.retries += 1;
                 }
                 self.issue(access, refresh.family, asked == Asked::Narrowed);
             }
@@ -468,17 +518,21 @@ impl Reference {
             }
             (Op::RevokeSubject(owner), _) => self.revoke_of(|subject, _| subject == owner),
             (Op::RevokeClient(owner), _) => self.revoke_of(|_, client| client == owner),
+            (Op::RevokePair(one, other), _) => {
+                self.revoke_of(|subject, client| (subject, client) == (one, other));
+            }
             (Op::Pass(seconds), _) => self.now_s += seconds,
             (Op::Sweep, _) => self.swept_s = self.now_s,
             _ => {}
         }
     }
 
-    fn open(&mut self, number: u32, access: u32) {
+    fn open(&mut self, number: u32) {
         let code = self.codes.get_mut(&number).expect("a known code");
         let (now_s, rules) = (self.now_s, self.rules);
         code.state = CodeState::Spent;
         code.expires_s = code.expires_s.max(now_s + MEMORY_S);
+        code.repeatable_s = now_s + rules.grace_s;
         let family = Family {
             subject: code.subject,
             client: code.client,
@@ -486,11 +540,12 @@ impl Reference {
             rotated_s: now_s,
             expires_s: now_s + rules.idle_s.min(rules.absolute_s),
             absolute_s: now_s + rules.absolute_s,
+            retries: 0,
+            used: false,
             revoked: false,
             owner_revoked: false,
         };
         self.families.insert(number, family);
-        self.issue(access, number, false);
     }
 
     fn issue(&mut self, access: u32, family: u32, narrowed: bool) {

@@ -270,16 +270,23 @@ impl<B: Backend> Flow<B> for Refresh<'_> {
         if family.confirmation.is_some() && family.confirmation != request.confirmation {
             return Ok(mismatched(grants, family, request.client, Mismatch::Confirmation));
         }
-        let retry = match read.use_now(grants) {
+        let used = read.use_now(grants);
+        match used {
             Use::TooLate => return Ok(Verdict::answer(Refreshed::Expired)),
             Use::Spent => return read.reused(grants, reused),
-            Use::OneTooMany => return Ok(Verdict::answer(Refreshed::RetriedTooOften)),
-            Use::Retry => true,
-            Use::Present => false,
-        };
+            Use::OneTooMany | Use::Retry | Use::Present => {}
+        }
         if family.state != FamilyState::Active {
             return Ok(Verdict::answer(Refreshed::Revoked));
         }
+        if used == Use::OneTooMany {
+            return Ok(if standing.admits(&family.epochs) {
+                Verdict::answer(Refreshed::RetriedTooOften)
+            } else {
+                Verdict::if_unchanged(&read.held, Refreshed::Revoked)
+            });
+        }
+        let retry = used != Use::Present;
         let granted = Scopes::stored(family.scopes.clone());
         let scopes = match request.scopes.as_deref().map(Scopes::read) {
             None => granted,

@@ -104,7 +104,8 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// P3: at most one success per code and per generation; one that is repeated is still the first.
+    /// P3: at most one success per code and per generation; one that is repeated is still the
+    /// first one.
     pub(crate) fn note(&mut self, rules: &Rules, op: &Op, answer: &Answer) {
         match (op, answer) {
             (Op::Redeem(code, _), Answer::Granted { .. }) => {

@@ -87,7 +87,7 @@ fn issues_and_revocations_are_told() {
     assert!(matches!(kinds[0], Event::Issued { kind: ClaimsKind::Access, .. }));
     assert!(matches!(kinds[1], Event::Issued { kind: ClaimsKind::ClientCredential, .. }));
     assert!(matches!(kinds[2], Event::Issued { kind: ClaimsKind::Personal, .. }));
-    assert_eq!(kinds[3], revoked(ClaimsKind::Access, CLIENT, Some(pair.family)));
+    assert_eq!(kinds[3], revoked(ClaimsKind::Access, CLIENT, pair.family));
     assert_eq!(kinds[4], revoked(ClaimsKind::Personal, "", None));
     let expected = ["family_revoked", "subject_revoked", "client_revoked"];
     assert_eq!(names(&mut told), expected);
@@ -258,7 +258,7 @@ fn metrics_are_as_documented() {
         world.grants.publish_stats();
     });
     let documents = include_str!("../../../../docs/operating.md");
-    let mut seen = Vec::new();
+    let (mut seen, mut kinds) = (Vec::new(), Vec::new());
     for (key, _, _, value) in snapshotter.snapshot().into_vec() {
         let name = key.key().name().to_owned();
         let labels: Vec<_> = key.key().labels().map(|l| l.value().to_owned()).collect();
@@ -267,6 +267,7 @@ fn metrics_are_as_documented() {
             ("grantkeep_events_total", Some("redeemed"), DebugValue::Counter(1))
             | ("grantkeep_events_dropped_total", None, DebugValue::Counter(1))
             | ("grantkeep_commits_total", None, DebugValue::Counter(1..)) => seen.push(name),
+            ("grantkeep_rows", Some(kind), DebugValue::Gauge(_)) => kinds.push(kind.to_owned()),
             ("grantkeep_decision_seconds", Some("redeem"), DebugValue::Histogram(times)) => {
                 assert_eq!(times.len(), 1);
                 seen.push(name);
@@ -274,6 +275,8 @@ fn metrics_are_as_documented() {
             _ => {}
         }
     }
+    kinds.sort();
+    assert_eq!(kinds, ["code", "family", "horizon", "key_check", "token"], "by name, not number");
     seen.sort();
     let expected = ["commits_total", "decision_seconds", "events_dropped_total", "events_total"];
     assert_eq!(seen, expected.map(|name| format!("grantkeep_{name}")));

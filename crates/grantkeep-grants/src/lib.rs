@@ -75,6 +75,7 @@ mod format;
 mod generation;
 mod grants;
 mod introspect;
+mod issued;
 mod kind;
 mod last_use;
 mod minter;
@@ -106,7 +107,7 @@ pub use approval::{DeviceApproval, DeviceRequested, PendingDevice, Verified};
 pub use authorize::Authorize;
 pub use check::{Checked, Demand, Refusal};
 pub use claim::{Claimed, ClaimedGrant, Completed, Completion};
-pub use client_credentials::{ClientCredentials, Issued};
+pub use client_credentials::ClientCredentials;
 pub use clients::{
     Authenticated, ClientCreated, ClientEdit, ClientInfo, ClientRefusal, ClientState, Creation,
     GRANT_TYPE_CHARS_MAX, GrantType, NewClient, NewSecret, OtherGrantType, SecretAdded, SecretId,
@@ -119,11 +120,12 @@ pub use families::{GrantInForce, Listed};
 pub use format::{APP_CHARS_MAX, Format, Style, Tag};
 pub use grants::Grants;
 pub use introspect::{Claims, Introspection};
+pub use issued::Issued;
 pub use kind::ClaimsKind;
 pub use minter::{Minter, MinterError, Minting};
 pub use oauth_error::OAuthError;
 pub use once::Once;
-pub use opening::{Grant, Pair};
+pub use opening::Grant;
 pub use pace::DEVICE_PACES_MAX;
 pub use personal::{NewPersonal, PersonalId, PersonalInForce, PersonalIssued};
 pub use pkce::{VERIFIER_CHARS_MAX, VERIFIER_CHARS_MIN};

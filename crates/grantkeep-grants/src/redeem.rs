@@ -7,7 +7,8 @@ use crate::decision::{Flow, Found, Owned, Rewriting, Standing, Verdict};
 use crate::event::Event;
 use crate::events::Told;
 use crate::grants::{Grants, can_be_held, check_presented};
-use crate::opening::{Opening, Pair};
+use crate::issued::Issued;
+use crate::opening::Opening;
 use crate::pkce;
 use crate::repeat::{self, Noted};
 use crate::revoke::end_family;
@@ -107,7 +108,7 @@ pub enum Mismatch {
 #[non_exhaustive]
 pub enum Redeemed {
     /// It is spent now, and this is what it was for.
-    Granted(Box<Pair>),
+    Granted(Box<Issued>),
     /// It was spent before, within the policy's `replay_memory`. The family that the first
     /// redemption opened is revoked, durably, when this is seen (RFC 6749 section 4.1.2); `None` if
     /// the code was burnt by a mismatch.
@@ -303,20 +304,20 @@ impl Redemption<'_> {
             attachment,
         };
         let mut issuing = standing.issue(grants)?;
-        let mut pair = grants.open_family(&mut issuing, &opening)?;
-        pair.nonce = nonce;
+        let (family, mut issued) = grants.open_family(&mut issuing, &opening)?;
+        issued.nonce = nonce;
         if grants.policy.repeat_codes {
             let audience = opening.narrowed.as_ref().unwrap_or(&opening.audience).clone();
             let kept = (held.record.redirect_uri.take(), held.record.challenge.take());
-            repeat::note(grants, &mut issuing, held.id, self.presented, kept, &pair, audience)?;
+            repeat::note(grants, &mut issuing, held.id, self.presented, kept, &issued, audience)?;
         }
         strip(&mut held.record);
-        held.record.state = CodeState::Spent { at: grants.store.wall(), family: Some(pair.family) };
+        held.record.state = CodeState::Spent { at: grants.store.wall(), family: Some(family) };
         let until = issuing.now().saturating_add(grants.policy.remembers());
         issuing.replace(&held, &held.record, until.max(held.expires_at))?;
-        let (client, subject, family) = (opening.client, opening.subject, pair.family);
+        let (client, subject) = (opening.client, opening.subject);
         let told = grants.told().event(|| Event::Redeemed { client, subject, family });
-        Ok(issuing.commit(told, Redeemed::Granted(Box::new(pair))))
+        Ok(issuing.commit(told, Redeemed::Granted(Box::new(issued))))
     }
 }
 

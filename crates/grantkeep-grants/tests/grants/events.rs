@@ -39,7 +39,7 @@ fn each_decision_is_told() {
     rotated(world.refresh(refresh_of(&second)));
     world.refresh(refresh_of(&first));
     world.redeem(&code);
-    let family = first.family;
+    let family = first.family.unwrap();
     let (client, subject) = (|| CLIENT.to_owned(), || SUBJECT.to_owned());
     let reason = RevocationReason::RefreshReused;
     for expected in [
@@ -76,7 +76,7 @@ fn issues_and_revocations_are_told() {
     grants.revoke(personal.token.expose()).wait().unwrap();
     grants.revoke(personal.token.expose()).wait().unwrap();
     grants.revoke("a text that was never issued").wait().unwrap();
-    grants.revoke_family(pair.family).wait().unwrap();
+    grants.revoke_family(pair.family.unwrap()).wait().unwrap();
     grants.revoke_subject(SUBJECT).wait().unwrap();
     grants.revoke_client(CLIENT).wait().unwrap();
     let kinds: Vec<_> = (0..5).map(|_| told.try_next().unwrap()).collect();
@@ -118,7 +118,7 @@ fn attempts_are_told() {
     }
     grants.refresh(refresh_of(&pair), &RefreshRequest::by("client-2")).wait().unwrap();
     let event = told.try_next().unwrap();
-    assert_eq!((event.client(), event.family()), (Some("client-2"), Some(pair.family)));
+    assert_eq!((event.client(), event.family()), (Some("client-2"), pair.family));
     grants.authenticate_client("client-3", Some(b"a secret of nobody")).wait().unwrap();
     let refused = Event::ClientRefused { client: "client-3".to_owned() };
     assert_eq!(told.try_next(), Some(refused));

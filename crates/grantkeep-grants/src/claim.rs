@@ -101,8 +101,9 @@ impl<'a> Completion<'a> {
     }
 
     setter! {
-        /// Some of the scopes that the code held, for the whole grant; all of them without it.
-        scopes
+        /// Some of the scopes that the code held, for the whole grant: all of them where it is left
+        /// out, and none of them where it is a list of none.
+        some_scopes
     }
 
     setter! {

@@ -9,6 +9,7 @@ use crate::grants::{Grants, check_name};
 use crate::issued::Issued;
 use crate::kind::ClaimsKind;
 use crate::opening::expires_in;
+use crate::optional::Optional;
 use crate::proof::token_type;
 use crate::scope::Scopes;
 use crate::setter::setter;
@@ -44,8 +45,8 @@ impl<'a> ClientCredentials<'a> {
     /// Whom the client belongs to, where a server answers that as the subject: revoking the
     /// subject takes the token along. Nobody by default.
     #[must_use]
-    pub fn subject(self, subject: &'a str) -> Self {
-        Self { subject, ..self }
+    pub fn subject(self, subject: impl Optional<'a, str>) -> Self {
+        Self { subject: subject.optional().unwrap_or_default(), ..self }
     }
 
     setter! {

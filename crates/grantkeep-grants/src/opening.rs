@@ -57,8 +57,8 @@ impl<'a> Grant<'a> {
     /// The grant type of the request: a registered client must be registered for it. None by
     /// default: it is the server's own idea, as a session that begins with signing in.
     #[must_use]
-    pub fn by(self, grant: GrantType) -> Self {
-        Self { by: Some(grant), ..self }
+    pub fn by(self, grant: impl Into<Option<GrantType>>) -> Self {
+        Self { by: grant.into(), ..self }
     }
 
     setter! {

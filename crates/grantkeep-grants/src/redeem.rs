@@ -9,6 +9,7 @@ use crate::events::Told;
 use crate::grants::{Grants, can_be_held, check_presented};
 use crate::issued::Issued;
 use crate::opening::Opening;
+use crate::optional::{Optional, parameter};
 use crate::pkce;
 use crate::repeat::{self, Noted};
 use crate::revoke::end_family;
@@ -46,21 +47,21 @@ impl<'a> Presented<'a> {
 
     /// The `redirect_uri` of the request.
     #[must_use]
-    pub fn redirect_uri(self, uri: &'a str) -> Self {
-        Self { redirect_uri: Some(uri), ..self }
+    pub fn redirect_uri(self, uri: impl Optional<'a, str>) -> Self {
+        Self { redirect_uri: parameter(uri), ..self }
     }
 
     /// The `code_verifier` of the request, RFC 7636 section 4.5.
     #[must_use]
-    pub fn verifier(self, verifier: &'a str) -> Self {
-        Self { verifier: Some(verifier), ..self }
+    pub fn verifier(self, verifier: impl Optional<'a, str>) -> Self {
+        Self { verifier: parameter(verifier), ..self }
     }
 
     /// The `resource` parameters of the request (RFC 8707 section 2.2): some of the granted
     /// audience, for the first access token only. All of it where that is left out or names none.
     #[must_use]
-    pub fn audience(self, audience: &'a [&'a str]) -> Self {
-        Self { audience: Some(audience), ..self }
+    pub fn audience(self, audience: impl Optional<'a, [&'a str]>) -> Self {
+        Self { audience: audience.optional(), ..self }
     }
 
     setter! {
@@ -374,7 +375,7 @@ impl Presented<'_> {
     }
 
     fn asked(&self) -> AskedAudience {
-        self.audience.map_or(AskedAudience::Unset, AskedAudience::read)
+        AskedAudience::read(self.audience)
     }
 
     /// True if this is what came with the first of two redemptions, or polls.

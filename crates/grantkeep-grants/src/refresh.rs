@@ -42,8 +42,8 @@ impl<'a> RefreshRequest<'a> {
 
     setter! {
         /// The `scope` of the request: some of the granted ones, for this access token only. All of
-        /// the granted ones without it.
-        scopes
+        /// the granted ones where it is left out or names none.
+        some_scopes
     }
 
     setter! {
@@ -282,9 +282,11 @@ impl<B: Backend> Flow<B> for Refresh<'_> {
             return Ok(Verdict::answer(Refreshed::Revoked));
         }
         let granted = Scopes::stored(family.scopes.clone());
-        let scopes = match request.scopes.as_deref().map(Scopes::read) {
+        // An empty `scope` counts as left out (RFC 6749 section 3.1), and one of blanks is malformed.
+        let asked = request.scopes.as_deref().filter(|scopes| !scopes.is_empty());
+        let scopes = match asked.map(Scopes::read) {
             None => granted,
-            Some(Ok(asked)) if asked.is_subset(&granted) => asked,
+            Some(Ok(asked)) if !asked.is_empty() && asked.is_subset(&granted) => asked,
             Some(_) => return Ok(Verdict::answer(Refreshed::InvalidScope)),
         };
         let Some(audience) = request.audience.narrowed(&family.audience) else {

@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// What a client is handed: an access token, and the refresh token of its family, where it has one.
+/// With the feature `serde` it serializes as the response of RFC 6749 section 5.1.
 #[non_exhaustive]
 pub struct Issued {
     /// The access token.

@@ -97,6 +97,8 @@ mod refresh;
 mod refresh_standing;
 mod refresh_token;
 mod repeat;
+#[cfg(feature = "serde")]
+mod response;
 mod revoke;
 mod scope;
 mod secret;
@@ -141,6 +143,8 @@ pub use push::{Pushed, REQUEST_URI_PREFIX, Taken};
 pub use redeem::{Mismatch, Presented, Redeemed};
 pub use refresh::{RefreshRequest, Refreshed};
 pub use refresh_standing::RefreshStanding;
+#[cfg(feature = "serde")]
+pub use response::{DeviceResponse, ErrorResponse};
 pub use revoke::RevokedBy;
 pub use scope::Scopes;
 pub use secret::Secret;

@@ -18,7 +18,8 @@ use zeroize::Zeroizing;
 /// What stands before the random part of each `request_uri` (RFC 9126 section 2.2).
 pub const REQUEST_URI_PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
 
-/// What a client that pushed is answered (RFC 9126 section 2.2).
+/// What a client that pushed is answered (RFC 9126 section 2.2). With the feature `serde` it
+/// serializes as that.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Pushed {

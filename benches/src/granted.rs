@@ -5,7 +5,7 @@ use crate::workload::{LONG_TOKEN_CHARACTERS, TOKEN_CHARACTERS, subject};
 use futures_util::{StreamExt as _, stream};
 use grantkeep::{Embedded, Store, Wait};
 use grantkeep_grants::{
-    Authorize, Format, Grant, Grants, Minter, MinterError, Minting, Pair, Policy, Secret,
+    Authorize, Format, Grant, Grants, Issued, Minter, MinterError, Minting, Policy, Secret,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -71,7 +71,7 @@ pub fn codes(grants: &Grants<Embedded>, count: usize) -> Vec<Secret> {
 }
 
 /// Opens this many families, and answers their first pairs.
-pub fn pairs(grants: &Grants<Embedded>, count: usize) -> Vec<Pair> {
+pub fn pairs(grants: &Grants<Embedded>, count: usize) -> Vec<Issued> {
     let opened = stream::iter(0..count as u64)
         .map(|number| async move {
             let subject = subject(number);

@@ -5,7 +5,7 @@ use crate::reference::{Answer, Asked, FIRST, Fault, Generation, Op, Standing, To
 use grantkeep::backend::{Backend, Budget};
 use grantkeep::{FamilyId, ManualClock};
 use grantkeep_grants::{
-    Authorize, Grants, Introspection, Mismatch, OAuthError, Pair, Presented, Redeemed,
+    Authorize, Grants, Introspection, Issued, Mismatch, OAuthError, Presented, Redeemed,
     RefreshRequest, Refreshed,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -153,7 +153,7 @@ impl Player {
         match answer {
             Redeemed::Granted(pair) => {
                 let mut known = self.known();
-                let family = known.family(pair.family, code);
+                let family = known.family(pair.family.unwrap(), code);
                 let (access, refresh) = known.note(&pair, Generation { family, number: FIRST });
                 Answer::Granted { access, refresh }
             }
@@ -263,7 +263,7 @@ impl Known {
     }
 
     /// The numbers of a new pair, whose refresh token should be `expected`.
-    fn note(&mut self, pair: &Pair, expected: Generation) -> (u32, Generation) {
+    fn note(&mut self, pair: &Issued, expected: Generation) -> (u32, Generation) {
         self.access.push(pair.access.expose().to_owned());
         let text = pair.refresh.as_ref().expect("a refresh token").expose();
         let refresh = self.generations.get(text).copied().unwrap_or_else(|| {

@@ -1,4 +1,5 @@
 use super::files;
+use grantkeep::backend::Kind;
 
 /// Lines of a file; of one in `tests/`.
 const LINES_MAX: usize = 500;
@@ -52,6 +53,35 @@ fn sources_keep_to_the_conventions() {
     assert!(sources.len() > 100, "only {} sources were found", sources.len());
     let faults: Vec<_> = sources.iter().flat_map(|(path, text)| faults(path, text)).collect();
     assert!(faults.is_empty(), "{faults:#?}");
+}
+
+// Goal: every kind of record is told by a name of its own in metrics and in what is serialized,
+// never by its number. Method: read the kinds that the sources give to records.
+#[test]
+fn every_kind_of_record_is_named() {
+    let mut names = std::collections::BTreeMap::new();
+    let sources = files("rs");
+    for (path, text) in sources.iter().filter(|(path, _)| path.contains("/src/store/")) {
+        for line in text.lines().filter(|line| line.contains(": Kind = Kind::")) {
+            let (how, number) = line
+                .split_once("Kind::")
+                .unwrap()
+                .1
+                .split_once('(')
+                .unwrap_or(("write_once", "5) // REMEMBERED"));
+            let number = number.split(')').next().unwrap();
+            let number = number.strip_prefix("0x").map_or_else(
+                || number.parse().unwrap(),
+                |number| u8::from_str_radix(number, 16).unwrap(),
+            );
+            let kind =
+                if how == "revised" { Kind::revised(number) } else { Kind::write_once(number) };
+            let name = kind.name().unwrap_or_else(|| panic!("{path}: {kind:?} has no name"));
+            let before = names.insert(name, (path, number));
+            assert!(before.is_none(), "{name}: {path} and {before:?}");
+        }
+    }
+    assert!(names.len() >= 16, "only {names:?} were found");
 }
 
 // Goal: each rule can fail. Method: a file that breaks each of them, and one that breaks none.

@@ -4,7 +4,7 @@ use crate::steps::{DAY, HOUR, Step, steps};
 use grantkeep::backend::Budget;
 use grantkeep::{Burned, Clock as _, Embedded, ErrorKind, ManualClock, Wait as _};
 use grantkeep_grants::{
-    Authorize, DeviceApproval, DeviceIssued, DeviceRequest, Grants, Introspection, Once, Pair,
+    Authorize, DeviceApproval, DeviceIssued, DeviceRequest, Grants, Introspection, Issued, Once,
     Policy, Polled, Presented, Redeemed, RefreshRequest, Refreshed, Secret, Verified,
 };
 use grantkeep_tests::sim_disk::SimDisk;
@@ -108,14 +108,14 @@ impl World {
         self.grants().redeem(code.expose(), &BY()).wait().unwrap()
     }
 
-    pub fn pair(&self) -> Pair {
+    pub fn pair(&self) -> Issued {
         match self.redeem(&self.code()) {
             Redeemed::Granted(pair) => *pair,
             other => panic!("{other:?}"),
         }
     }
 
-    pub fn refresh(&self, pair: &Pair) -> Refreshed {
+    pub fn refresh(&self, pair: &Issued) -> Refreshed {
         let token = pair.refresh.as_ref().unwrap().expose();
         self.grants().refresh(token, &RefreshRequest::by(CLIENT)).wait().unwrap()
     }

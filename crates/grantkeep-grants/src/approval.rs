@@ -33,8 +33,8 @@ impl<'a> DeviceApproval<'a> {
     }
 
     setter! {
-        /// Only these of the scopes that were asked for.
-        scopes
+        /// Only these of the scopes that were asked for; none of them where it is a list of none.
+        some_scopes
     }
 
     setter! {

@@ -13,6 +13,7 @@
 //!
 //! Resources are compared to the byte.
 
+use crate::optional::Texts;
 use grantkeep::sabotage::{self, Flaw};
 use grantkeep::{Error, ErrorKind, Result, TEXT_BYTES_MAX};
 
@@ -47,34 +48,39 @@ impl From<Malformed> for Error {
 }
 
 impl Audience {
-    /// The audience of these resources.
+    /// The audience of these resources; `None` if they were left out.
     ///
     /// # Errors
     /// The first that is wrong with them.
-    pub(crate) fn read<S: AsRef<str>>(
-        resources: impl IntoIterator<Item = S>,
-    ) -> Result<Self, Malformed> {
-        let mut audience = Self(String::new());
-        for resource in resources {
-            let resource = resource.as_ref();
-            if resource.len() > TEXT_BYTES_MAX {
-                return Err(Malformed::Length);
+    fn read(resources: impl Texts) -> Result<Option<Self>, Malformed> {
+        let (mut audience, mut read) = (Self(String::new()), Ok(()));
+        let given = resources.each(&mut |resource| {
+            if read.is_ok() {
+                read = audience.add(resource);
             }
-            if resource.is_empty() || audience.names(resource) {
-                continue;
-            }
-            if !is_absolute_uri(resource) {
-                return Err(Malformed::Resource);
-            }
-            if !audience.0.is_empty() {
-                audience.0.push(' ');
-            }
-            audience.0.push_str(resource);
-            if audience.0.len() > TEXT_BYTES_MAX {
-                return Err(Malformed::Length);
-            }
+        });
+        read.map(|()| given.then_some(audience))
+    }
+
+    /// Adds a resource, unless it is empty or among them.
+    fn add(&mut self, resource: &str) -> Result<(), Malformed> {
+        if resource.len() > TEXT_BYTES_MAX {
+            return Err(Malformed::Length);
         }
-        Ok(audience)
+        if resource.is_empty() || self.names(resource) {
+            return Ok(());
+        }
+        if !is_absolute_uri(resource) {
+            return Err(Malformed::Resource);
+        }
+        if !self.0.is_empty() {
+            self.0.push(' ');
+        }
+        self.0.push_str(resource);
+        if self.0.len() > TEXT_BYTES_MAX {
+            return Err(Malformed::Length);
+        }
+        Ok(())
     }
 
     /// An audience as it is stored; `None` if it was unset.
@@ -122,9 +128,10 @@ pub(crate) enum AskedAudience {
 }
 
 impl AskedAudience {
-    pub(crate) fn read<S: AsRef<str>>(resources: impl IntoIterator<Item = S>) -> Self {
+    pub(crate) fn read(resources: impl Texts) -> Self {
         match Audience::read(resources) {
-            Ok(audience) => Self::Set(audience),
+            Ok(Some(audience)) => Self::Set(audience),
+            Ok(None) => Self::Unset,
             Err(malformed) => Self::Malformed(malformed),
         }
     }
@@ -228,7 +235,7 @@ mod tests {
     const NONE: [&str; 0] = [];
 
     fn read(resources: &[&str]) -> Audience {
-        Audience::read(resources).unwrap()
+        Audience::read(resources).unwrap().unwrap()
     }
 
     // Goal: RFC 8707 section 2, a resource is an absolute URI without a fragment. Method: URIs of
@@ -302,6 +309,7 @@ mod tests {
     #[test]
     fn an_audience_of_nobody_is_none_of_anybody() {
         assert_eq!(AskedAudience::Unset.granted().unwrap(), "");
+        assert_eq!(AskedAudience::read(None::<&str>).granted().unwrap(), "", "left out");
         for nobody in
             [AskedAudience::read(NONE), AskedAudience::read([""]), AskedAudience::read(["", ""])]
         {
@@ -335,7 +343,8 @@ mod tests {
             let text = held.clone().into_text();
             assert_eq!(Audience::stored(&text), Some(held));
             for asked in 1..16_usize {
-                let doubled = AskedAudience::read(subset(asked).chain([""]).chain(subset(asked)));
+                let doubled: Vec<_> = subset(asked).chain([""]).chain(subset(asked)).collect();
+                let doubled = AskedAudience::read(doubled);
                 let within = asked & !granted == 0;
                 let expected = within.then(|| read(&subset(asked).collect::<Vec<_>>()).into_text());
                 assert_eq!(doubled.narrowed(&text), expected, "{asked} of {granted}");

@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
 use crate::minter::Minting;
+use crate::optional::{Optional, parameter};
 use crate::pkce;
 use crate::policies::check_pkce;
 use crate::policy::{Policy, check_lifetime};
@@ -66,8 +67,8 @@ impl<'a> Authorize<'a> {
     /// The redirect URI of the request: it must be presented again, exact to the byte (RFC 6749
     /// section 4.1.3). Leave it out only where the request had none.
     #[must_use]
-    pub fn redirect_uri(self, uri: &'a str) -> Self {
-        Self { redirect_uri: Some(uri), ..self }
+    pub fn redirect_uri(self, uri: impl Optional<'a, str>) -> Self {
+        Self { redirect_uri: parameter(uri), ..self }
     }
 
     setter! {
@@ -83,15 +84,17 @@ impl<'a> Authorize<'a> {
 
     /// The `code_challenge` of method S256 (RFC 7636 section 4.2): 43 characters of base64url.
     #[must_use]
-    pub fn pkce_s256(self, challenge: &'a str) -> Self {
-        Self { challenge: Some(Asked::S256(challenge)), ..self }
+    pub fn pkce_s256(self, challenge: impl Optional<'a, str>) -> Self {
+        let challenge = parameter(challenge).map(Asked::S256);
+        Self { challenge: challenge.or(self.challenge), ..self }
     }
 
     /// The `code_challenge` of method plain: 43 to 128 characters. Refused unless the policy
     /// allows it.
     #[must_use]
-    pub fn pkce_plain(self, challenge: &'a str) -> Self {
-        Self { challenge: Some(Asked::Plain(challenge)), ..self }
+    pub fn pkce_plain(self, challenge: impl Optional<'a, str>) -> Self {
+        let challenge = parameter(challenge).map(Asked::Plain);
+        Self { challenge: challenge.or(self.challenge), ..self }
     }
 
     /// The request had a `code_challenge`, and the server itself keeps it and verifies the
@@ -110,8 +113,8 @@ impl<'a> Authorize<'a> {
 
     /// The nonce of an OpenID Connect request, handed back on redemption.
     #[must_use]
-    pub fn nonce(self, nonce: &'a str) -> Self {
-        Self { nonce: Some(nonce), ..self }
+    pub fn nonce(self, nonce: impl Optional<'a, str>) -> Self {
+        Self { nonce: parameter(nonce), ..self }
     }
 
     setter! {
@@ -128,8 +131,8 @@ impl<'a> Authorize<'a> {
 
     /// How long the code lives: whole seconds up to the policy's `code_lifetime_max`.
     #[must_use]
-    pub fn lifetime(self, lifetime: Duration) -> Self {
-        Self { lifetime: Some(lifetime), ..self }
+    pub fn lifetime(self, lifetime: impl Into<Option<Duration>>) -> Self {
+        Self { lifetime: lifetime.into(), ..self }
     }
 }
 

@@ -7,7 +7,8 @@ use crate::decision::{Flow, Found, Owned, Standing, Verdict};
 use crate::event::Event;
 use crate::events::Told;
 use crate::grants::{Grants, can_be_held, check_presented};
-use crate::opening::{Opening, Pair};
+use crate::issued::Issued;
+use crate::opening::Opening;
 use crate::redeem::{FoundCode, Mismatch, strip};
 use crate::refresh::told_mismatch;
 use crate::scope::Scopes;
@@ -100,8 +101,9 @@ impl<'a> Completion<'a> {
     }
 
     setter! {
-        /// Some of the scopes that the code held, for the whole grant; all of them without it.
-        scopes
+        /// Some of the scopes that the code held, for the whole grant: all of them where it is left
+        /// out, and none of them where it is a list of none.
+        some_scopes
     }
 
     setter! {
@@ -141,8 +143,8 @@ impl fmt::Debug for Completion<'_> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Completed {
-    /// The family is open, and this is its first pair.
-    Granted(Box<Pair>),
+    /// The family is open, and these are its first tokens.
+    Granted(Box<Issued>),
     /// The code was presented again, or its family, subject, or client was revoked.
     Revoked,
     /// Its client is registered, and not for codes; nothing was changed.
@@ -185,7 +187,7 @@ impl<B: Backend> Grants<B> {
     }
 
     /// Completes a claim: in one batch the family is opened with its whole lifetime, and its first
-    /// pair issued. Of any number of calls one is granted.
+    /// tokens issued. Of any number of calls one is granted.
     ///
     /// # Errors
     /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) for a payload over its limit;
@@ -356,15 +358,15 @@ impl<B: Backend> Flow<B> for Completing<'_> {
         grants.start(&mut family, issuing.now());
         let audience = family.audience.clone();
         let attachment = attachment.as_ref();
-        let (pair, expires_at) =
-            grants.first_pair(&mut issuing, &mut family, (audience, key), attachment)?;
+        let (issued, expires_at) =
+            grants.first_tokens(&mut issuing, &mut family, (audience, key), attachment)?;
         issuing.replace(&held, &family, expires_at)?;
         let told = grants.told().event(|| Event::Redeemed {
             client: family.client,
             subject: family.subject,
             family: family.id,
         });
-        Ok(issuing.commit(told, Completed::Granted(Box::new(pair))))
+        Ok(issuing.commit(told, Completed::Granted(Box::new(issued))))
     }
 }
 

@@ -6,16 +6,16 @@ use crate::clients::GrantType;
 use crate::decision::{Flow, Found, Owned, Standing, Verdict};
 use crate::event::Event;
 use crate::grants::{Grants, check_name};
+use crate::issued::Issued;
 use crate::kind::ClaimsKind;
 use crate::opening::expires_in;
+use crate::optional::Optional;
 use crate::proof::token_type;
 use crate::scope::Scopes;
-use crate::secret::Secret;
 use crate::setter::setter;
 use grantkeep::backend::Backend;
 use grantkeep::{Confirmation, Result, Token, TokenKind};
 use std::fmt;
-use std::time::Duration;
 
 /// A token that a client asks for itself. The server has already authenticated it and checked
 /// which scopes it may have.
@@ -45,8 +45,8 @@ impl<'a> ClientCredentials<'a> {
     /// Whom the client belongs to, where a server answers that as the subject: revoking the
     /// subject takes the token along. Nobody by default.
     #[must_use]
-    pub fn subject(self, subject: &'a str) -> Self {
-        Self { subject, ..self }
+    pub fn subject(self, subject: impl Optional<'a, str>) -> Self {
+        Self { subject: subject.optional().unwrap_or_default(), ..self }
     }
 
     setter! {
@@ -87,20 +87,6 @@ impl fmt::Debug for ClientCredentials<'_> {
             .field("scopes", &self.scopes)
             .finish_non_exhaustive()
     }
-}
-
-/// An access token that cannot be refreshed.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Issued {
-    /// The access token.
-    pub access: Secret,
-    /// How long it lives, whole seconds.
-    pub expires_in: Duration,
-    /// `DPoP` or `Bearer`, as [`Pair::token_type`](crate::Pair).
-    pub token_type: &'static str,
-    /// Its scopes.
-    pub scopes: Scopes,
 }
 
 impl<B: Backend> Grants<B> {
@@ -173,12 +159,17 @@ impl<B: Backend> Flow<B> for Credential<'_> {
             subject: request.subject.to_owned(),
             family: None,
         });
-        let answer = Issued {
+        let issued = Issued {
             access,
+            refresh: None,
             expires_in: expires_in(issuing.now(), until),
             token_type: token_type(request.confirmation.as_ref()),
             scopes: self.scopes.clone(),
+            subject: (!request.subject.is_empty()).then(|| request.subject.to_owned()),
+            nonce: None,
+            payload: self.attachment.as_ref().map(Attachment::bytes),
+            family: None,
         };
-        Ok(issuing.commit(told, answer))
+        Ok(issuing.commit(told, issued))
     }
 }

@@ -8,7 +8,8 @@ use crate::event::Event;
 use crate::events::Told;
 use crate::format::Tag;
 use crate::grants::{Grants, can_be_held, check_name, check_presented};
-use crate::opening::{Opening, Pair};
+use crate::issued::Issued;
+use crate::opening::Opening;
 use crate::redeem::{Mismatch, Presented};
 use crate::repeat::{self, Noted};
 use crate::revoke::end_family;
@@ -76,7 +77,8 @@ impl fmt::Debug for DeviceRequest<'_> {
     }
 }
 
-/// What a device is answered (RFC 8628 section 3.2); the server adds its `verification_uri`.
+/// What a device is answered (RFC 8628 section 3.2); the server adds its `verification_uri`: with the
+/// feature `serde`, `DeviceIssued::response` makes the body.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct DeviceIssued {
@@ -96,7 +98,7 @@ pub struct DeviceIssued {
 #[non_exhaustive]
 pub enum Polled {
     /// It was approved. It is spent now, and this is what it was for.
-    Granted(Box<Pair>),
+    Granted(Box<Issued>),
     /// Nobody has decided yet.
     Pending,
     /// Nobody has decided yet, and this poll came too soon: from now on this device has to wait
@@ -374,19 +376,19 @@ impl Poll<'_> {
             attachment,
         };
         let mut issuing = standing.issue(grants)?;
-        let pair = grants.open_family(&mut issuing, &opening)?;
+        let (family, issued) = grants.open_family(&mut issuing, &opening)?;
         if grants.policy.repeat_devices {
             let audience = opening.narrowed.as_ref().unwrap_or(&opening.audience).clone();
             let kept = (None, None);
-            repeat::note(grants, &mut issuing, held.id, self.presented, kept, &pair, audience)?;
+            repeat::note(grants, &mut issuing, held.id, self.presented, kept, &issued, audience)?;
         }
         strip(&mut held.record);
-        held.record.state = DeviceState::Spent { at: grants.store.wall(), family: pair.family };
+        held.record.state = DeviceState::Spent { at: grants.store.wall(), family };
         let until = issuing.now().saturating_add(grants.policy.remembers());
         issuing.replace(&held, &held.record, until.max(held.expires_at))?;
-        let (client, subject, family) = (opening.client, opening.subject, pair.family);
+        let (client, subject) = (opening.client, opening.subject);
         let told = grants.told().event(|| Event::Redeemed { client, subject, family });
-        Ok(issuing.commit(told, Polled::Granted(Box::new(pair))))
+        Ok(issuing.commit(told, Polled::Granted(Box::new(issued))))
     }
 }
 

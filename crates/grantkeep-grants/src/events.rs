@@ -25,7 +25,7 @@ use std::task::Poll;
 /// let grants = Grants::new(store, Policy::default())?.with_events(events);
 /// let pair = grants.open(Grant::new("client-1", "alice")).wait()?;
 /// let Some(Event::Issued { family, .. }) = subscription.next().wait() else { panic!("no event") };
-/// assert_eq!(family, Some(pair.family));
+/// assert_eq!(family, pair.family);
 /// assert_eq!(subscription.dropped(), 0);
 /// # Ok::<(), grantkeep::Error>(())
 /// ```

@@ -184,7 +184,7 @@ mod tests {
                 let brings = grants.clone().with_minter(Arc::new(Alike));
                 for grants in [grants, brings] {
                     let pair = grants.open(Grant::new("client-1", "alice")).wait().unwrap();
-                    tokens.push((ids.len(), pair.refresh.unwrap(), pair.family));
+                    tokens.push((ids.len(), pair.refresh.unwrap(), pair.family.unwrap()));
                 }
             }
             store.close().unwrap();

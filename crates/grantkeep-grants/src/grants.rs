@@ -21,7 +21,7 @@ use std::sync::Arc;
 ///
 /// Each decision is one read and one conditional batch: no lock is held between them, and of any
 /// number of racers exactly one is applied. A loser reads again and decides again.
-pub struct Grants<B> {
+pub struct Grants<B = Embedded> {
     pub(crate) store: Store<B>,
     pub(crate) policy: Arc<Policy>,
     /// Those that clients name. Nothing changes them while the grants are used.

@@ -16,7 +16,8 @@ use std::fmt;
 use std::time::SystemTime;
 use zeroize::Zeroizing;
 
-/// The answer to a presented token.
+/// The answer to a presented token. With the feature `serde` it serializes as the response of RFC
+/// 7662 section 2.2.
 #[derive(Debug)]
 pub enum Introspection {
     /// It is in force.

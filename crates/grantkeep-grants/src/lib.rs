@@ -75,6 +75,7 @@ mod format;
 mod generation;
 mod grants;
 mod introspect;
+mod issued;
 mod kind;
 mod last_use;
 mod minter;
@@ -82,6 +83,7 @@ mod oauth_error;
 mod observe;
 mod once;
 mod opening;
+mod optional;
 mod pace;
 mod personal;
 mod pkce;
@@ -95,6 +97,8 @@ mod refresh;
 mod refresh_standing;
 mod refresh_token;
 mod repeat;
+#[cfg(feature = "serde")]
+mod response;
 mod revoke;
 mod scope;
 mod secret;
@@ -106,7 +110,7 @@ pub use approval::{DeviceApproval, DeviceRequested, PendingDevice, Verified};
 pub use authorize::Authorize;
 pub use check::{Checked, Demand, Refusal};
 pub use claim::{Claimed, ClaimedGrant, Completed, Completion};
-pub use client_credentials::{ClientCredentials, Issued};
+pub use client_credentials::ClientCredentials;
 pub use clients::{
     Authenticated, ClientCreated, ClientEdit, ClientInfo, ClientRefusal, ClientState, Creation,
     GRANT_TYPE_CHARS_MAX, GrantType, NewClient, NewSecret, OtherGrantType, SecretAdded, SecretId,
@@ -119,11 +123,13 @@ pub use families::{GrantInForce, Listed};
 pub use format::{APP_CHARS_MAX, Format, Style, Tag};
 pub use grants::Grants;
 pub use introspect::{Claims, Introspection};
+pub use issued::Issued;
 pub use kind::ClaimsKind;
 pub use minter::{Minter, MinterError, Minting};
 pub use oauth_error::OAuthError;
 pub use once::Once;
-pub use opening::{Grant, Pair};
+pub use opening::Grant;
+pub use optional::{Optional, Texts};
 pub use pace::DEVICE_PACES_MAX;
 pub use personal::{NewPersonal, PersonalId, PersonalInForce, PersonalIssued};
 pub use pkce::{VERIFIER_CHARS_MAX, VERIFIER_CHARS_MIN};
@@ -137,6 +143,8 @@ pub use push::{Pushed, REQUEST_URI_PREFIX, Taken};
 pub use redeem::{Mismatch, Presented, Redeemed};
 pub use refresh::{RefreshRequest, Refreshed};
 pub use refresh_standing::RefreshStanding;
+#[cfg(feature = "serde")]
+pub use response::{DeviceResponse, ErrorResponse};
 pub use revoke::RevokedBy;
 pub use scope::Scopes;
 pub use secret::Secret;

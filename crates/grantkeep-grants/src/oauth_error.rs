@@ -11,7 +11,8 @@ use crate::revoke::RevokedBy;
 use grantkeep::{Error, ErrorKind};
 use std::fmt;
 
-/// An `error` code that a client is told.
+/// An `error` code that a client is told. With the feature `serde` it serializes as the response of
+/// RFC 6749 section 5.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OAuthError {

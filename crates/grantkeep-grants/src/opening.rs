@@ -7,6 +7,7 @@ use crate::decision::{Flow, Found, Issuing, Owned, Standing, Verdict};
 use crate::event::Event;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
+use crate::issued::Issued;
 use crate::kind::ClaimsKind;
 use crate::minter::Minting;
 use crate::policy::Refreshing;
@@ -22,44 +23,6 @@ use grantkeep::{
 use std::fmt;
 use std::time::Duration;
 use zeroize::Zeroizing;
-
-/// What a client is handed: an access token, and the refresh token of its family.
-#[non_exhaustive]
-pub struct Pair {
-    /// The access token.
-    pub access: Secret,
-    /// The refresh token; `None` where the policy issues none.
-    pub refresh: Option<Secret>,
-    /// How long the access token lives, whole seconds (`expires_in`, RFC 6749 section 5.1).
-    pub expires_in: Duration,
-    /// `token_type` of RFC 6749 section 5.1: `DPoP` where the access token is bound to the key of
-    /// a proof (RFC 9449 section 5), else `Bearer`.
-    pub token_type: &'static str,
-    /// The scopes of the access token.
-    pub scopes: Scopes,
-    /// Who granted it.
-    pub subject: String,
-    /// The nonce of the authorization request; only when a code is redeemed.
-    pub nonce: Option<String>,
-    /// What the server attached to the grant.
-    pub payload: Option<Vec<u8>>,
-    /// The family, to be listed and revoked by.
-    pub family: FamilyId,
-}
-
-impl fmt::Debug for Pair {
-    /// Without the payload.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pair")
-            .field("access", &self.access)
-            .field("refresh", &self.refresh)
-            .field("expires_in", &self.expires_in)
-            .field("scopes", &self.scopes)
-            .field("subject", &self.subject)
-            .field("family", &self.family)
-            .finish_non_exhaustive()
-    }
-}
 
 /// A grant without a code: the server has verified the subject itself, as for a session that
 /// begins with signing in, an assertion (RFC 7521), a token exchange (RFC 8693), or the password
@@ -94,8 +57,8 @@ impl<'a> Grant<'a> {
     /// The grant type of the request: a registered client must be registered for it. None by
     /// default: it is the server's own idea, as a session that begins with signing in.
     #[must_use]
-    pub fn by(self, grant: GrantType) -> Self {
-        Self { by: Some(grant), ..self }
+    pub fn by(self, grant: impl Into<Option<GrantType>>) -> Self {
+        Self { by: grant.into(), ..self }
     }
 
     setter! {
@@ -159,7 +122,7 @@ pub(crate) struct Opening {
 
 impl<B: Backend> Grants<B> {
     /// Opens a family without a code, for a subject that the server has verified itself, and issues
-    /// its first pair.
+    /// its first tokens.
     ///
     /// # Errors
     /// [`ErrorKind::Disabled`] for a disabled client, [`ErrorKind::Unauthorized`] for one that is
@@ -168,8 +131,8 @@ impl<B: Backend> Grants<B> {
     /// scope or `resource`; otherwise as [`Backend::commit`].
     ///
     /// # Durability
-    /// The family and the pair are durable when they are answered.
-    pub async fn open(&self, grant: Grant<'_>) -> Result<Pair> {
+    /// The family and its tokens are durable when they are answered.
+    pub async fn open(&self, grant: Grant<'_>) -> Result<Issued> {
         check_name("a client id", grant.client)?;
         check_name("a subject", grant.subject)?;
         let opening = Opening {
@@ -185,26 +148,30 @@ impl<B: Backend> Grants<B> {
         self.decide(&mut Opened { opening, by: grant.by }).await
     }
 
-    /// Issues a new family and its first pair.
-    pub(crate) fn open_family(&self, issuing: &mut Issuing, opening: &Opening) -> Result<Pair> {
+    /// Issues a new family, and its first tokens.
+    pub(crate) fn open_family(
+        &self,
+        issuing: &mut Issuing,
+        opening: &Opening,
+    ) -> Result<(FamilyId, Issued)> {
         let mut family = self.new_family(issuing, opening)?;
         let audience = opening.narrowed.as_ref().unwrap_or(&family.audience).clone();
         let attachment = opening.attachment.as_ref();
         let key = opening.confirmation;
-        let (pair, expires_at) =
-            self.first_pair(issuing, &mut family, (audience, key), attachment)?;
+        let (issued, expires_at) =
+            self.first_tokens(issuing, &mut family, (audience, key), attachment)?;
         issuing.insert(family.id.digest(), &family, expires_at)?;
-        Ok(pair)
+        Ok((family.id, issued))
     }
 
-    /// Issues the first pair of `family`, but not the family, which expires then.
-    pub(crate) fn first_pair(
+    /// Issues the first tokens of `family`, but not the family, which expires then.
+    pub(crate) fn first_tokens(
         &self,
         issuing: &mut Issuing,
         family: &mut Family,
         (audience, key): (String, Option<Confirmation>),
         attachment: Option<&Attachment>,
-    ) -> Result<(Pair, Timestamp)> {
+    ) -> Result<(Issued, Timestamp)> {
         let now = issuing.now();
         let (expires_at, refresh) = match self.policy.refreshing {
             Refreshing::Rotating | Refreshing::Fixed => {
@@ -222,18 +189,18 @@ impl<B: Backend> Grants<B> {
             ..family_token(family, issuing.epochs(), self.store.wall(), narrowed)
         };
         let access = self.add_token(issuing, token, access_until, attachment)?;
-        let pair = Pair {
+        let issued = Issued {
             access,
             refresh,
             expires_in: expires_in(now, access_until),
             token_type: token_type(key.as_ref()),
             scopes: Scopes::stored(family.scopes.clone()),
-            subject: family.subject.clone(),
+            subject: Some(family.subject.clone()),
             nonce: None,
             payload: attachment.map(Attachment::bytes),
-            family: family.id,
+            family: Some(family.id),
         };
-        Ok((pair, expires_at))
+        Ok((issued, expires_at))
     }
 
     pub(crate) fn new_family(&self, issuing: &Issuing, opening: &Opening) -> Result<Family> {
@@ -365,9 +332,9 @@ impl<B: Backend> Flow<B> for Opened {
     const NAME: &'static str = "open";
     type Read = ();
     type Rests = Standing;
-    type Answer = Pair;
+    type Answer = Issued;
 
-    async fn read(&mut self, _: &Grants<B>) -> Result<Found<(), Pair>> {
+    async fn read(&mut self, _: &Grants<B>) -> Result<Found<(), Issued>> {
         Ok(Found::Records(()))
     }
 
@@ -375,18 +342,23 @@ impl<B: Backend> Flow<B> for Opened {
         Owned { subject: &self.opening.subject, client: &self.opening.client }
     }
 
-    fn judge(&mut self, grants: &Grants<B>, (): (), standing: &Standing) -> Result<Verdict<Pair>> {
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        (): (),
+        standing: &Standing,
+    ) -> Result<Verdict<Issued>> {
         let mut issuing = match &self.by {
             Some(grant) => standing.issue_by(grants, grant.as_str())?,
             None => standing.issue(grants)?,
         };
-        let pair = grants.open_family(&mut issuing, &self.opening)?;
+        let (family, issued) = grants.open_family(&mut issuing, &self.opening)?;
         let told = grants.told().event(|| Event::Issued {
             kind: ClaimsKind::Access,
             client: self.opening.client.clone(),
             subject: self.opening.subject.clone(),
-            family: Some(pair.family),
+            family: Some(family),
         });
-        Ok(issuing.commit(told, pair))
+        Ok(issuing.commit(told, issued))
     }
 }

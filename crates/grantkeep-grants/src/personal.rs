@@ -9,6 +9,7 @@ use crate::format::Tag;
 use crate::grants::{Grants, check_name};
 use crate::kind::ClaimsKind;
 use crate::minter::Minting;
+use crate::optional::Optional;
 use crate::policy::check_lifetime;
 use crate::revoke::revoke;
 use crate::scope::Scopes;
@@ -60,8 +61,8 @@ impl<'a> NewPersonal<'a> {
 
     /// The client it is made through: revoking that client takes it along.
     #[must_use]
-    pub fn client(self, client: &'a str) -> Self {
-        Self { client, ..self }
+    pub fn client(self, client: impl Optional<'a, str>) -> Self {
+        Self { client: client.optional().unwrap_or_default(), ..self }
     }
 
     setter! {
@@ -80,10 +81,11 @@ impl<'a> NewPersonal<'a> {
         sealed_payload
     }
 
-    /// How long it lives: whole seconds up to the policy's `personal_lifetime`.
+    /// How long it lives: whole seconds up to the policy's `personal_lifetime`, which is the
+    /// default.
     #[must_use]
-    pub fn lifetime(self, lifetime: Duration) -> Self {
-        Self { lifetime: Lives::For(lifetime), ..self }
+    pub fn lifetime(self, lifetime: impl Into<Option<Duration>>) -> Self {
+        Self { lifetime: lifetime.into().map_or(Lives::Default, Lives::For), ..self }
     }
 
     /// It lives until it is revoked. Refused unless the policy allows it.

@@ -18,7 +18,8 @@ use zeroize::Zeroizing;
 /// What stands before the random part of each `request_uri` (RFC 9126 section 2.2).
 pub const REQUEST_URI_PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
 
-/// What a client that pushed is answered (RFC 9126 section 2.2).
+/// What a client that pushed is answered (RFC 9126 section 2.2). With the feature `serde` it
+/// serializes as that.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Pushed {
@@ -31,7 +32,8 @@ pub struct Pushed {
 /// The answer to a presented `request_uri`.
 #[non_exhaustive]
 pub enum Taken {
-    /// It is used up now, and these are the parameters, as they were pushed.
+    /// These are the parameters, as they were pushed. It is used up now, unless it was only
+    /// [looked at](Grants::look_at_pushed).
     Request(Vec<u8>),
     /// It was used before, within the policy's `replay_memory`.
     Used,
@@ -110,15 +112,34 @@ impl<B: Backend> Grants<B> {
     /// # Durability
     /// Every answer rests on durable state; `Request` is durable when answered.
     pub async fn take_pushed(&self, request_uri: &str, client: &str) -> Result<Taken> {
-        let Some(minted) = request_uri.strip_prefix(REQUEST_URI_PREFIX) else {
-            return Ok(Taken::Unknown);
-        };
-        check_presented(minted)?;
-        if !can_be_held(minted) {
-            return Ok(Taken::Unknown);
+        match minted(request_uri)? {
+            Some(minted) => self.decide(&mut Take { minted, client }).await,
+            None => Ok(Taken::Unknown),
         }
-        self.decide(&mut Take { minted, client }).await
     }
+
+    /// What [`Grants::take_pushed`] would answer, without taking it: for the pages between the
+    /// authorization request and its decision, such as the one on which a user signs in. It may be
+    /// looked at any number of times, and taken once; whoever takes it meanwhile, takes it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] for a reference over the token limit, [`ErrorKind::Keyring`] if the
+    /// root key that it was sealed under was retired; otherwise as [`Backend::get`].
+    pub async fn look_at_pushed(&self, request_uri: &str, client: &str) -> Result<Taken> {
+        match minted(request_uri)? {
+            Some(minted) => self.decide(&mut Look(Take { minted, client })).await,
+            None => Ok(Taken::Unknown),
+        }
+    }
+}
+
+/// The minted part of a `request_uri`; `None` for what was never one.
+fn minted(request_uri: &str) -> Result<Option<&str>> {
+    let Some(minted) = request_uri.strip_prefix(REQUEST_URI_PREFIX) else {
+        return Ok(None);
+    };
+    check_presented(minted)?;
+    Ok(Some(minted).filter(|minted| can_be_held(minted)))
 }
 
 /// A request that is to be kept.
@@ -184,27 +205,69 @@ impl<B: Backend> Flow<B> for Take<'_> {
         mut held: Held<Code>,
         standing: &Standing,
     ) -> Result<Verdict<Taken>> {
-        if held.record.client != self.client {
-            return Ok(Verdict::answer(Taken::Mismatch));
-        }
-        let expired = held.is_expired(grants.store.now());
-        match held.record.state {
-            CodeState::Spent { .. } if expired => return Ok(Verdict::answer(Taken::Unknown)),
-            CodeState::Spent { .. } => return Ok(Verdict::answer(Taken::Used)),
-            CodeState::Fresh if expired => return Ok(Verdict::answer(Taken::Expired)),
-            CodeState::Fresh => {}
-        }
-        if !standing.admits(&held.record.epochs) {
-            return Ok(Verdict::answer(Taken::Revoked));
-        }
-        let sealed = held.record.payload.take().ok_or_else(empty)?;
-        let parameters = sealed.open(&grants.store.keyring(), self.minted.as_bytes())?;
+        let parameters = match self.parameters(grants, &mut held, standing)? {
+            Taken::Request(parameters) => parameters,
+            refused => return Ok(Verdict::answer(refused)),
+        };
         held.record.state = CodeState::Spent { at: grants.store.wall(), family: None };
         let mut rewriting = Rewriting::of(grants)?;
         let until = grants.store.now().saturating_add(grants.policy.remembers());
         rewriting.replace_until(&held, &held.record, until.max(held.expires_at))?;
         rewriting.require(standing);
         Ok(rewriting.commit(Told::nothing(), Taken::Request(parameters)))
+    }
+}
+
+impl Take<'_> {
+    /// The parameters, out of the record, or why there are none for this client now.
+    fn parameters<B: Backend>(
+        &self,
+        grants: &Grants<B>,
+        held: &mut Held<Code>,
+        standing: &Standing,
+    ) -> Result<Taken> {
+        if held.record.client != self.client {
+            return Ok(Taken::Mismatch);
+        }
+        let expired = held.is_expired(grants.store.now());
+        match held.record.state {
+            CodeState::Spent { .. } if expired => return Ok(Taken::Unknown),
+            CodeState::Spent { .. } => return Ok(Taken::Used),
+            CodeState::Fresh if expired => return Ok(Taken::Expired),
+            CodeState::Fresh => {}
+        }
+        if !standing.admits(&held.record.epochs) {
+            return Ok(Taken::Revoked);
+        }
+        let sealed = held.record.payload.take().ok_or_else(empty)?;
+        sealed.open(&grants.store.keyring(), self.minted.as_bytes()).map(Taken::Request)
+    }
+}
+
+/// A request that is looked at.
+struct Look<'a>(Take<'a>);
+
+impl<B: Backend> Flow<B> for Look<'_> {
+    const NAME: &'static str = "look_at_pushed";
+    type Read = Held<Code>;
+    type Rests = Standing;
+    type Answer = Taken;
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Held<Code>, Taken>> {
+        self.0.read(grants).await
+    }
+
+    fn owners<'r>(&'r self, read: &'r Held<Code>) -> Owned<'r> {
+        Flow::<B>::owners(&self.0, read)
+    }
+
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        mut held: Held<Code>,
+        standing: &Standing,
+    ) -> Result<Verdict<Taken>> {
+        self.0.parameters(grants, &mut held, standing).map(Verdict::answer)
     }
 }
 

@@ -7,7 +7,9 @@ use crate::decision::{Flow, Found, Owned, Rewriting, Standing, Verdict};
 use crate::event::Event;
 use crate::events::Told;
 use crate::grants::{Grants, can_be_held, check_presented};
-use crate::opening::{Opening, Pair};
+use crate::issued::Issued;
+use crate::opening::Opening;
+use crate::optional::{Optional, parameter};
 use crate::pkce;
 use crate::repeat::{self, Noted};
 use crate::revoke::end_family;
@@ -45,21 +47,21 @@ impl<'a> Presented<'a> {
 
     /// The `redirect_uri` of the request.
     #[must_use]
-    pub fn redirect_uri(self, uri: &'a str) -> Self {
-        Self { redirect_uri: Some(uri), ..self }
+    pub fn redirect_uri(self, uri: impl Optional<'a, str>) -> Self {
+        Self { redirect_uri: parameter(uri), ..self }
     }
 
     /// The `code_verifier` of the request, RFC 7636 section 4.5.
     #[must_use]
-    pub fn verifier(self, verifier: &'a str) -> Self {
-        Self { verifier: Some(verifier), ..self }
+    pub fn verifier(self, verifier: impl Optional<'a, str>) -> Self {
+        Self { verifier: parameter(verifier), ..self }
     }
 
     /// The `resource` parameters of the request (RFC 8707 section 2.2): some of the granted
     /// audience, for the first access token only. All of it where that is left out or names none.
     #[must_use]
-    pub fn audience(self, audience: &'a [&'a str]) -> Self {
-        Self { audience: Some(audience), ..self }
+    pub fn audience(self, audience: impl Optional<'a, [&'a str]>) -> Self {
+        Self { audience: audience.optional(), ..self }
     }
 
     setter! {
@@ -107,7 +109,7 @@ pub enum Mismatch {
 #[non_exhaustive]
 pub enum Redeemed {
     /// It is spent now, and this is what it was for.
-    Granted(Box<Pair>),
+    Granted(Box<Issued>),
     /// It was spent before, within the policy's `replay_memory`. The family that the first
     /// redemption opened is revoked, durably, when this is seen (RFC 6749 section 4.1.2); `None` if
     /// the code was burnt by a mismatch.
@@ -303,20 +305,20 @@ impl Redemption<'_> {
             attachment,
         };
         let mut issuing = standing.issue(grants)?;
-        let mut pair = grants.open_family(&mut issuing, &opening)?;
-        pair.nonce = nonce;
+        let (family, mut issued) = grants.open_family(&mut issuing, &opening)?;
+        issued.nonce = nonce;
         if grants.policy.repeat_codes {
             let audience = opening.narrowed.as_ref().unwrap_or(&opening.audience).clone();
             let kept = (held.record.redirect_uri.take(), held.record.challenge.take());
-            repeat::note(grants, &mut issuing, held.id, self.presented, kept, &pair, audience)?;
+            repeat::note(grants, &mut issuing, held.id, self.presented, kept, &issued, audience)?;
         }
         strip(&mut held.record);
-        held.record.state = CodeState::Spent { at: grants.store.wall(), family: Some(pair.family) };
+        held.record.state = CodeState::Spent { at: grants.store.wall(), family: Some(family) };
         let until = issuing.now().saturating_add(grants.policy.remembers());
         issuing.replace(&held, &held.record, until.max(held.expires_at))?;
-        let (client, subject, family) = (opening.client, opening.subject, pair.family);
+        let (client, subject) = (opening.client, opening.subject);
         let told = grants.told().event(|| Event::Redeemed { client, subject, family });
-        Ok(issuing.commit(told, Redeemed::Granted(Box::new(pair))))
+        Ok(issuing.commit(told, Redeemed::Granted(Box::new(issued))))
     }
 }
 
@@ -373,7 +375,7 @@ impl Presented<'_> {
     }
 
     fn asked(&self) -> AskedAudience {
-        self.audience.map_or(AskedAudience::Unset, AskedAudience::read)
+        AskedAudience::read(self.audience)
     }
 
     /// True if this is what came with the first of two redemptions, or polls.

@@ -8,7 +8,8 @@ use crate::event::Event;
 use crate::events::Told;
 use crate::generation::Presented;
 use crate::grants::{Grants, can_be_held, check_presented};
-use crate::opening::{Pair, expires_in, family_token};
+use crate::issued::Issued;
+use crate::opening::{expires_in, family_token};
 use crate::policy::{OnReuse, Policy, Refreshing, Retries};
 use crate::proof::token_type;
 use crate::redeem::Mismatch;
@@ -41,8 +42,8 @@ impl<'a> RefreshRequest<'a> {
 
     setter! {
         /// The `scope` of the request: some of the granted ones, for this access token only. All of
-        /// the granted ones without it.
-        scopes
+        /// the granted ones where it is left out or names none.
+        some_scopes
     }
 
     setter! {
@@ -65,10 +66,10 @@ impl<'a> RefreshRequest<'a> {
 pub enum Refreshed {
     /// A new access token, and the refresh token to use next (the same one where the policy does
     /// not rotate).
-    Rotated(Box<Pair>),
+    Rotated(Box<Issued>),
     /// The predecessor came again within the grace period, and its successor is unused: the same
     /// successor, and a new access token.
-    Retried(Box<Pair>),
+    Retried(Box<Issued>),
     /// A spent refresh token: it comes past the grace period, or after its successor was used. Its
     /// family is revoked, durably, when this is seen (RFC 9700 section 4.14.2), unless the policy's
     /// `on_reuse` says otherwise.
@@ -288,9 +289,11 @@ impl<B: Backend> Flow<B> for Refresh<'_> {
         }
         let retry = used != Use::Present;
         let granted = Scopes::stored(family.scopes.clone());
-        let scopes = match request.scopes.as_deref().map(Scopes::read) {
+        // An empty `scope` counts as left out (RFC 6749 section 3.1), and one of blanks is malformed.
+        let asked = request.scopes.as_deref().filter(|scopes| !scopes.is_empty());
+        let scopes = match asked.map(Scopes::read) {
             None => granted,
-            Some(Ok(asked)) if asked.is_subset(&granted) => asked,
+            Some(Ok(asked)) if !asked.is_empty() && asked.is_subset(&granted) => asked,
             Some(_) => return Ok(Verdict::answer(Refreshed::InvalidScope)),
         };
         let Some(audience) = request.audience.narrowed(&family.audience) else {
@@ -376,18 +379,18 @@ impl Refresh<'_> {
                 Event::RetriedInRow { client, subject, family: id, generations }
             });
         }
-        let pair = Box::new(Pair {
+        let issued = Box::new(Issued {
             access,
             refresh: Some(refresh),
             expires_in: expires_in(now, access_until),
             token_type: token_type(self.request.confirmation.as_ref()),
             scopes,
-            subject: family.subject,
+            subject: Some(family.subject),
             nonce: None,
             payload: attachment.as_ref().map(Attachment::bytes),
-            family: family.id,
+            family: Some(family.id),
         });
-        let answer = if retry { Refreshed::Retried(pair) } else { Refreshed::Rotated(pair) };
+        let answer = if retry { Refreshed::Retried(issued) } else { Refreshed::Rotated(issued) };
         Ok(issuing.commit(told, answer))
     }
 }
@@ -456,7 +459,8 @@ mod tests {
         let store = Store::in_memory(Arc::new(SystemClock::new())).unwrap();
         let grants = Grants::new(store, Policy::default()).unwrap();
         let pair = grants.open(Grant::new("client-1", "alice")).wait().unwrap();
-        let held = grants.store.get::<Family>(pair.family.digest()).wait().unwrap().unwrap();
+        let held =
+            grants.store.get::<Family>(pair.family.unwrap().digest()).wait().unwrap().unwrap();
         let family = held.record;
         let keyring = grants.store.keyring();
         let root = keyring.active().unwrap();
@@ -477,7 +481,8 @@ mod tests {
             let store = Store::in_memory(Arc::new(SystemClock::new())).unwrap();
             let grants = Grants::new(store, Policy::default()).unwrap();
             let pair = grants.open(Grant::new("client-1", "alice")).wait().unwrap();
-            let held = grants.store.get::<Family>(pair.family.digest()).wait().unwrap().unwrap();
+            let held =
+                grants.store.get::<Family>(pair.family.unwrap().digest()).wait().unwrap().unwrap();
             let family = Family { generation, ..held.record.clone() };
             let mut change = grants.store.change().unwrap();
             change.replace(&held, &family, held.expires_at).unwrap();

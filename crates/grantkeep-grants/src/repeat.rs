@@ -14,7 +14,8 @@ use crate::attachment::Attachment;
 use crate::decision::{Issuing, Standing, Verdict};
 use crate::event::Event;
 use crate::grants::Grants;
-use crate::opening::{Pair, expires_in, family_token};
+use crate::issued::Issued;
+use crate::opening::{expires_in, family_token};
 use crate::proof::token_type;
 use crate::redeem::Presented;
 use crate::scope::Scopes;
@@ -45,21 +46,21 @@ pub(crate) fn note<B: Backend>(
     id: Digest,
     presented: &Presented<'_>,
     (redirect_uri, challenge): (Option<String>, Option<Challenge>),
-    pair: &Pair,
+    issued: &Issued,
     audience: String,
 ) -> Result<()> {
     let grace = grants.policy.refresh_grace;
     // A brought refresh token cannot be derived again, and none is none.
-    if grace.is_zero() || pair.refresh.is_none() || grants.minter().is_some() {
+    if grace.is_zero() || issued.refresh.is_none() || grants.minter().is_some() {
         return Ok(());
     }
     let repeat = Repeat {
         redirect_uri,
         challenge,
         confirmation: presented.confirmation,
-        nonce: pair.nonce.clone(),
+        nonce: issued.nonce.clone(),
         audience,
-        access: *grants.store.id(pair.access.expose().as_bytes())?.as_bytes(),
+        access: *grants.store.id(issued.access.expose().as_bytes())?.as_bytes(),
     };
     let until = issuing.now().saturating_add(grace);
     issuing.insert(id, &repeat, until)
@@ -73,7 +74,7 @@ pub(crate) fn answer<B: Backend, A>(
     noted: Option<Noted>,
     family: Option<&Held<Family>>,
     presented: &Presented<'_>,
-    wrap: impl FnOnce(Box<Pair>) -> A,
+    wrap: impl FnOnce(Box<Issued>) -> A,
 ) -> Result<Option<Verdict<A>>> {
     let Some((Noted { repeat, access }, held)) = noted.zip(family) else {
         return Ok(None);
@@ -109,16 +110,16 @@ pub(crate) fn answer<B: Backend, A>(
     issuing.require(held);
     let (client, subject) = (family.client.clone(), family.subject.clone());
     let told = grants.told().event(|| Event::Repeated { client, subject, family: family.id });
-    let pair = Pair {
+    let issued = Issued {
         access: text,
         refresh: Some(grants.derived(family)?),
         expires_in: expires_in(issuing.now(), until),
         token_type: token_type(first.confirmation.as_ref()),
         scopes: Scopes::stored(family.scopes.clone()),
-        subject: family.subject.clone(),
+        subject: Some(family.subject.clone()),
         nonce: first.nonce.clone(),
         payload: attachment.as_ref().map(Attachment::bytes),
-        family: family.id,
+        family: Some(family.id),
     };
-    Ok(Some(issuing.commit(told, wrap(Box::new(pair)))))
+    Ok(Some(issuing.commit(told, wrap(Box::new(issued)))))
 }

@@ -1,5 +1,6 @@
 //! Scopes, RFC 6749 section 3.3: what a grant allows.
 
+use crate::optional::Texts;
 use grantkeep::{Error, ErrorKind, Result, TEXT_BYTES_MAX};
 use std::fmt;
 
@@ -61,6 +62,11 @@ impl Scopes {
         self.0.split(' ').filter(|scope| !scope.is_empty())
     }
 
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// True if `scope` is among them.
     pub fn contains(&self, scope: &str) -> bool {
         self.iter().any(|each| each == scope)
@@ -78,16 +84,24 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// Joins what a builder is given; [`Scopes::read`] checks it later.
+/// Joins what a builder is given, unless it was left out; [`Scopes::read`] checks it later.
+pub(crate) fn given(scopes: impl Texts) -> Option<String> {
+    let mut text = String::new();
+    scopes.each(&mut |scope| add(&mut text, scope)).then_some(text)
+}
+
+/// Joins several; [`Scopes::read`] checks them later.
 pub(crate) fn join<S: AsRef<str>>(scopes: impl IntoIterator<Item = S>) -> String {
     let mut text = String::new();
-    for scope in scopes {
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        text.push_str(scope.as_ref());
-    }
+    scopes.into_iter().for_each(|scope| add(&mut text, scope.as_ref()));
     text
+}
+
+fn add(text: &mut String, scope: &str) {
+    if !text.is_empty() {
+        text.push(' ');
+    }
+    text.push_str(scope);
 }
 
 fn is_scope_byte(byte: u8) -> bool {
@@ -113,5 +127,7 @@ mod tests {
         assert!(Scopes::read(&"a".repeat(TEXT_BYTES_MAX)).is_ok());
         assert!(Scopes::read(&"a".repeat(TEXT_BYTES_MAX + 1)).is_err());
         assert_eq!(join(["a", "b"]), "a b");
+        assert_eq!(given(["a", "b"]).as_deref(), Some("a b"));
+        assert_eq!(given(None::<&str>), None);
     }
 }

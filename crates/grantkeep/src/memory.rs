@@ -188,9 +188,9 @@ impl Backend for Memory {
 
     fn stats(&self) -> Stats {
         let maps = self.maps.lock();
-        let mut kinds: BTreeMap<u8, u64> = BTreeMap::new();
+        let mut kinds: BTreeMap<Kind, u64> = BTreeMap::new();
         for key in maps.rows.keys() {
-            *kinds.entry(key.kind.as_byte()).or_default() += 1;
+            *kinds.entry(key.kind).or_default() += 1;
         }
         Stats {
             rows: kinds.into_iter().map(|(kind, rows)| KindRows { kind, rows }).collect(),

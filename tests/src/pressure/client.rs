@@ -6,7 +6,7 @@ use crate::pseudorandom::Pseudorandom;
 use futures_util::future::{join, join_all};
 use grantkeep::{Burned, Clock as _, Error, Result, Timestamp, Wait as _};
 use grantkeep_grants::{
-    Authorize, ClientCredentials, Introspection, NewPersonal, Once, Pair, Presented, Redeemed,
+    Authorize, ClientCredentials, Introspection, Issued, NewPersonal, Once, Presented, Redeemed,
     RefreshRequest, Refreshed,
 };
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub struct Client<'a> {
 
 /// What was answered to one of two who present a code.
 enum Presentation {
-    Granted(Box<Pair>),
+    Granted(Box<Issued>),
     /// Its family is revoked.
     Replayed,
     Refused,
@@ -245,10 +245,10 @@ impl<'a> Client<'a> {
         }
         for pair in pairs {
             self.book.codes[at].granted = true;
-            self.book.codes[at].known.family = Some(pair.family);
+            self.book.codes[at].known.family = pair.family;
             self.open_family(&pair, known.owner, life, around);
             if let Some(standing) = family {
-                self.book.end_family(pair.family, standing);
+                self.book.end_family(pair.family.unwrap(), standing);
             }
         }
         if failed && !self.book.codes[at].granted && known.standing == Standing::InForce {
@@ -270,11 +270,11 @@ impl<'a> Client<'a> {
         }
     }
 
-    fn open_family(&mut self, pair: &Pair, owner: (usize, usize), life: usize, around: Around) {
+    fn open_family(&mut self, pair: &Issued, owner: (usize, usize), life: usize, around: Around) {
         let life_s = LIVES_S[life];
-        self.note(pair.access.expose(), owner, Some(pair.family), around.plus(life_s));
+        self.note(pair.access.expose(), owner, pair.family, around.plus(life_s));
         if let Some(refresh) = &pair.refresh {
-            let (text, family) = (refresh.expose().to_owned(), Some(pair.family));
+            let (text, family) = (refresh.expose().to_owned(), pair.family);
             let (standing, expiry) = (Standing::InForce, refreshable(around.plus(2 * life_s)));
             let known = Known { text, owner, family, standing, expiry };
             let absolute = around.plus(3 * life_s);
@@ -326,7 +326,7 @@ impl<'a> Client<'a> {
     fn rotated(
         &mut self,
         at: usize,
-        pair: &Pair,
+        pair: &Issued,
         before: String,
         around: Around,
         absolute: Expiry,
@@ -337,7 +337,7 @@ impl<'a> Client<'a> {
             earliest: expiry.earliest.min(absolute.earliest),
             latest: expiry.latest.min(absolute.latest),
         };
-        self.note(pair.access.expose(), owner, Some(pair.family), no_later(around.plus(life_s)));
+        self.note(pair.access.expose(), owner, pair.family, no_later(around.plus(life_s)));
         let grant = &mut self.book.grants[at];
         grant.spent = Some(before);
         grant.known.expiry = refreshable(no_later(around.plus(2 * life_s)));

@@ -7,8 +7,9 @@ use crate::sim_disk::SimDisk;
 use grantkeep::backend::Budget;
 use grantkeep::{Embedded, Error, ErrorKind, KeySource, ManualClock, Result, Timestamp, Wait as _};
 use grantkeep_grants::{
-    Authorize, ClientCredentials, Creation, DeviceApproval, DeviceRequest, Grants, NewClient,
-    NewPersonal, Pair, Policy, Presented, Redeemed, RefreshRequest, Refreshed, Retries, Verified,
+    Authorize, ClientCredentials, Creation, DeviceApproval, DeviceRequest, Grants, Issued,
+    NewClient, NewPersonal, Policy, Presented, Redeemed, RefreshRequest, Refreshed, Retries,
+    Verified,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -359,7 +360,7 @@ fn change(grants: &Grants<Embedded>, op: Op, before: &Facts, backups: u64) -> Re
     }
 }
 
-fn learn(grant: &mut super::facts::Grant, pair: &Pair, dies_ms: u64, refresh: bool) {
+fn learn(grant: &mut super::facts::Grant, pair: &Issued, dies_ms: u64, refresh: bool) {
     grant.access.push((pair.access.expose().to_owned(), dies_ms));
     if refresh {
         let text = pair.refresh.as_ref().expect("a refresh token");

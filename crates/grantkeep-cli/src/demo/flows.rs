@@ -5,7 +5,7 @@ use super::{Stop, Wrong};
 use futures_util::{StreamExt as _, stream};
 use grantkeep::{Store, Wait as _};
 use grantkeep_grants::{
-    Authorize, ClientCredentials, Grant, Grants, Introspection, NewPersonal, Pair, Policy,
+    Authorize, ClientCredentials, Grant, Grants, Introspection, Issued, NewPersonal, Policy,
     Presented, Profile, Redeemed, RefreshRequest, Refreshed,
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -209,7 +209,7 @@ async fn renew(
     system: System,
     timer: &Timer<'_>,
     client: &str,
-    pair: Pair,
+    pair: Issued,
 ) -> Result<(), Wrong> {
     active(grants, system, timer, pair.access.expose()).await?;
     let refresh = pair.refresh.as_ref().ok_or("a pair came without its refresh token")?;
@@ -270,7 +270,7 @@ async fn active(
     }
 }
 
-fn check_pair(system: System, pair: &Pair) -> Result<(), Wrong> {
+fn check_pair(system: System, pair: &Issued) -> Result<(), Wrong> {
     check("access token", system, pair.access.expose().len(), system.access_chars)?;
     let refresh = pair.refresh.as_ref().map_or(0, |refresh| refresh.expose().len());
     check("refresh token", system, refresh, system.refresh_chars)?;

@@ -5,9 +5,9 @@ use super::tally::Tally;
 use grantkeep::{Burned, Store, Wait as _};
 use grantkeep_grants::{
     Authenticated, Authorize, ClientCredentials, Creation, DeviceApproval, DeviceRequest, Events,
-    Grant, GrantType, Grants, Introspection, Minter, MinterError, Minting, NewClient, NewPersonal,
-    NewSecret, Once, Pair, Policy, Polled, Presented, Redeemed, RefreshRequest, Refreshed, Secret,
-    Taken, Verified, proof,
+    Grant, GrantType, Grants, Introspection, Issued, Minter, MinterError, Minting, NewClient,
+    NewPersonal, NewSecret, Once, Policy, Polled, Presented, Redeemed, RefreshRequest, Refreshed,
+    Secret, Taken, Verified, proof,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -253,7 +253,7 @@ fn brought_texts(store: &Store, tally: &mut Tally) -> Result<(), Stop> {
 fn revocation(grants: &Played, tally: &mut Tally) -> Result<(), Stop> {
     let pair = grants.open(Grant::new(APP, "demo-grace")).wait()?;
     let listed = grants.families_of("demo-grace", None, 100).wait()?.items;
-    let shown = listed.iter().any(|grant| grant.family == pair.family);
+    let shown = listed.iter().any(|grant| Some(grant.family) == pair.family);
     let refresh = pair.refresh.as_ref().ok_or("a pair came without its refresh token")?;
     grants.revoke(refresh.expose()).wait()?;
     grants.revoke("a text that nobody was ever issued").wait()?;
@@ -271,14 +271,14 @@ fn disabled_client(grants: &Played, tally: &mut Tally) -> Result<(), Stop> {
     Ok(())
 }
 
-fn granted(answer: Redeemed) -> Result<Pair, Stop> {
+fn granted(answer: Redeemed) -> Result<Issued, Stop> {
     match answer {
         Redeemed::Granted(pair) => Ok(*pair),
         other => Err(format!("a fresh code was answered {other:?}"))?,
     }
 }
 
-fn rotated(answer: Refreshed) -> Result<Pair, Stop> {
+fn rotated(answer: Refreshed) -> Result<Issued, Stop> {
     match answer {
         Refreshed::Rotated(pair) => Ok(*pair),
         other => Err(format!("a refresh was answered {other:?}"))?,

@@ -4,7 +4,7 @@ use super::Stop;
 use super::tally::Tally;
 use grantkeep::{Store, Wait as _};
 use grantkeep_grants::{
-    Authorize, Grants, Introspection, Pair, Presented, Profile, Redeemed, RefreshRequest,
+    Authorize, Grants, Introspection, Issued, Presented, Profile, Redeemed, RefreshRequest,
     Refreshed, Secret,
 };
 
@@ -77,7 +77,7 @@ fn revoked_subject(grants: &Played, tally: &mut Tally) -> Result<(), Stop> {
     Ok(())
 }
 
-fn granted(grants: &Played, subject: &str) -> Result<(Secret, Pair), Stop> {
+fn granted(grants: &Played, subject: &str) -> Result<(Secret, Issued), Stop> {
     let code = grants.authorize(Authorize::new(CLIENT, subject).scopes(["read"])).wait()?;
     match grants.redeem(code.expose(), &Presented::by(CLIENT)).wait()? {
         Redeemed::Granted(pair) => Ok((code, *pair)),
@@ -85,12 +85,12 @@ fn granted(grants: &Played, subject: &str) -> Result<(Secret, Pair), Stop> {
     }
 }
 
-fn refresh(grants: &Played, pair: &Pair) -> Result<Refreshed, Stop> {
+fn refresh(grants: &Played, pair: &Issued) -> Result<Refreshed, Stop> {
     let token = pair.refresh.as_ref().ok_or("a pair came without its refresh token")?;
     Ok(grants.refresh(token.expose(), &RefreshRequest::by(CLIENT)).wait()?)
 }
 
-fn rotated(grants: &Played, pair: &Pair) -> Result<Pair, Stop> {
+fn rotated(grants: &Played, pair: &Issued) -> Result<Issued, Stop> {
     match refresh(grants, pair)? {
         Refreshed::Rotated(next) => Ok(*next),
         other => Err(format!("a refresh was answered {other:?}"))?,

@@ -4,7 +4,7 @@ use super::MARK_FILE;
 use crate::clock::MovedClock;
 use grantkeep::{Error, ErrorKind, Result, Wait as _};
 use grantkeep_grants::{
-    Authorize, Grants, Pair, Presented, Profile, Redeemed, RefreshRequest, Refreshed,
+    Authorize, Grants, Issued, Presented, Profile, Redeemed, RefreshRequest, Refreshed,
 };
 use std::io::Write as _;
 use std::path::Path;
@@ -57,7 +57,8 @@ fn work(grants: &Grants<grantkeep::Embedded>) -> Result<()> {
                 if !say(&before) {
                     return Ok(());
                 }
-                grants.revoke_family(pair.family).wait()?;
+                let Some(family) = pair.family else { continue };
+                grants.revoke_family(family).wait()?;
                 note(&mut lines, "revoked", &pair);
             }
             1 => {
@@ -78,7 +79,7 @@ fn work(grants: &Grants<grantkeep::Embedded>) -> Result<()> {
     Ok(())
 }
 
-fn note(lines: &mut String, what: &str, pair: &Pair) {
+fn note(lines: &mut String, what: &str, pair: &Issued) {
     lines.push_str(what);
     lines.push(' ');
     lines.push_str(pair.access.expose());

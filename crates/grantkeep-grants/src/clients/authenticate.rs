@@ -61,8 +61,8 @@ impl<'a> NewSecret<'a> {
 
     /// How long it is accepted: whole seconds, up to 100 years; until it is removed by default.
     #[must_use]
-    pub fn lifetime(self, lifetime: Duration) -> Self {
-        Self { lifetime: Some(lifetime), ..self }
+    pub fn lifetime(self, lifetime: impl Into<Option<Duration>>) -> Self {
+        Self { lifetime: lifetime.into(), ..self }
     }
 }
 

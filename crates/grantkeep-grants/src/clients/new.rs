@@ -2,6 +2,7 @@
 
 use super::grant_type::GrantType;
 use super::redirect;
+use crate::optional::Optional;
 use crate::setter::setter;
 use data_encoding::HEXLOWER;
 use grantkeep::{Error, ErrorKind, Result, random};
@@ -48,14 +49,14 @@ impl<'a> NewClient<'a> {
 
     /// What people call it.
     #[must_use]
-    pub fn name(self, name: &'a str) -> Self {
-        Self { name, ..self }
+    pub fn name(self, name: impl Optional<'a, str>) -> Self {
+        Self { name: name.optional().unwrap_or_default(), ..self }
     }
 
     /// A secret that it brings along, 16 to 8,192 bytes, instead of one minted here.
     #[must_use]
-    pub fn secret(self, secret: &'a str) -> Self {
-        Self { secret: Some(secret), ..self }
+    pub fn secret(self, secret: impl Optional<'a, str>) -> Self {
+        Self { secret: secret.optional(), ..self }
     }
 
     /// Where it may be redirected to, besides those named before; up to
@@ -95,8 +96,8 @@ impl<'a> NewClient<'a> {
     /// [`Grants::with_policy`](crate::Grants::with_policy) registered; by default the one that the
     /// grants were made with.
     #[must_use]
-    pub fn policy(self, name: impl Into<Option<&'a str>>) -> Self {
-        Self { policy: name.into(), ..self }
+    pub fn policy(self, name: impl Optional<'a, str>) -> Self {
+        Self { policy: name.optional(), ..self }
     }
 
     setter! {

@@ -15,7 +15,7 @@ fn a_redemption_narrows_the_audience() {
     let world = World::new();
     let request = grantkeep_grants::Authorize::new(CLIENT, SUBJECT).audience([A, B]);
     let code = world.grants.authorize(request).wait().unwrap();
-    let redeem = |audience| {
+    let redeem = |audience: &[&str]| {
         let presented = Presented::by(CLIENT).audience(audience);
         world.grants.redeem(code.expose(), &presented).wait().unwrap()
     };

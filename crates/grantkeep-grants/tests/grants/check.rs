@@ -3,7 +3,7 @@
 use crate::world::*;
 use grantkeep::{ErrorKind, Wait};
 use grantkeep_grants::{
-    Checked, ClientCredentials, Demand, Grant, NewPersonal, OAuthError, Pair, Refusal,
+    Checked, ClientCredentials, Demand, Grant, Issued, NewPersonal, OAuthError, Refusal,
 };
 
 const API: &str = "https://api.example";
@@ -17,7 +17,7 @@ impl World {
         }
     }
 
-    fn opened(&self, audience: Option<&str>, bound: bool) -> Pair {
+    fn opened(&self, audience: Option<&str>, bound: bool) -> Issued {
         let mut grant = Grant::new(CLIENT, SUBJECT).scopes(["read", "write"]);
         if let Some(audience) = audience {
             grant = grant.audience([audience]);

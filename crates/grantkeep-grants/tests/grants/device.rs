@@ -5,7 +5,7 @@ use crate::world::*;
 use grantkeep::{Device, ErrorKind, Payload, Wait};
 use grantkeep_grants::{
     DEVICE_LIFETIME_MAX, DeviceApproval, DeviceIssued, DeviceRequest, DeviceRequested, Format,
-    Grants, Introspection, Mismatch, OAuthError, Pair, PendingDevice, Policy, Polled, Presented,
+    Grants, Introspection, Issued, Mismatch, OAuthError, PendingDevice, Policy, Polled, Presented,
     RefreshRequest, Tag, Verified,
 };
 
@@ -37,7 +37,7 @@ impl World {
     }
 }
 
-pub(crate) fn polled(answer: Polled) -> Pair {
+pub(crate) fn polled(answer: Polled) -> Issued {
     match answer {
         Polled::Granted(pair) => *pair,
         other => panic!("not granted: {other:?}"),
@@ -79,10 +79,10 @@ fn a_device_is_granted_what_was_approved() {
     let answer = world.grants.poll_device(device.device_code.expose(), &presented).wait();
     let pair = polled(answer.unwrap());
     assert_eq!((pair.expires_in, pair.scopes.as_str()), (s(900), "read"));
-    assert_eq!((pair.subject.as_str(), pair.nonce.as_deref()), (SUBJECT, None));
+    assert_eq!((pair.subject.as_deref(), pair.nonce.as_deref()), (Some(SUBJECT), None));
     assert_eq!(pair.payload.as_deref(), Some(&b"living room"[..]));
     let claims = world.claims(pair.access.expose()).unwrap();
-    assert_eq!(claims.family, Some(pair.family));
+    assert_eq!(claims.family, pair.family);
     assert_eq!(claims.client.as_deref(), Some(CLIENT));
     assert_eq!(claims.audience.as_deref(), Some("https://api.example"));
     assert!(claims.confirmation.is_some(), "bound to the key that the poll proved");
@@ -109,7 +109,7 @@ fn a_poll_after_the_grant_is_a_replay() {
     assert!(world.is_active(pair.access.expose()));
     for _ in 0..2 {
         let answer = world.poll(&device);
-        assert!(matches!(answer, Polled::Replayed { family } if family == pair.family));
+        assert!(matches!(answer, Polled::Replayed { family } if Some(family) == pair.family));
         assert_eq!(told(&answer), "invalid_grant");
         assert!(!world.is_active(pair.access.expose()) && !world.is_active(refresh_of(&pair)));
     }
@@ -421,7 +421,7 @@ fn devices_survive_reopening() {
         assert_eq!(again.family, pair.family);
         rotated(grants.refresh(refresh_of(&again), &RefreshRequest::by(CLIENT)).wait().unwrap());
         let answer = poll(grants, &first);
-        assert!(matches!(answer, Polled::Replayed { family } if family == pair.family));
+        assert!(matches!(answer, Polled::Replayed { family } if Some(family) == pair.family));
         let answer = grants.introspect(pair.access.expose()).wait().unwrap();
         assert!(matches!(answer, Introspection::Inactive));
     });

@@ -39,7 +39,7 @@ fn each_decision_is_told() {
     rotated(world.refresh(refresh_of(&second)));
     world.refresh(refresh_of(&first));
     world.redeem(&code);
-    let family = first.family;
+    let family = first.family.unwrap();
     let (client, subject) = (|| CLIENT.to_owned(), || SUBJECT.to_owned());
     let reason = RevocationReason::RefreshReused;
     for expected in [
@@ -76,7 +76,7 @@ fn issues_and_revocations_are_told() {
     grants.revoke(personal.token.expose()).wait().unwrap();
     grants.revoke(personal.token.expose()).wait().unwrap();
     grants.revoke("a text that was never issued").wait().unwrap();
-    grants.revoke_family(pair.family).wait().unwrap();
+    grants.revoke_family(pair.family.unwrap()).wait().unwrap();
     grants.revoke_subject(SUBJECT).wait().unwrap();
     grants.revoke_client(CLIENT).wait().unwrap();
     let kinds: Vec<_> = (0..5).map(|_| told.try_next().unwrap()).collect();
@@ -87,7 +87,7 @@ fn issues_and_revocations_are_told() {
     assert!(matches!(kinds[0], Event::Issued { kind: ClaimsKind::Access, .. }));
     assert!(matches!(kinds[1], Event::Issued { kind: ClaimsKind::ClientCredential, .. }));
     assert!(matches!(kinds[2], Event::Issued { kind: ClaimsKind::Personal, .. }));
-    assert_eq!(kinds[3], revoked(ClaimsKind::Access, CLIENT, Some(pair.family)));
+    assert_eq!(kinds[3], revoked(ClaimsKind::Access, CLIENT, pair.family));
     assert_eq!(kinds[4], revoked(ClaimsKind::Personal, "", None));
     let expected = ["family_revoked", "subject_revoked", "client_revoked"];
     assert_eq!(names(&mut told), expected);
@@ -118,7 +118,7 @@ fn attempts_are_told() {
     }
     grants.refresh(refresh_of(&pair), &RefreshRequest::by("client-2")).wait().unwrap();
     let event = told.try_next().unwrap();
-    assert_eq!((event.client(), event.family()), (Some("client-2"), Some(pair.family)));
+    assert_eq!((event.client(), event.family()), (Some("client-2"), pair.family));
     grants.authenticate_client("client-3", Some(b"a secret of nobody")).wait().unwrap();
     let refused = Event::ClientRefused { client: "client-3".to_owned() };
     assert_eq!(told.try_next(), Some(refused));
@@ -258,7 +258,7 @@ fn metrics_are_as_documented() {
         world.grants.publish_stats();
     });
     let documents = include_str!("../../../../docs/operating.md");
-    let mut seen = Vec::new();
+    let (mut seen, mut kinds) = (Vec::new(), Vec::new());
     for (key, _, _, value) in snapshotter.snapshot().into_vec() {
         let name = key.key().name().to_owned();
         let labels: Vec<_> = key.key().labels().map(|l| l.value().to_owned()).collect();
@@ -267,6 +267,7 @@ fn metrics_are_as_documented() {
             ("grantkeep_events_total", Some("redeemed"), DebugValue::Counter(1))
             | ("grantkeep_events_dropped_total", None, DebugValue::Counter(1))
             | ("grantkeep_commits_total", None, DebugValue::Counter(1..)) => seen.push(name),
+            ("grantkeep_rows", Some(kind), DebugValue::Gauge(_)) => kinds.push(kind.to_owned()),
             ("grantkeep_decision_seconds", Some("redeem"), DebugValue::Histogram(times)) => {
                 assert_eq!(times.len(), 1);
                 seen.push(name);
@@ -274,6 +275,8 @@ fn metrics_are_as_documented() {
             _ => {}
         }
     }
+    kinds.sort();
+    assert_eq!(kinds, ["code", "family", "horizon", "key_check", "token"], "by name, not number");
     seen.sort();
     let expected = ["commits_total", "decision_seconds", "events_dropped_total", "events_total"];
     assert_eq!(seen, expected.map(|name| format!("grantkeep_{name}")));

@@ -3,7 +3,7 @@
 use crate::world::*;
 use grantkeep::Wait;
 use grantkeep_grants::{
-    Event, Events, OnReuse, Pair, Policy, RefreshRequest, Refreshed, Retries, Subscription,
+    Event, Events, Issued, OnReuse, Policy, RefreshRequest, Refreshed, Retries, Subscription,
 };
 use std::sync::{Barrier, Mutex};
 
@@ -13,7 +13,7 @@ fn told(world: &mut World) -> Subscription {
     events.subscribe(1_000)
 }
 
-fn retried(answer: Refreshed) -> Pair {
+fn retried(answer: Refreshed) -> Issued {
     match answer {
         Refreshed::Retried(pair) => *pair,
         other => panic!("not retried: {other:?}"),
@@ -75,7 +75,7 @@ fn reuse_revokes_or_is_refused() {
             let mut told = told(&mut world);
             let answer = world.refresh(refresh_of(&first));
             let Refreshed::Reused { family, revoked } = answer else { panic!("{answer:?}") };
-            assert_eq!((family, revoked), (first.family, revokes));
+            assert_eq!((Some(family), revoked), (first.family, revokes));
             assert_eq!(world.is_active(refresh_of(&last)), !revokes);
             assert!(names(&mut told).contains(&"reused"));
         }
@@ -95,7 +95,7 @@ fn retries_of_many_generations_in_a_row_are_told() {
         });
         let mut told = told(&mut world);
         let mut last = world.pair();
-        let turn = |world: &World, last: &Pair, retry: bool| {
+        let turn = |world: &World, last: &Issued, retry: bool| {
             let next = rotated(world.refresh(refresh_of(last)));
             world.clock.advance(s(20));
             (retry.then(|| world.refresh(refresh_of(last))), next)
@@ -177,7 +177,7 @@ fn access_tokens_are_bound_to_the_key_of_their_request() {
             }
             let answer = world.grants.redeem(world.code().expose(), &presented).wait();
             let mut last = granted(answer.unwrap());
-            let bound = |pair: &Pair| world.claims(pair.access.expose()).unwrap().confirmation;
+            let bound = |pair: &Issued| world.claims(pair.access.expose()).unwrap().confirmation;
             assert_eq!(bound(&last), opened_with);
             let demanded = opened_with.filter(|_| !authenticated);
             for with in [Some(key(1)), Some(key(2)), None] {
@@ -234,7 +234,7 @@ fn retries_name_client_subject_and_family() {
     let row = Event::RetriedInRow {
         client: CLIENT.to_owned(),
         subject: SUBJECT.to_owned(),
-        family: last.family,
+        family: last.family.unwrap(),
         generations: 2,
     };
     assert_eq!(events.last(), Some(&row));

@@ -4,7 +4,7 @@ use crate::interposed::Interposed;
 use crate::world::*;
 use grantkeep::{ErrorKind, ManualClock, Owner, Wait};
 use grantkeep_grants::{
-    ClientCredentials, Grant, Grants, Introspection, NewPersonal, Pair, Policy, Redeemed,
+    ClientCredentials, Grant, Grants, Introspection, Issued, NewPersonal, Policy, Redeemed,
     RefreshRequest, Refreshed, Secret,
 };
 use std::sync::Arc;
@@ -34,7 +34,7 @@ fn redeem(stage: &Stage, code: &str) -> Redeemed {
     stage.redeem(code, &presented()).wait().unwrap()
 }
 
-fn pair(stage: &Stage) -> Pair {
+fn pair(stage: &Stage) -> Issued {
     granted(redeem(stage, code(stage).expose()))
 }
 
@@ -86,7 +86,7 @@ fn an_issue_overtaken_by_a_revocation_is_revoked() {
     }
     let stage = stage();
     let pair = pair(&stage);
-    let family = pair.family;
+    let family = pair.family.unwrap();
     between(&stage, move |stage| stage.revoke_family(family).wait().unwrap());
     assert!(matches!(refresh(&stage, refresh_of(&pair)), Refreshed::Revoked));
 }
@@ -143,7 +143,7 @@ fn a_retry_overtaken_is_no_retry() {
         let (text, family) = (refresh_of(&second).to_owned(), second.family);
         between(&stage, move |stage| {
             if revoke {
-                stage.revoke_family(family).wait().unwrap();
+                stage.revoke_family(family.unwrap()).wait().unwrap();
             } else {
                 rotated(refresh(stage, &text));
             }
@@ -170,7 +170,7 @@ fn a_revocation_overtaken_by_a_rotation_holds() {
         let text = refresh_of(&third).to_owned();
         between(&stage, move |stage| drop(rotated(refresh(stage, &text))));
         match way {
-            0 => stage.revoke_family(first.family).wait().unwrap(),
+            0 => stage.revoke_family(first.family.unwrap()).wait().unwrap(),
             1 => assert!(matches!(redeem(&stage, code.expose()), Redeemed::Replayed { .. })),
             _ => {
                 let answer = refresh(&stage, refresh_of(&first));
@@ -212,7 +212,7 @@ fn a_lost_answer_is_safe_to_repeat() {
     assert!(stage.refresh(refresh_of(&pair), &request).wait().is_err());
     let Refreshed::Retried(next) = refresh(&stage, refresh_of(&pair)) else { panic!() };
     lose();
-    assert!(stage.revoke_family(next.family).wait().is_err());
+    assert!(stage.revoke_family(next.family.unwrap()).wait().is_err());
     assert!(!is_active(&stage, &next.access));
-    stage.revoke_family(next.family).wait().unwrap();
+    stage.revoke_family(next.family.unwrap()).wait().unwrap();
 }

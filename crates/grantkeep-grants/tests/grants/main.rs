@@ -25,6 +25,8 @@ mod grace;
 mod interleaving;
 mod interposed;
 mod introspection;
+#[cfg(feature = "serde")]
+mod json;
 mod last_use;
 mod pairs;
 mod payload;

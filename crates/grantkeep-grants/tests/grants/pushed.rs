@@ -20,6 +20,10 @@ impl World {
         self.grants.push(CLIENT, PARAMETERS).wait().unwrap()
     }
 
+    fn look(&self, pushed: &Pushed, client: &str) -> Taken {
+        self.grants.look_at_pushed(pushed.request_uri.expose(), client).wait().unwrap()
+    }
+
     fn take(&self, pushed: &Pushed) -> Taken {
         self.grants.take_pushed(pushed.request_uri.expose(), CLIENT).wait().unwrap()
     }
@@ -60,6 +64,44 @@ fn a_pushed_request_is_taken_once() {
         assert_eq!(told(&refused), "invalid_request_uri");
     }
     assert_eq!(told(&Taken::Request(Vec::new())), "taken");
+}
+
+// Goal: RFC 9126 section 4, until a pushed request is decided its client looks at it without taking
+// it, and what is no longer there is answered as where it is taken. Method: look several times, as
+// its client and as another; then take it, let another expire, and revoke the client of a third;
+// texts of wrong forms. Looking writes nothing.
+#[test]
+fn a_pushed_request_is_looked_at_without_being_taken() {
+    let world = World::new();
+    let (pushed, late) = (world.push(), world.push());
+    let commits = world.grants.store().stats().commits;
+    for _ in 0..3 {
+        assert_eq!(taken(world.look(&pushed, CLIENT)), PARAMETERS);
+        assert!(matches!(world.look(&pushed, "client-2"), Taken::Mismatch));
+    }
+    assert_eq!(world.grants.store().stats().commits, commits);
+    assert_eq!(taken(world.take(&pushed)), PARAMETERS);
+    assert!(matches!(world.look(&pushed, CLIENT), Taken::Used));
+    assert!(matches!(world.look(&pushed, "client-2"), Taken::Mismatch));
+
+    world.clock.advance(s(60) - MS);
+    assert_eq!(taken(world.look(&late, CLIENT)), PARAMETERS, "also at the last moment");
+    world.clock.advance(MS);
+    assert!(matches!(world.look(&late, CLIENT), Taken::Expired));
+    let revoked = world.push();
+    world.grants.revoke_client(CLIENT).wait().unwrap();
+    assert!(matches!(world.look(&revoked, CLIENT), Taken::Revoked));
+
+    for uri in ["", "x", minted(&revoked), &format!("{REQUEST_URI_PREFIX}x")] {
+        let answer = world.grants.look_at_pushed(uri, CLIENT).wait().unwrap();
+        assert!(matches!(answer, Taken::Unknown), "{uri}");
+    }
+    let code = format!("{REQUEST_URI_PREFIX}{}", world.code().expose());
+    let answer = world.grants.look_at_pushed(&code, CLIENT).wait().unwrap();
+    assert!(matches!(answer, Taken::Unknown), "a code is no reference");
+    let over = format!("{REQUEST_URI_PREFIX}{}", "x".repeat(8_193));
+    let over = world.grants.look_at_pushed(&over, CLIENT).wait();
+    assert_eq!(over.unwrap_err().kind(), ErrorKind::Limit);
 }
 
 // Goal: P5, the lifetime of a pushed request is exact, and a used one is used at any age. Method: a

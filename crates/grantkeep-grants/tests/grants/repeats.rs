@@ -5,7 +5,7 @@ use crate::world::*;
 use grantkeep::Wait;
 use grantkeep::backend::Budget;
 use grantkeep_grants::{
-    Claimed, Events, Pair, Policy, Polled, Presented, Redeemed, Refreshed, Taken,
+    Claimed, Events, Issued, Policy, Polled, Presented, Redeemed, Refreshed, Taken,
 };
 
 fn repeating() -> World {
@@ -13,7 +13,7 @@ fn repeating() -> World {
 }
 
 /// Only the last of these has a live access token, and all have the same refresh token and family.
-fn share_one_grant(world: &World, pairs: &[&Pair]) {
+fn share_one_grant(world: &World, pairs: &[&Issued]) {
     let (last, earlier) = pairs.split_last().unwrap();
     for pair in earlier {
         assert!(!world.is_active(pair.access.expose()), "another took its place");
@@ -122,7 +122,7 @@ fn racers_with_a_repeatable_code_share_one_family() {
         let world = repeating();
         let code = world.code();
         let barrier = std::sync::Barrier::new(16);
-        let pairs: Vec<Pair> = std::thread::scope(|scope| {
+        let pairs: Vec<Issued> = std::thread::scope(|scope| {
             let racers: Vec<_> = (0..16)
                 .map(|_| {
                     scope.spawn(|| {

@@ -136,7 +136,7 @@ fn what_waits_is_decided_in_a_store_of_seconds() {
         assert!(matches!(taken, Taken::Request(_)), "{taken:?}");
         rotated(grants.refresh(refresh_of(&pair), &RefreshRequest::by(CLIENT)).wait().unwrap());
         grants.revoke(pair.access.expose()).wait().unwrap();
-        grants.revoke_family(pair.family).wait().unwrap();
+        grants.revoke_family(pair.family.unwrap()).wait().unwrap();
         done.send(()).unwrap();
     });
     decided.recv_timeout(s(60)).expect("each of them is decided, and soon");

@@ -2,7 +2,7 @@
 
 use grantkeep::{Confirmation, ManualClock, Memory, Store, Wait};
 use grantkeep_grants::{
-    Authorize, Claims, Grants, Introspection, Pair, Policy, Presented, Redeemed, RefreshRequest,
+    Authorize, Claims, Grants, Introspection, Issued, Policy, Presented, Redeemed, RefreshRequest,
     Refreshed, Secret,
 };
 use std::sync::Arc;
@@ -54,7 +54,7 @@ impl World {
         self.grants.redeem(code.expose(), &presented()).wait().unwrap()
     }
 
-    pub(crate) fn pair(&self) -> Pair {
+    pub(crate) fn pair(&self) -> Issued {
         granted(self.redeem(&self.code()))
     }
 
@@ -92,21 +92,21 @@ pub(crate) fn presented() -> Presented<'static> {
     Presented::by(CLIENT).redirect_uri(REDIRECT).verifier(VERIFIER)
 }
 
-pub(crate) fn granted(redeemed: Redeemed) -> Pair {
+pub(crate) fn granted(redeemed: Redeemed) -> Issued {
     match redeemed {
         Redeemed::Granted(pair) => *pair,
         other => panic!("not granted: {other:?}"),
     }
 }
 
-pub(crate) fn rotated(refreshed: Refreshed) -> Pair {
+pub(crate) fn rotated(refreshed: Refreshed) -> Issued {
     match refreshed {
         Refreshed::Rotated(pair) => *pair,
         other => panic!("not rotated: {other:?}"),
     }
 }
 
-pub(crate) fn refresh_of(pair: &Pair) -> &str {
+pub(crate) fn refresh_of(pair: &Issued) -> &str {
     pair.refresh.as_ref().unwrap().expose()
 }
 

@@ -1,6 +1,7 @@
 //! Keys, and the index terms that rows are listed by.
 
 use crate::digest::Digest;
+use serde::{Serialize, Serializer};
 use std::fmt;
 
 /// What a row is, as a small number that the layer above gives a meaning to.
@@ -41,6 +42,50 @@ impl Kind {
     /// The kind stored as `byte`.
     pub const fn from_byte(byte: u8) -> Self {
         Self(byte)
+    }
+}
+
+/// The kinds that have a name, by which they are told in metrics and in what is serialized. The
+/// layer above gives each its meaning: a new kind of record gets its name here.
+const NAMES: [(Kind, &str); 16] = [
+    (Kind::write_once(1), "code"),
+    (Kind::write_once(2), "token"),
+    (Kind::revised(3), "personal_token"),
+    (Kind::revised(4), "family"),
+    (Kind::REMEMBERED, "burnt_value"),
+    (Kind::revised(6), "epoch"),
+    (Kind::revised(8), "client"),
+    (Kind::revised(9), "device"),
+    (Kind::write_once(10), "user_code"),
+    (Kind::write_once(11), "refresh_text"),
+    (Kind::write_once(12), "successor"),
+    (Kind::revised(13), "last_use"),
+    (Kind::revised(14), "fence"),
+    (Kind::revised(15), "horizon"),
+    (Kind::write_once(16), "repeat"),
+    (Kind::revised(0x7f), "key_check"),
+];
+
+impl Kind {
+    /// Its name; `None` for a kind that no record of this crate has.
+    pub fn name(self) -> Option<&'static str> {
+        NAMES.iter().find(|(kind, _)| *kind == self).map(|(_, name)| *name)
+    }
+}
+
+impl fmt::Display for Kind {
+    /// Its name, or `kind_` and its byte.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.pad(name),
+            None => write!(f, "kind_{}", self.0),
+        }
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -176,6 +221,19 @@ impl Terms {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // Goal: a kind is told by its name, and one that nobody has named by its byte. Method: one of
+    // each, and no name twice.
+    #[test]
+    fn kinds_are_named() {
+        assert_eq!(Kind::revised(4).to_string(), "family");
+        assert_eq!(Kind::write_once(4).to_string(), "kind_4", "another kind of that number");
+        assert_eq!(Kind::revised(0x70).to_string(), "kind_240");
+        for (at, (kind, name)) in NAMES.iter().enumerate() {
+            assert_eq!(kind.name(), Some(*name));
+            assert!(NAMES.iter().skip(at + 1).all(|(_, other)| other != name), "{name}");
+        }
+    }
 
     // Goal: four terms are kept in their order, and one that is given twice counts once, wherever
     // it stands. Method: every choice of four out of none and three terms, against a list.

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 /// How many rows of one kind there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct KindRows {
-    /// The kind's byte, [`Kind::as_byte`].
-    pub kind: u8,
+    /// The kind; serialized by its name.
+    pub kind: Kind,
     /// Rows that are not swept.
     pub rows: u64,
 }
@@ -70,7 +70,7 @@ pub struct Stats {
 impl Stats {
     /// The rows of one kind.
     pub fn rows_of(&self, kind: Kind) -> u64 {
-        self.rows.iter().find(|entry| entry.kind == kind.as_byte()).map_or(0, |entry| entry.rows)
+        self.rows.iter().find(|entry| entry.kind == kind).map_or(0, |entry| entry.rows)
     }
 
     /// The rows of all kinds.

@@ -239,7 +239,7 @@ impl Windows {
             }
         }
         let rows = kinds.into_iter().filter(|(_, rows)| *rows > 0);
-        (rows.map(|(kind, rows)| KindRows { kind, rows }).collect(), windows)
+        (rows.map(|(kind, rows)| KindRows { kind: Kind::from_byte(kind), rows }).collect(), windows)
     }
 }
 

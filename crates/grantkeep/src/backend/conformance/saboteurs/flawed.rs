@@ -440,10 +440,10 @@ impl Backend for Flawed {
 
     fn stats(&self) -> Stats {
         let state = self.state.lock();
-        let mut kinds: BTreeMap<u8, u64> = BTreeMap::new();
+        let mut kinds: BTreeMap<Kind, u64> = BTreeMap::new();
         let ghosts = self.has(Flaw::CountsTheDead).then_some(&state.swept);
         for key in state.rows.keys().chain(ghosts.into_iter().flat_map(BTreeMap::keys)) {
-            *kinds.entry(key.kind.as_byte()).or_default() += 1;
+            *kinds.entry(key.kind).or_default() += 1;
         }
         let rows = kinds.into_iter().map(|(kind, rows)| KindRows { kind, rows }).collect();
         Stats { rows, ..Stats::default() }

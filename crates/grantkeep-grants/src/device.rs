@@ -77,8 +77,8 @@ impl fmt::Debug for DeviceRequest<'_> {
     }
 }
 
-/// What a device is answered (RFC 8628 section 3.2); the server adds its `verification_uri`: with the
-/// feature `serde`, `DeviceIssued::response` makes the body.
+/// What a device is answered (RFC 8628 section 3.2); the server adds its `verification_uri`: with
+/// the feature `serde`, `DeviceIssued::response` makes the body.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct DeviceIssued {

@@ -289,7 +289,7 @@ impl<B: Backend> Flow<B> for Refresh<'_> {
         }
         let retry = used != Use::Present;
         let granted = Scopes::stored(family.scopes.clone());
-        // An empty `scope` counts as left out (RFC 6749 section 3.1), and one of blanks is malformed.
+        // An empty `scope` counts as left out (RFC 6749 section 3.1); one of blanks is malformed.
         let asked = request.scopes.as_deref().filter(|scopes| !scopes.is_empty());
         let scopes = match asked.map(Scopes::read) {
             None => granted,

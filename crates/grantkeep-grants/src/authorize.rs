@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
 use crate::minter::Minting;
+use crate::origin::{GivenOrigin, OpenOrigin, origin_setters};
 use crate::pkce;
 use crate::policies::check_pkce;
 use crate::policy::{Policy, check_lifetime};
@@ -16,7 +17,7 @@ use crate::secret::Secret;
 use crate::setter::setter;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Challenge, Code, CodeState, Confirmation, Epochs, Error, ErrorKind, Purpose, Result,
+    Challenge, Code, CodeState, Confirmation, Epochs, Error, ErrorKind, Origin, Purpose, Result,
 };
 use std::fmt;
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub struct Authorize<'a> {
     confirmation: Option<Confirmation>,
     nonce: Option<&'a str>,
     payload: Option<(&'a [u8], bool)>,
+    origin: GivenOrigin<'a>,
     lifetime: Option<Duration>,
 }
 
@@ -59,6 +61,7 @@ impl<'a> Authorize<'a> {
             confirmation: None,
             nonce: None,
             payload: None,
+            origin: GivenOrigin::default(),
             lifetime: None,
         }
     }
@@ -126,6 +129,8 @@ impl<'a> Authorize<'a> {
         sealed_payload
     }
 
+    origin_setters!();
+
     /// How long the code lives: whole seconds up to the policy's `code_lifetime_max`.
     #[must_use]
     pub fn lifetime(self, lifetime: Duration) -> Self {
@@ -162,7 +167,8 @@ impl<B: Backend> Grants<B> {
         check_name("a client id", request.client)?;
         check_name("a subject", request.subject)?;
         let record = code(&request)?;
-        self.decide(&mut Authorization { request, record }).await
+        let origin = request.origin.read()?;
+        self.decide(&mut Authorization { request, record, origin }).await
     }
 }
 
@@ -178,6 +184,7 @@ fn code(request: &Authorize<'_>) -> Result<Code> {
         challenge: None,
         confirmation: request.confirmation,
         nonce: request.nonce.map(str::to_owned),
+        origin: Origin::default(),
         epochs: Epochs::default(),
         state: CodeState::Fresh,
         payload: None,
@@ -202,6 +209,7 @@ fn read_challenge(policy: &Policy, asked: Option<Asked<'_>>) -> Result<Option<Ch
 struct Authorization<'a> {
     request: Authorize<'a>,
     record: Code,
+    origin: OpenOrigin,
 }
 
 impl<B: Backend> Flow<B> for Authorization<'_> {
@@ -215,7 +223,8 @@ impl<B: Backend> Flow<B> for Authorization<'_> {
     }
 
     fn owners<'r>(&'r self, (): &'r ()) -> Owned<'r> {
-        Owned { subject: self.request.subject, client: self.request.client }
+        let Authorize { subject, client, .. } = self.request;
+        Owned { subject, client, session: self.origin.session }
     }
 
     fn judge(
@@ -245,6 +254,7 @@ impl<B: Backend> Flow<B> for Authorization<'_> {
         })?;
         let secret = code.expose().as_bytes();
         record.payload = close(request.payload, &grants.store.keyring(), secret)?;
+        record.origin = self.origin.close(&grants.store.keyring(), secret)?;
         record.epochs = issuing.epochs();
         grants.add_text(&mut issuing, &code, record, expires_at)?;
         let told = grants.told().event(|| Event::Authorized {

@@ -7,6 +7,7 @@
 
 mod audience;
 mod binding;
+mod bound;
 mod brought;
 mod check;
 mod claiming;
@@ -26,6 +27,8 @@ mod interleaving;
 mod interposed;
 mod introspection;
 mod last_use;
+mod opening;
+mod others;
 mod pairs;
 mod payload;
 mod personal;
@@ -40,5 +43,6 @@ mod repeats;
 mod replay_guard;
 mod revocation;
 mod rotation_of_keys;
+mod sessions;
 mod shortened;
 mod world;

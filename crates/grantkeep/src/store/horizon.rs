@@ -12,8 +12,8 @@
 //!
 //! 1. One row, which never expires, holds the horizon. It is made with the store.
 //! 2. Whoever reads the epochs of a pair to issue under them has the horizon *raised* first, if it
-//!    is nearer than the longest lifetime from now and half a step: a commit of its own, durable
-//!    before anything is issued up to there.
+//!    is nearer than [`AHEAD`] from now and half a step, or the longest lifetime where that is
+//!    shorter: a commit of its own, durable before anything is issued up to there.
 //! 3. A commit that puts a record which rests on a pair, with an end behind the horizon, raises it
 //!    first. If it depends on epochs that were read while the horizon was nearer than that end, it
 //!    is a conflict, and they are read again.
@@ -38,8 +38,12 @@
 //!
 //! # What it does not do
 //!
-//! - It does not know how long records live, only how long they might: an epoch stays for the
-//!   longest lifetime that the store was opened with, and up to a step more.
+//! - It does not know how long the records of one pair live, only how long any might: an epoch
+//!   stays for [`AHEAD`], or as long as the longest-lived that was ever issued, and up to a step
+//!   more. It does not go by the longest lifetime, which is ten years by default: the epochs of
+//!   sessions that ended would pile up for as long.
+//! - What is to live for longer than [`AHEAD`] is decided a second time now and then, when it is
+//!   the first to end behind the horizon.
 //! - Time that no one believes raises it all the same. Then epochs stay for longer than they must.
 
 use super::change::Change;
@@ -58,9 +62,12 @@ use std::time::Duration;
 /// How far it is raised at least: short lifetimes cost a commit a minute, and no more.
 const STEP_MIN: Duration = Duration::from_secs(60);
 
-/// How far it is raised, as a part of the longest lifetime: a window of a lifetime class is as long
-/// as that.
+/// How far it is raised, as a part of the longest lifetime, or of [`AHEAD`]: a window of a lifetime
+/// class is as long as that.
 const STEP_PART: u32 = 16;
+
+/// How far it is raised ahead of need: all but the longest grants end before.
+const AHEAD: Duration = Duration::from_secs(128 * 24 * 3_600);
 
 /// What the row holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +108,8 @@ pub(super) async fn read(backend: &impl Backend) -> Result<Timestamp> {
 
 /// The row of a new store.
 pub(super) fn first(now: Timestamp, lifetime_max: Duration) -> Result<NewRow> {
-    let latest = now.saturating_add(lifetime_max).saturating_add(step(lifetime_max));
+    let ahead = lifetime_max.min(AHEAD);
+    let latest = now.saturating_add(ahead).saturating_add(step(ahead));
     let value = codec::encode(Horizon::NAME, Horizon::FORMAT, &Horizon { latest })?;
     Ok(NewRow { value, expires_at: Timestamp::NEVER, terms: Terms::NONE })
 }
@@ -120,11 +128,11 @@ impl<B: Backend> Inner<B> {
         self.horizon_ms.fetch_max(latest.as_millis(), Ordering::AcqRel);
     }
 
-    /// The horizon for what is issued from now on, far enough for every lifetime (step 2). To
+    /// The horizon for what is issued from now on, far enough for all but the longest (step 2). To
     /// be asked before the epochs are read that it is issued under.
     pub(super) async fn horizon_ahead(&self) -> Result<Timestamp> {
-        let farthest = self.backend.now().saturating_add(self.lifetime_max);
-        let wanted = farthest.saturating_add(step(self.lifetime_max) / 2);
+        let ahead = self.lifetime_max.min(AHEAD);
+        let wanted = self.backend.now().saturating_add(ahead).saturating_add(step(ahead) / 2);
         if self.horizon() < wanted {
             self.raise_horizon(wanted).await?;
         }
@@ -152,7 +160,7 @@ impl<B: Backend> Inner<B> {
                 self.note_horizon(held.record.latest);
                 return Ok(());
             }
-            let latest = end.saturating_add(step(self.lifetime_max));
+            let latest = end.saturating_add(step(self.lifetime_max.min(AHEAD)));
             let mut change = Change::new(self.backend.now(), self.lifetime_max)?;
             match &held {
                 Some(held) => change.replace(held, &Horizon { latest }, Timestamp::NEVER)?,

@@ -1,7 +1,7 @@
 //! The horizon, and the epochs that expire at it.
 
 use crate::backend::{Backend as _, Budget, Key, Outcome};
-use crate::clock::{Clock as _, ManualClock, Timestamp};
+use crate::clock::{Clock as _, LIFETIME_DEFAULT_MAX, ManualClock, Timestamp};
 use crate::digest::Digest;
 use crate::error::ErrorKind;
 use crate::keyring::Keyring;
@@ -26,11 +26,15 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::of(LIFETIME_MAX)
+    }
+
+    fn of(lifetime_max: Duration) -> Self {
         let start = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let clock = Arc::new(ManualClock::at(start));
         let memory = Memory::with_clock(Arc::clone(&clock) as _);
         let keyring = Keyring::generate().unwrap();
-        Self { clock, store: Store::new(memory, keyring, LIFETIME_MAX).wait().unwrap() }
+        Self { clock, store: Store::new(memory, keyring, lifetime_max).wait().unwrap() }
     }
 
     fn horizon(&self) -> Timestamp {
@@ -187,6 +191,32 @@ fn a_horizon_raised_meanwhile_is_a_conflict() {
     }
     assert_eq!(world.store.commit(change).wait().unwrap(), Outcome::Applied);
     assert!(!world.in_force(1) && world.epoch().unwrap().expires_at >= until);
+}
+
+// Goal: P6, P10, an epoch stays as long as what was ever issued, also where the store allows for
+// more, and no longer. Method: a store of ten years; a token of 30 days, then one of a year, and
+// an epoch after each.
+#[test]
+fn an_epoch_stays_no_longer_than_anything_lives() {
+    let world = World::of(LIFETIME_DEFAULT_MAX);
+    let now = world.store.now();
+    let (month, year) = (now.saturating_add(30 * DAY), now.saturating_add(365 * DAY));
+    world.issue(1, month);
+    world.store.begin_epoch(PAIR).wait().unwrap();
+    let first = world.epoch().unwrap().expires_at;
+    assert!(month < first && first < now.saturating_add(140 * DAY), "{first:?}");
+    let standing = world.standing();
+    let late = world.issuing(2, &standing, year);
+    assert!(matches!(world.store.commit(late).wait().unwrap(), Outcome::Conflict(_)));
+    world.issue(2, year);
+    assert!(world.in_force(2) && !world.in_force(1));
+    world.store.begin_epoch(Owner::Session("s")).wait().unwrap();
+    world.store.begin_epoch(PAIR).wait().unwrap();
+    let second = world.epoch().unwrap().expires_at;
+    assert!(year < second && second < now.saturating_add(380 * DAY), "{second:?}");
+    world.wait_for(year.saturating_sub(MS));
+    world.sweep();
+    assert!(!world.in_force(2));
 }
 
 // Goal: P6, an epoch that has expired and is not swept can be begun anew, and revokes what was

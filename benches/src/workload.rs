@@ -90,6 +90,7 @@ pub fn family(number: u64, id: FamilyId, salt: [u8; 32], epochs: Epochs, now: Ti
         refreshes: 0,
         retries: 0,
         retried_generations: 0,
+        idle_s: None,
         absolute_expires_at: now.saturating_add(12 * FAMILY_LIFETIME),
         epochs,
         state: FamilyState::Active,

@@ -6,8 +6,8 @@ use crate::regions::newest_with_frames;
 use grantkeep::backend::{Backend as _, Budget, Key, Outcome, Row};
 use grantkeep::{
     Change, Client, ClientState, Code, CodeState, Device, DeviceState, Digest, Epochs, Family,
-    FamilyState, Held, ManualClock, Owner, Payload, Personal, Record, RevocationReason, Store,
-    Timestamp, Token, UserCode, Wait as _,
+    FamilyState, Held, ManualClock, Origin, Owner, Payload, Personal, Record, RevocationReason,
+    Store, Timestamp, Token, UserCode, Wait as _,
 };
 use grantkeep_tests::samples;
 use grantkeep_tests::sim_disk::SimDisk;
@@ -347,6 +347,7 @@ fn device(name: &str) -> Device {
         client: "client-1".to_owned(),
         scopes: format!("read {name}"),
         audience: String::new(),
+        origin: Origin::default(),
         epochs: Epochs::default(),
         salt: *samples::id(name).as_bytes(),
         payload: None,

@@ -1,9 +1,9 @@
 use data_encoding::HEXLOWER;
 use grantkeep::backend::{Backend as _, Batch, Key, Kind, NewRow, Row, Term, Terms};
 use grantkeep::{
-    Client, ClientSecret, ClientState, Code, CodeState, Confirmation, Digest, ErrorKind, Family,
-    FamilyState, Keyring, LastUse, Payload, Record, RefreshText, RevocationReason, SessionId,
-    Store, Timestamp, Token, Wait as _,
+    Client, ClientSecret, ClientState, Code, CodeState, Confirmation, Digest, Epoch, ErrorKind,
+    Family, FamilyState, Keyring, LIFETIME_DEFAULT_MAX, LastUse, Memory, Payload, Record,
+    RefreshText, RevocationReason, SessionId, Store, Timestamp, Token, Wait as _,
 };
 use grantkeep_tests::files::segments;
 use grantkeep_tests::{manual_clock, options, samples};
@@ -97,6 +97,45 @@ fn a_client_of_format_2_is_refused() {
         assert!(error.to_string().contains("a stored client is of format 2, this version reads 3"));
     }
     assert_eq!(store.backend().get(key).wait().unwrap().unwrap().value(), stored);
+}
+
+// Goal: a family and an epoch that an earlier version stored are refused as what they are, also
+// where only the head of a family is read, and so is a store: its horizon is read first. Method:
+// their bytes of format 3, put below the typed records.
+#[test]
+fn values_of_format_3_are_refused() {
+    let memory = || Memory::with_clock(manual_clock());
+    let keyring = || Keyring::from_keys([(1, [0x42; 32])]).unwrap();
+    let put = |backend: &Memory, key: Key, value: Vec<u8>, terms: Terms| {
+        let mut batch = Batch::new().unwrap();
+        batch.insert(key, NewRow { value, expires_at: Timestamp::NEVER, terms });
+        backend.commit(batch).wait().unwrap();
+    };
+    let store = Store::new(memory(), keyring(), LIFETIME_DEFAULT_MAX).wait().unwrap();
+    let family = samples::family("f", "alice");
+    let key = Key::new(Family::KIND, family.id.digest());
+    let stored = HEXLOWER.decode(FAMILY_V3.as_bytes()).unwrap();
+    put(store.backend(), key, stored, family.terms());
+    let epoch = Key::new(Epoch::KIND, samples::id("e"));
+    put(store.backend(), epoch, [&[3, 253][..], &[7; 8], &[0]].concat(), Terms::NONE);
+    let refused = [
+        store.get::<Family>(key.id).wait().map(drop),
+        store.family_standing(family.id).wait().map(drop),
+        store.get::<Epoch>(epoch.id).wait().map(drop),
+    ];
+    for error in refused.map(Result::unwrap_err) {
+        assert_eq!(error.kind(), ErrorKind::Format);
+        assert!(error.to_string().contains("is of format 3, this version reads 4"), "{error}");
+    }
+    let old = memory();
+    let horizon = Key::new(Kind::revised(15), Digest::of_name("horizon", &[]));
+    put(&old, horizon, [&[3, 253][..], &[7; 8]].concat(), Terms::NONE);
+    let marker = Key::new(Kind::revised(0x7f), Digest::of_name("keyring", &[]));
+    put(&old, marker, Vec::new(), Terms::NONE);
+    let check = Key::new(Kind::revised(0x7f), Digest::of_name("key", &1_u32.to_le_bytes()));
+    put(&old, check, keyring().active().unwrap().check().to_vec(), Terms::NONE);
+    let error = Store::new(old, keyring(), LIFETIME_DEFAULT_MAX).wait().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Format, "{error}");
 }
 
 // Goal: what is derived from a root key, and ids made from names, do not drift: a changed one would
@@ -193,16 +232,23 @@ fn records_and_frames() {
 }
 
 const CODE: &str = "\
-    030008636c69656e742d3105616c6963650672656164206300011568747470733a2f2f6170702e6578616d70\
+    040008636c69656e742d3105616c6963650672656164206300011568747470733a2f2f6170702e6578616d70\
     6c652f63010020dbdf923689f36cac11f9ac0706e3f3de7084302a491d942f9f5fa3b20876ff650001016e00\
-    00000001fd00505c18a3010000010c38bb6b79d6f9a7c771e796b600";
+    000000000000000001fd00505c18a3010000010c38bb6b79d6f9a7c771e796b600";
 
 const TOKEN: &str = "\
-    030008636c69656e742d3105616c696365067265616420740001012008080808080808080808080808080808\
-    08080808080808080808080808080808010c259f912f7fe5d527728f1005fd00505c18a30100000000000001\
-    fd00505c18a30100000101030c09090909090909090909090903010203";
+    040008636c69656e742d3105616c696365067265616420740001012008080808080808080808080808080808\
+    08080808080808080808080808080808010c259f912f7fe5d527728f1005fd00505c18a30100000000000000\
+    0001fd00505c18a30100000101030c09090909090909090909090903010203";
 
 const FAMILY: &str = "\
+    0401fd00505c18a301000001fd0038d360ba0100000000000000000c38bb6b79d6f9a7c771e796b608636c69\
+    656e742d3105616c696365fd00505c18a30100000570686f6e6501105417b97dfd97b9d3b7c997dc243d0b0e\
+    010003070707067265616420661368747470733a2f2f6170692e6578616d706c6500fb2c01002038bb6b79d6\
+    f9a7c771e796b6c560a6882985a8042b3d45a5d7792481a37c579501fd00505c18a3010000000000000000";
+
+/// The same family, as format 3 had it: its epochs behind, and four of them.
+const FAMILY_V3: &str = "\
     0301fd00505c18a301000001fd0038d360ba0100000c38bb6b79d6f9a7c771e796b608636c69656e742d3105\
     616c696365fd00505c18a30100000570686f6e6501105417b97dfd97b9d3b7c997dc243d0b0e010003070707\
     067265616420661368747470733a2f2f6170692e6578616d706c6500fb2c01002038bb6b79d6f9a7c771e796\
@@ -219,9 +265,9 @@ const CLIENT_V2: &str = "\
     030303030303fd00505c18a3010000fdffffffffffffff3f011568747470733a2f2f6170702e6578616d706c\
     652f630870617373776f72640472656164fd00505c18a301000001fd00505c18a30100000000";
 
-const BROUGHT: &str = "030c38bb6b79d6f9a7c771e796b6fb2c01";
+const BROUGHT: &str = "040c38bb6b79d6f9a7c771e796b6fb2c01";
 
-const LAST_USE: &str = "03fd00505c18a3010000";
+const LAST_USE: &str = "04fd00505c18a3010000";
 
 const LOOKUP: &str = "3eab868b3b0acb8b302e56f201d3e146cae8e5be392b4e60c92596be4d8dffd6";
 

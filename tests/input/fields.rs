@@ -2,8 +2,8 @@ use super::{HOUR, open, refused};
 use grantkeep::backend::{Backend as _, Batch, Budget, Key, Kind, NewRow, Terms, VALUE_BYTES_MAX};
 use grantkeep::{
     Burned, Challenge, Code, Device, DeviceState, Epochs, ErrorKind, Family, LIFETIME_MAX,
-    LOG_BUDGET_BYTES_MIN, PAYLOAD_BYTES_MAX, Payload, Personal, Record, Store, TEXT_BYTES_MAX,
-    TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Token, Wait as _,
+    LOG_BUDGET_BYTES_MIN, Origin, PAYLOAD_BYTES_MAX, Payload, Personal, Record, Store,
+    TEXT_BYTES_MAX, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Token, Wait as _,
 };
 use grantkeep_tests::{manual_clock, options, samples};
 use std::time::Duration;
@@ -188,6 +188,7 @@ fn device() -> Device {
         client: "client-1".to_owned(),
         scopes: String::new(),
         audience: String::new(),
+        origin: Origin::default(),
         epochs: Epochs::default(),
         salt: [0; 32],
         payload: None,

@@ -149,7 +149,7 @@ fn no_issue_after_its_epoch<B: Backend>(store: &Store<B>) {
         let held = store.get::<Token>(samples::id(name)).wait().unwrap().unwrap();
         let issued_under = held.record.epochs.subject;
         let at = begun.partition_point(|(version, _)| *version < held.version);
-        let stood = at.checked_sub(1).map(|before| begun[before].1.number);
+        let stood = at.checked_sub(1).and_then(|before| begun[before].1.number);
         assert_eq!(issued_under, stood, "{name} was issued under an epoch that did not stand");
         valid += u64::from(standing.admit(&held.record.epochs));
     }

@@ -2,8 +2,8 @@
 
 use grantkeep::backend::{Key, Kind};
 use grantkeep::{
-    Challenge, Code, CodeState, Digest, Epochs, Family, FamilyId, FamilyState, Payload, Purpose,
-    Timestamp, Token, TokenKind,
+    Challenge, Code, CodeState, Digest, Epochs, Family, FamilyId, FamilyState, Origin, Payload,
+    Purpose, Timestamp, Token, TokenKind,
 };
 
 /// The id under which `name` is filed.
@@ -28,6 +28,7 @@ pub fn code(name: &str, subject: &str) -> Code {
         redirect_uri: Some(format!("https://app.example/{name}")),
         challenge: Some(Challenge::S256(*id(name).as_bytes())),
         nonce: None,
+        origin: Origin::default(),
         epochs: Epochs::default(),
         state: CodeState::Fresh,
         payload: None,
@@ -73,6 +74,7 @@ pub fn family(name: &str, subject: &str) -> Family {
         refreshes: 0,
         retries: 0,
         retried_generations: 0,
+        idle_s: None,
         absolute_expires_at: Timestamp::from_millis(1_900_000_000_000),
         epochs: Epochs::default(),
         state: FamilyState::Active,

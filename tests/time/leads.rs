@@ -239,7 +239,7 @@ fn times_are_told_by_the_wall_clock() {
         assert_eq!(refresh.issued_at, wall);
         assert_eq!(refresh.expires_at, Some(wall + policy.refresh_idle));
         let family = grants.families_of("alice", None, 10).wait().unwrap().items.remove(0);
-        let ends = [family.refreshed_at, family.expires_at, family.ends_at];
+        let ends = [family.last_used_at, family.expires_at, family.ends_at];
         let due = [wall, wall + policy.refresh_idle, wall + policy.refresh_absolute];
         assert_eq!(ends, due, "{lead:?}");
         for (issued_at, expires_at) in told.0.lock().unwrap().drain(..) {

@@ -1,11 +1,12 @@
-//! The epoch of a pair under a clock that steps, over restarts, and under other longest lifetimes:
-//! nothing that was revoked with the pair is in force again once the epoch is swept.
+//! The epochs of a pair and of a log-in session under a clock that steps, over restarts, and under
+//! other longest lifetimes: nothing that was revoked with them is in force again once they are
+//! swept.
 
 use crate::grants::{RESTARTS, Restart};
 use grantkeep::backend::{Budget, Outcome};
 use grantkeep::{
-    Clock as _, Code, Device, DeviceState, Epoch, Epochs, Family, Held, ManualClock, Owner, Owners,
-    Personal, Record, Store, Timestamp, Token, Wait as _,
+    Clock as _, Code, Device, DeviceState, Epoch, Epochs, Family, Held, ManualClock, Origin, Owner,
+    Owners, Personal, Record, SessionId, Store, Timestamp, Token, Wait as _,
 };
 use grantkeep_tests::sim_disk::SimDisk;
 use grantkeep_tests::{manual_clock, options, samples};
@@ -21,6 +22,12 @@ const LONG: Duration = Duration::from_secs(20 * 24 * 3_600);
 const SHORT: Duration = Duration::from_secs(3_600);
 const CLIENT: &str = "client-1";
 const PAIR: Owner<'_> = Owner::Pair { subject: "alice", client: CLIENT };
+const SESSION: Owner<'_> = Owner::Session("s1");
+
+/// Of whom everything is that is issued.
+fn owners() -> Owners {
+    Owners::new("alice", CLIENT).in_session(Some(SessionId::of("s1")))
+}
 
 /// What the clock does while the records are issued that are revoked afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +78,7 @@ impl World {
     /// Issues one of each that rests on the pair, to live as long as may be; answers until when.
     fn issue(&self, name: &str) -> Timestamp {
         let store = self.store();
-        let standing = store.epochs("alice", CLIENT).wait().unwrap();
+        let standing = store.epochs_of(owners()).wait().unwrap();
         let epochs = standing.epochs();
         let mut change = store.change().unwrap();
         let until = change.latest();
@@ -88,8 +95,7 @@ impl World {
     fn in_force<R: Record>(&self, name: &str, epochs: impl Fn(&R) -> Epochs) -> bool {
         let held: Option<Held<R>> = self.store().get(samples::id(name)).wait().unwrap();
         held.is_some_and(|held| {
-            let owners = Owners::new("alice", CLIENT);
-            let admits = self.store().admits(owners, &epochs(&held.record)).wait().unwrap();
+            let admits = self.store().admits(owners(), &epochs(&held.record)).wait().unwrap();
             admits && !held.is_expired(self.store().now())
         })
     }
@@ -116,6 +122,7 @@ fn device(epochs: Epochs) -> Device {
         client: CLIENT.to_owned(),
         scopes: String::new(),
         audience: String::new(),
+        origin: Origin::default(),
         epochs,
         salt: [7; 32],
         payload: None,
@@ -123,7 +130,7 @@ fn device(epochs: Epochs) -> Device {
 }
 
 /// Issues, revokes, and looks again and again until all has expired.
-fn revoke_and_wait(leap: Leap, restart: Restart) {
+fn revoke_and_wait(owner: Owner<'_>, leap: Leap, restart: Restart) {
     let mut world = World::new();
     // Past what the horizon of a new store allows for.
     world.clock.advance(3 * DAY);
@@ -145,7 +152,7 @@ fn revoke_and_wait(leap: Leap, restart: Restart) {
 
     // With a longest lifetime by which the epoch would expire long before them.
     world.restart(restart, SHORT);
-    world.store().begin_epoch(PAIR).wait().unwrap();
+    world.store().begin_epoch(owner).wait().unwrap();
     world.restart(restart, SHORT);
     let new = world.issue("new");
     assert_eq!((world.count_in_force("revoked"), world.count_in_force("new")), (0, 4));
@@ -171,20 +178,23 @@ fn revoke_and_wait(leap: Leap, restart: Restart) {
 }
 
 // Goal: P6, a store that is opened anew with a shorter longest lifetime revives nothing, nor does
-// a clock that was ahead: the epoch of a pair stays until the last that it revoked has expired, to
-// the millisecond, and goes then. Method: one of each that rests on a pair, issued at the right
-// time, in a leap that is taken back, and in one that is believed; the pair revoked after a restart
-// with a shorter longest lifetime; a sweep at ever shorter steps until all has expired.
+// a clock that was ahead: the epoch of a pair or a session stays until the last that it revoked has
+// expired, to the millisecond, and goes then. Method: one of each that rests on a pair, issued in a
+// session at the right time, in a leap that is taken back, and in one that is believed; the pair or
+// the session revoked after a restart with a shorter longest lifetime; a sweep at ever shorter
+// steps until all has expired.
 #[test]
 fn no_pair_is_in_force_again_when_its_epoch_is_swept() {
     let mut runs = 0;
     for leap in [Leap::None, Leap::TakenBack, Leap::Lead] {
         for restart in RESTARTS {
-            revoke_and_wait(leap, restart);
-            runs += 1;
+            for owner in [PAIR, SESSION] {
+                revoke_and_wait(owner, leap, restart);
+                runs += 1;
+            }
         }
     }
-    println!("time: {runs} pairs revoked and forgotten");
+    println!("time: {runs} pairs and sessions revoked and forgotten");
 }
 
 // Goal: P6, a pair is revoked by one write, and nothing else with it (RFC 7009 section 2.1: what a

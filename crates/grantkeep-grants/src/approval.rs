@@ -9,11 +9,12 @@ use crate::event::Event;
 use crate::events::Told;
 use crate::grants::{Grants, check_name};
 use crate::opening::expires_in;
+use crate::origin::{GivenOrigin, origin_setters};
 use crate::scope::Scopes;
 use crate::setter::setter;
 use crate::user_code::Letters;
 use grantkeep::backend::Backend;
-use grantkeep::{Device, DeviceState, Epochs, Held, Result, UserCode};
+use grantkeep::{Device, DeviceState, Epochs, Held, Result, SessionId, UserCode};
 use std::fmt;
 use std::time::Duration;
 
@@ -24,12 +25,13 @@ pub struct DeviceApproval<'a> {
     subject: &'a str,
     scopes: Option<String>,
     payload: Option<(&'a [u8], bool)>,
+    origin: GivenOrigin<'a>,
 }
 
 impl<'a> DeviceApproval<'a> {
     /// An approval by `subject`, which may not be empty, of all that was asked for.
     pub fn by(subject: &'a str) -> Self {
-        Self { subject, scopes: None, payload: None }
+        Self { subject, scopes: None, payload: None, origin: GivenOrigin::default() }
     }
 
     setter! {
@@ -47,6 +49,8 @@ impl<'a> DeviceApproval<'a> {
         /// As [`DeviceApproval::payload`], but sealed at rest.
         sealed_payload
     }
+
+    origin_setters!();
 }
 
 impl fmt::Debug for DeviceApproval<'_> {
@@ -174,6 +178,7 @@ impl<B: Backend> Grants<B> {
         approval: &DeviceApproval<'_>,
     ) -> Result<Verified> {
         check_name("a subject", approval.subject)?;
+        approval.origin.read()?;
         self.decide(&mut Approving { letters: Letters::read(user_code), approval }).await
     }
 
@@ -241,7 +246,8 @@ impl<B: Backend> Flow<B> for Approving<'_> {
     }
 
     fn owners<'r>(&'r self, read: &'r Waiting) -> Owned<'r> {
-        Owned { subject: self.approval.subject, client: &read.device.record.client }
+        let session = self.approval.origin.session.map(SessionId::of);
+        Owned { subject: self.approval.subject, client: &read.device.record.client, session }
     }
 
     fn judge(
@@ -252,8 +258,8 @@ impl<B: Backend> Flow<B> for Approving<'_> {
     ) -> Result<Verdict<Verified>> {
         let approval = self.approval;
         // Nobody's subject was asked when the device asked.
-        let Epochs { subject, pair, .. } = standing.epochs();
-        let issued = Epochs { subject, pair, ..device.record.epochs };
+        let Epochs { fence, client, .. } = device.record.epochs;
+        let issued = Epochs { fence, client, ..standing.epochs() };
         if !standing.admits(&issued) {
             return Ok(Verdict::if_unchanged(&device, Verified::Revoked));
         }
@@ -274,6 +280,8 @@ impl<B: Backend> Flow<B> for Approving<'_> {
             let payload = attachment.close(&grants.store.keyring(), &device.record.salt)?;
             device.record.payload = Some(payload);
         }
+        let origin = approval.origin.read()?;
+        device.record.origin = origin.close(&grants.store.keyring(), &device.record.salt)?;
         let mut issuing = standing.issue(grants)?;
         device.record.epochs = issuing.epochs();
         device.record.state = DeviceState::Approved { subject: approval.subject.to_owned() };

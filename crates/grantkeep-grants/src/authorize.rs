@@ -9,6 +9,7 @@ use crate::format::Tag;
 use crate::grants::{Grants, check_name};
 use crate::minter::Minting;
 use crate::optional::{Optional, parameter};
+use crate::origin::{GivenOrigin, OpenOrigin, origin_setters};
 use crate::pkce;
 use crate::policies::check_pkce;
 use crate::policy::{Policy, check_lifetime};
@@ -17,7 +18,7 @@ use crate::secret::Secret;
 use crate::setter::setter;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Challenge, Code, CodeState, Confirmation, Epochs, Error, ErrorKind, Purpose, Result,
+    Challenge, Code, CodeState, Confirmation, Epochs, Error, ErrorKind, Origin, Purpose, Result,
 };
 use std::fmt;
 use std::time::Duration;
@@ -37,6 +38,7 @@ pub struct Authorize<'a> {
     confirmation: Option<Confirmation>,
     nonce: Option<&'a str>,
     payload: Option<(&'a [u8], bool)>,
+    origin: GivenOrigin<'a>,
     lifetime: Option<Duration>,
 }
 
@@ -60,6 +62,7 @@ impl<'a> Authorize<'a> {
             confirmation: None,
             nonce: None,
             payload: None,
+            origin: GivenOrigin::default(),
             lifetime: None,
         }
     }
@@ -129,6 +132,8 @@ impl<'a> Authorize<'a> {
         sealed_payload
     }
 
+    origin_setters!();
+
     /// How long the code lives: whole seconds up to the policy's `code_lifetime_max`.
     #[must_use]
     pub fn lifetime(self, lifetime: impl Into<Option<Duration>>) -> Self {
@@ -165,7 +170,8 @@ impl<B: Backend> Grants<B> {
         check_name("a client id", request.client)?;
         check_name("a subject", request.subject)?;
         let record = code(&request)?;
-        self.decide(&mut Authorization { request, record }).await
+        let origin = request.origin.read()?;
+        self.decide(&mut Authorization { request, record, origin }).await
     }
 }
 
@@ -181,6 +187,7 @@ fn code(request: &Authorize<'_>) -> Result<Code> {
         challenge: None,
         confirmation: request.confirmation,
         nonce: request.nonce.map(str::to_owned),
+        origin: Origin::default(),
         epochs: Epochs::default(),
         state: CodeState::Fresh,
         payload: None,
@@ -205,6 +212,7 @@ fn read_challenge(policy: &Policy, asked: Option<Asked<'_>>) -> Result<Option<Ch
 struct Authorization<'a> {
     request: Authorize<'a>,
     record: Code,
+    origin: OpenOrigin,
 }
 
 impl<B: Backend> Flow<B> for Authorization<'_> {
@@ -218,7 +226,8 @@ impl<B: Backend> Flow<B> for Authorization<'_> {
     }
 
     fn owners<'r>(&'r self, (): &'r ()) -> Owned<'r> {
-        Owned { subject: self.request.subject, client: self.request.client }
+        let Authorize { subject, client, .. } = self.request;
+        Owned { subject, client, session: self.origin.session }
     }
 
     fn judge(
@@ -248,6 +257,7 @@ impl<B: Backend> Flow<B> for Authorization<'_> {
         })?;
         let secret = code.expose().as_bytes();
         record.payload = close(request.payload, &grants.store.keyring(), secret)?;
+        record.origin = self.origin.close(&grants.store.keyring(), secret)?;
         record.epochs = issuing.epochs();
         grants.add_text(&mut issuing, &code, record, expires_at)?;
         let told = grants.told().event(|| Event::Authorized {

@@ -2,6 +2,7 @@
 //! itself, and issues in another.
 
 use crate::attachment::Attachment;
+use crate::bound::Opens;
 use crate::clients::GrantType;
 use crate::decision::{Flow, Found, Owned, Standing, Verdict};
 use crate::event::Event;
@@ -9,6 +10,7 @@ use crate::events::Told;
 use crate::grants::{Grants, can_be_held, check_presented};
 use crate::issued::Issued;
 use crate::opening::Opening;
+use crate::origin::OpenOrigin;
 use crate::redeem::{FoundCode, Mismatch, strip};
 use crate::refresh::told_mismatch;
 use crate::scope::Scopes;
@@ -251,10 +253,10 @@ impl<B: Backend> Flow<B> for Claim<'_> {
             subject: record.subject,
             scopes: record.scopes,
             audience: record.audience,
-            narrowed: None,
             confirmation: record.confirmation,
-            client_authenticated: false,
             attachment: record.payload.as_ref().map(open).transpose()?,
+            origin: OpenOrigin::open(&record.origin, &keyring, self.code.as_bytes())?,
+            ..Opening::default()
         };
         let mut issuing = standing.issue(grants)?;
         let mut family = None;
@@ -298,7 +300,7 @@ struct Completing<'a> {
 impl<B: Backend> Flow<B> for Completing<'_> {
     const NAME: &'static str = "complete";
     type Read = Held<Family>;
-    type Rests = Standing;
+    type Rests = Opens;
     type Answer = Completed;
 
     async fn read(&mut self, grants: &Grants<B>) -> Result<Found<Held<Family>, Completed>> {
@@ -307,14 +309,15 @@ impl<B: Backend> Flow<B> for Completing<'_> {
     }
 
     fn owners<'r>(&'r self, held: &'r Held<Family>) -> Owned<'r> {
-        Owned { subject: &held.record.subject, client: &held.record.client }
+        let Family { subject, client, session, .. } = &held.record;
+        Owned { subject, client, session: *session }
     }
 
     fn judge(
         &mut self,
         grants: &Grants<B>,
         held: Held<Family>,
-        standing: &Standing,
+        standing: &Opens,
     ) -> Result<Verdict<Completed>> {
         let (mut family, completion) = (held.record.clone(), self.completion);
         if family.client != completion.client {
@@ -360,6 +363,7 @@ impl<B: Backend> Flow<B> for Completing<'_> {
         let attachment = attachment.as_ref();
         let (issued, expires_at) =
             grants.first_tokens(&mut issuing, &mut family, (audience, key), attachment)?;
+        standing.make_room(grants, &mut issuing, &family)?;
         issuing.replace(&held, &family, expires_at)?;
         let told = grants.told().event(|| Event::Redeemed {
             client: family.client,

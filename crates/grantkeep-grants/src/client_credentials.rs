@@ -127,7 +127,7 @@ impl<B: Backend> Flow<B> for Credential<'_> {
     }
 
     fn owners<'r>(&'r self, (): &'r ()) -> Owned<'r> {
-        Owned { subject: self.request.subject, client: self.request.client }
+        Owned { subject: self.request.subject, client: self.request.client, ..Owned::default() }
     }
 
     fn judge(

@@ -16,14 +16,18 @@
 //! Something is issued by an [`Issuing`] alone, which only a [`Standing`] makes, and which rests on
 //! that: it cannot be issued past a revocation. A [`Rewriting`] changes what is there.
 
+mod rewriting;
+
+pub(crate) use rewriting::Rewriting;
+
 use crate::events::Told;
 use crate::grants::Grants;
 use crate::observe;
 use grantkeep::backend::{Backend, Key, Kind, Outcome, Version};
 use grantkeep::sabotage::{self, Flaw};
 use grantkeep::{
-    Change, Client, Code, Confirmation, Digest, Epochs, Error, ErrorKind, Held, HeldEpoch,
-    Personal, Record, RefreshText, Result, StandingEpochs, Timestamp, Token,
+    Change, Client, Code, Confirmation, Digest, Epochs, Error, ErrorKind, Family, Held, Owners,
+    Personal, Record, RefreshText, Result, SessionId, StandingEpochs, Timestamp, Token,
 };
 use std::future::Future;
 
@@ -59,11 +63,12 @@ pub(crate) trait Flow<B: Backend>: Send {
     ) -> Result<Verdict<Self::Answer>>;
 }
 
-/// The names of the owners of a record; an empty one is nobody.
+/// The names of the owners of a record; an empty one is nobody. And its log-in session.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Owned<'r> {
     pub(crate) subject: &'r str,
     pub(crate) client: &'r str,
+    pub(crate) session: Option<SessionId>,
 }
 
 /// What a flow found.
@@ -146,7 +151,8 @@ impl<B: Backend> Rests<B> for Standing {
     }
 
     async fn read(grants: &Grants<B>, owned: Owned<'_>) -> Result<Self> {
-        let epochs = grants.store.epochs(owned.subject, owned.client).await?;
+        let owners = Owners::new(owned.subject, owned.client).in_session(owned.session);
+        let epochs = grants.store.epochs_of(owners).await?;
         let client = grants.store.client(owned.client).await?;
         let (client, client_id) = (client.map(|held| held.record), owned.client.to_owned());
         Ok(Self { epochs, client, client_id })
@@ -213,7 +219,13 @@ impl Standing {
             self.epochs.require(&mut change);
         }
         let confidential = self.client.as_ref().map(|client| client.confidential);
-        Ok(Issuing { change, epochs: self.epochs.epochs(), confidential, texts: Vec::new() })
+        Ok(Issuing {
+            change,
+            epochs: self.epochs.epochs(),
+            confidential,
+            texts: Vec::new(),
+            ended: Vec::new(),
+        })
     }
 }
 
@@ -226,6 +238,8 @@ pub(crate) struct Issuing {
     confidential: Option<bool>,
     /// The look-up ids of the texts that it issues.
     texts: Vec<Digest>,
+    /// The families that it ends.
+    ended: Vec<Family>,
 }
 
 impl Issuing {
@@ -324,87 +338,17 @@ impl Issuing {
         self.change.require(held);
     }
 
+    /// Puts a family that has ended in place of the one that was read. It is told of by itself.
+    pub(crate) fn end(&mut self, held: &Held<Family>, ended: Family) -> Result<()> {
+        self.replace(held, &ended, held.expires_at)?;
+        self.ended.push(ended);
+        Ok(())
+    }
+
     /// Commits it for this answer.
     pub(crate) fn commit<A>(self, told: Told, answer: A) -> Verdict<A> {
+        let told = self.ended.iter().fold(told, Told::ended);
         Verdict::Commit(Commit { change: self.change, told, answer })
-    }
-}
-
-/// A change of records that are there, which issues nothing.
-#[derive(Debug)]
-pub(crate) struct Rewriting(Change);
-
-impl Rewriting {
-    pub(crate) fn of<B: Backend>(grants: &Grants<B>) -> Result<Self> {
-        Ok(Self(grants.store.change()?))
-    }
-
-    /// Puts a changed record in place of the one that was read, with its expiry.
-    pub(crate) fn replace<R: Record>(&mut self, held: &Held<R>, record: &R) -> Result<()> {
-        replace(&mut self.0, held, record, held.expires_at)
-    }
-
-    /// Puts a changed record in place of the one that was read, until then, or for as long as this
-    /// store allows.
-    pub(crate) fn replace_until<R: Record>(
-        &mut self,
-        held: &Held<R>,
-        record: &R,
-        until: Timestamp,
-    ) -> Result<()> {
-        replace(&mut self.0, held, record, until)
-    }
-
-    /// Puts a record that is revoked, or goes with one that is, in place of the one that was read:
-    /// it need not be kept for good.
-    pub(crate) fn end<R: Record>(&mut self, held: &Held<R>, record: &R) -> Result<()> {
-        let until = held.expires_at.min(self.0.latest());
-        self.0.replace(held, record, until).map(drop)
-    }
-
-    /// Removes a record that was read.
-    pub(crate) fn delete<R: Record>(&mut self, held: &Held<R>) {
-        self.0.delete(held);
-    }
-
-    /// Rests on the standing of the owners as well.
-    pub(crate) fn require(&mut self, standing: &Standing) {
-        standing.epochs.require(&mut self.0);
-    }
-
-    /// Begins a new epoch of an owner: all that was issued under the one before is revoked.
-    pub(crate) fn open_epoch(&mut self, epoch: &HeldEpoch) -> Result<()> {
-        self.0.open_epoch(epoch).map(drop)
-    }
-
-    /// Begins a closed epoch of an owner: nothing is issued until another begins.
-    pub(crate) fn close_epoch(&mut self, epoch: &HeldEpoch) -> Result<()> {
-        self.0.close_epoch(epoch).map(drop)
-    }
-
-    /// Rests on an epoch that is not changed.
-    pub(crate) fn require_epoch(&mut self, epoch: &HeldEpoch) {
-        epoch.require(&mut self.0);
-    }
-
-    /// Registers a client.
-    pub(crate) fn register(&mut self, client: &Client) -> Result<()> {
-        self.0.insert(Client::row_id(&client.id), client, Timestamp::NEVER).map(drop)
-    }
-
-    /// Says that it takes something away, and goes through where issuing is refused.
-    pub(crate) fn revoking(&mut self) {
-        self.0.revoking();
-    }
-
-    /// Says that it takes away everything that an owner has.
-    pub(crate) fn revoking_owner(&mut self) {
-        self.0.revoking_owner();
-    }
-
-    /// Commits it for this answer.
-    pub(crate) fn commit<A>(self, told: Told, answer: A) -> Verdict<A> {
-        Verdict::Commit(Commit { change: self.0, told, answer })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::attachment::{Attachment, close};
 use crate::audience::AskedAudience;
+use crate::bound::Opens;
 use crate::clients::GrantType;
 use crate::decision::{Flow, Found, Owned, Standing, Verdict};
 use crate::event::Event;
@@ -10,6 +11,7 @@ use crate::format::Tag;
 use crate::grants::{Grants, can_be_held, check_name, check_presented};
 use crate::issued::Issued;
 use crate::opening::Opening;
+use crate::origin::OpenOrigin;
 use crate::redeem::{Mismatch, Presented};
 use crate::repeat::{self, Noted};
 use crate::revoke::end_family;
@@ -19,7 +21,7 @@ use crate::setter::setter;
 use crate::user_code::Letters;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Device, DeviceState, Digest, Epochs, Family, FamilyId, Held, Result, RevocationReason,
+    Device, DeviceState, Digest, Epochs, Family, FamilyId, Held, Origin, Result, RevocationReason,
     UserCode, random,
 };
 use std::fmt;
@@ -163,6 +165,7 @@ impl<B: Backend> Grants<B> {
             client: request.client.to_owned(),
             scopes: Scopes::read(&request.scopes)?.into_text(),
             audience: request.audience.granted()?,
+            origin: Origin::default(),
             epochs: Epochs::default(),
             salt,
             payload: close(request.payload, &self.store.keyring(), &salt)?,
@@ -234,7 +237,7 @@ impl<B: Backend, M: FnMut() -> Result<Letters> + Send> Flow<B> for Asking<M> {
     }
 
     fn owners<'r>(&'r self, _: &'r Letters) -> Owned<'r> {
-        Owned { subject: "", client: &self.record.client }
+        Owned { client: &self.record.client, ..Owned::default() }
     }
 
     fn judge(
@@ -270,7 +273,7 @@ struct FoundDevice {
 impl<B: Backend> Flow<B> for Poll<'_> {
     const NAME: &'static str = "poll_device";
     type Read = FoundDevice;
-    type Rests = Standing;
+    type Rests = Opens;
     type Answer = Polled;
 
     async fn read(&mut self, grants: &Grants<B>) -> Result<Found<FoundDevice, Polled>> {
@@ -291,14 +294,15 @@ impl<B: Backend> Flow<B> for Poll<'_> {
             (DeviceState::Spent { .. }, Some(family)) => &family.record.subject,
             _ => "",
         };
-        Owned { subject, client: &read.device.record.client }
+        let device = &read.device.record;
+        Owned { subject, client: &device.client, session: device.origin.session }
     }
 
     fn judge(
         &mut self,
         grants: &Grants<B>,
         read: FoundDevice,
-        standing: &Standing,
+        standing: &Opens,
     ) -> Result<Verdict<Polled>> {
         let FoundDevice { device: held, family, noted } = read;
         if held.record.client != self.presented.client {
@@ -362,7 +366,7 @@ impl Poll<'_> {
         grants: &Grants<B>,
         mut held: Held<Device>,
         subject: String,
-        standing: &Standing,
+        standing: &Opens,
     ) -> Result<Verdict<Polled>> {
         let attachment = grants.device_attachment(&held.record)?;
         let opening = Opening {
@@ -374,9 +378,15 @@ impl Poll<'_> {
             confirmation: self.presented.confirmation,
             client_authenticated: self.presented.client_authenticated,
             attachment,
+            origin: OpenOrigin::open(
+                &held.record.origin,
+                &grants.store.keyring(),
+                &held.record.salt,
+            )?,
+            ..Opening::default()
         };
         let mut issuing = standing.issue(grants)?;
-        let (family, issued) = grants.open_family(&mut issuing, &opening)?;
+        let (family, issued) = grants.open_family(&mut issuing, &opening, standing)?;
         if grants.policy.repeat_devices {
             let audience = opening.narrowed.as_ref().unwrap_or(&opening.audience).clone();
             let kept = (None, None);
@@ -396,6 +406,7 @@ impl Poll<'_> {
 pub(crate) fn strip(device: &mut Device) {
     device.scopes = String::new();
     device.audience = String::new();
+    device.origin = std::mem::take(&mut device.origin).spent();
     device.salt = [0; 32];
     device.payload = None;
 }

@@ -2,7 +2,7 @@
 
 use crate::kind::ClaimsKind;
 use crate::redeem::Mismatch;
-use grantkeep::{FamilyId, RevocationReason};
+use grantkeep::{FamilyId, RevocationReason, SessionId};
 
 /// Something that is durable now. None holds a code, a token, or anything that yields one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +135,18 @@ pub enum Event {
         /// The subject.
         subject: String,
     },
+    /// Everything that was granted in a log-in session was revoked.
+    SessionRevoked {
+        /// The session, as its families name it.
+        session: SessionId,
+    },
+    /// Everything that clients had on behalf of a subject was revoked, but one family.
+    OthersRevoked {
+        /// The subject.
+        subject: String,
+        /// The family that was kept; `None` if it was not in force.
+        family: Option<FamilyId>,
+    },
     /// A code or a refresh token was presented with something else than it is bound to, and
     /// refused: it may be stolen.
     Mismatched {
@@ -182,6 +194,8 @@ impl Event {
             Self::SubjectRevoked { .. } => "subject_revoked",
             Self::ClientRevoked { .. } => "client_revoked",
             Self::PairRevoked { .. } => "pair_revoked",
+            Self::SessionRevoked { .. } => "session_revoked",
+            Self::OthersRevoked { .. } => "others_revoked",
             Self::Mismatched { .. } => "mismatched",
             Self::ClientRefused { .. } => "client_refused",
             Self::UserCodeUnknown => "user_code_unknown",
@@ -207,9 +221,11 @@ impl Event {
             | Self::PairRevoked { client, .. }
             | Self::Mismatched { client, .. }
             | Self::ClientRefused { client } => client,
-            Self::SubjectRevoked { .. } | Self::UserCodeUnknown | Self::Swept { .. } => {
-                return None;
-            }
+            Self::SubjectRevoked { .. }
+            | Self::SessionRevoked { .. }
+            | Self::OthersRevoked { .. }
+            | Self::UserCodeUnknown
+            | Self::Swept { .. } => return None,
         };
         (!client.is_empty()).then_some(client)
     }
@@ -230,8 +246,10 @@ impl Event {
             | Self::FamilyRevoked { subject, .. }
             | Self::SubjectRevoked { subject }
             | Self::PairRevoked { subject, .. }
+            | Self::OthersRevoked { subject, .. }
             | Self::Mismatched { subject, .. } => subject,
             Self::ClientRevoked { .. }
+            | Self::SessionRevoked { .. }
             | Self::ClientRefused { .. }
             | Self::UserCodeUnknown
             | Self::Swept { .. } => return None,
@@ -245,6 +263,7 @@ impl Event {
             Self::Issued { family, .. }
             | Self::Replayed { family, .. }
             | Self::TokenRevoked { family, .. }
+            | Self::OthersRevoked { family, .. }
             | Self::Mismatched { family, .. } => *family,
             Self::Redeemed { family, .. }
             | Self::Rotated { family, .. }
@@ -257,6 +276,7 @@ impl Event {
             | Self::SubjectRevoked { .. }
             | Self::ClientRevoked { .. }
             | Self::PairRevoked { .. }
+            | Self::SessionRevoked { .. }
             | Self::ClientRefused { .. }
             | Self::UserCodeUnknown
             | Self::Swept { .. } => None,

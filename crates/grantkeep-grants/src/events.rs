@@ -3,8 +3,8 @@
 use crate::event::Event;
 use crossbeam::queue::ArrayQueue;
 use futures_util::task::AtomicWaker;
-use grantkeep::Change;
 use grantkeep::backend::Swept;
+use grantkeep::{Change, Family, FamilyState};
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -127,6 +127,13 @@ impl Told {
             self.told.push(event());
         }
         self
+    }
+
+    /// And that this family is revoked.
+    pub(crate) fn ended(self, family: &Family) -> Self {
+        let FamilyState::Revoked { reason, .. } = family.state else { return self };
+        let (client, subject) = (family.client.clone(), family.subject.clone());
+        self.event(|| Event::FamilyRevoked { client, subject, family: family.id, reason })
     }
 
     /// Tells it now, beside an answer.

@@ -4,12 +4,12 @@
 use crate::grants::Grants;
 use crate::scope::Scopes;
 use grantkeep::backend::Backend;
-use grantkeep::{Cursor, Family, FamilyId, Owner, Result};
+use grantkeep::{Cursor, Family, FamilyId, Owner, Result, SessionId};
 use std::fmt;
 use std::time::SystemTime;
 
 /// A grant in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GrantInForce {
     /// Its family, to be revoked by.
@@ -20,12 +20,37 @@ pub struct GrantInForce {
     pub subject: String,
     /// What was granted.
     pub scopes: Scopes,
-    /// When it was last refreshed, or granted.
-    pub refreshed_at: SystemTime,
+    /// What a person knows it by; may be empty.
+    pub label: String,
+    /// The log-in session that it was granted in: [`SessionId::of`] its name.
+    pub session: Option<SessionId>,
+    /// What the server noted of where it was granted, opened; `None` also where the root key that
+    /// it was sealed under is retired.
+    pub facts: Option<Vec<u8>>,
+    /// When it was granted.
+    pub granted_at: SystemTime,
+    /// When it was last used, which is when it was last refreshed, or else granted. A use of an
+    /// access token writes nothing.
+    pub last_used_at: SystemTime,
     /// When it ends if it is not refreshed.
     pub expires_at: SystemTime,
     /// When it ends at the latest.
     pub ends_at: SystemTime,
+}
+
+impl fmt::Debug for GrantInForce {
+    /// Without the facts.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GrantInForce")
+            .field("family", &self.family)
+            .field("client", &self.client)
+            .field("subject", &self.subject)
+            .field("scopes", &self.scopes)
+            .field("label", &self.label)
+            .field("session", &self.session)
+            .field("last_used_at", &self.last_used_at)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A page of a listing: only what is in force, so it may hold fewer than were asked for, or none,
@@ -77,7 +102,7 @@ impl<B: Backend> Grants<B> {
         self.families(Owner::Client(client), cursor, limit).await
     }
 
-    async fn families(
+    pub(crate) async fn families(
         &self,
         owner: Owner<'_>,
         cursor: Option<Cursor>,
@@ -87,16 +112,24 @@ impl<B: Backend> Grants<B> {
         let mut items = Vec::with_capacity(listing.records.len());
         let keyring = self.store.keyring();
         for held in listing.records {
-            let in_force = held.in_force(self.store.now()) && held.record.is_presentable(&keyring);
-            let family = held.record;
-            let refreshed_at = family.refreshed_at().into();
-            if in_force && self.admitted(&family.subject, &family.client, &family.epochs).await? {
+            if let Some(held) = self.admitted_family(held).await?
+                && held.in_force(self.store.now())
+                && held.record.is_presentable(&keyring)
+            {
+                let family = held.record;
+                let last_used_at = family.refreshed_at().into();
+                let facts = family.facts.as_ref().filter(|facts| facts.opens_under(&keyring));
+                let facts = facts.map(|facts| facts.open(&keyring, &family.salt)).transpose()?;
                 items.push(GrantInForce {
                     family: family.id,
                     client: family.client,
                     subject: family.subject,
                     scopes: Scopes::stored(family.scopes),
-                    refreshed_at,
+                    label: family.label,
+                    session: family.session,
+                    facts,
+                    granted_at: family.granted_at.into(),
+                    last_used_at,
                     expires_at: self.store.on_the_wall(held.expires_at).into(),
                     ends_at: self.store.on_the_wall(family.absolute_expires_at).into(),
                 });

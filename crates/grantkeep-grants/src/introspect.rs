@@ -139,15 +139,15 @@ impl<B: Backend> Grants<B> {
     /// Of refresh tokens only the present generation is in force.
     async fn present_claims(&self, presented: Presented) -> Result<Option<Claims>> {
         let Presented { held, generation } = presented;
-        if generation != held.record.generation || self.policy.refreshing == Refreshing::Off {
+        if self.policy.refreshing == Refreshing::Off {
             return Ok(None);
         }
-        let Family { subject, client, epochs, .. } = &held.record;
         // In this order: the epoch of a pair goes when what it revoked has expired.
-        if !self.admitted(subject, client, epochs).await? || !held.in_force(self.store.now()) {
-            return Ok(None);
-        }
-        Ok(Some(self.refresh_claims(held)))
+        let held = self
+            .admitted_family(held)
+            .await?
+            .filter(|held| generation == held.record.generation && held.in_force(self.store.now()));
+        Ok(held.map(|held| self.refresh_claims(held)))
     }
 
     /// The payload of an introspected token, opened: `token` is the text it was introspected by.
@@ -261,11 +261,43 @@ impl<B: Backend> Grants<B> {
         let Some(id) = token.family else {
             return self.admitted(&token.subject, &token.client, &token.epochs).await;
         };
-        let standing = self.store.family_standing(id).await?;
-        let Some(standing) = standing.filter(|standing| standing.in_force(now)) else {
-            return Ok(false);
-        };
-        self.store.admits(standing.owners, &token.epochs).await
+        let mut tried = None;
+        loop {
+            let standing = self.store.family_standing(id).await?;
+            let Some(standing) = standing.filter(|standing| standing.in_force(now)) else {
+                return Ok(false);
+            };
+            // A family that was kept while the others ended keeps its access tokens.
+            let families = standing.epochs.families;
+            let issued = Epochs { families, ..token.epochs };
+            if self.store.admits(standing.owners, &issued).await? {
+                return Ok(true);
+            }
+            // It may have been kept between the two looks.
+            if tried == Some(families) {
+                return Ok(false);
+            }
+            tried = Some(families);
+        }
+    }
+
+    /// The family as it is now, if its owners admit it; whether it is in force otherwise is the
+    /// caller's to judge, after this.
+    pub(crate) async fn admitted_family(
+        &self,
+        mut held: Held<Family>,
+    ) -> Result<Option<Held<Family>>> {
+        loop {
+            if self.store.admits(held.record.owners(), &held.record.epochs).await? {
+                return Ok(Some(held));
+            }
+            // It may have been kept, while the others ended, between the two looks.
+            let now = self.store.get::<Family>(held.id).await?;
+            let Some(now) = now.filter(|now| now.version != held.version) else {
+                return Ok(None);
+            };
+            held = now;
+        }
     }
 }
 

@@ -62,6 +62,7 @@ mod attachment;
 mod audience;
 mod authorize;
 mod base62;
+mod bound;
 mod check;
 mod claim;
 mod client_credentials;
@@ -71,6 +72,7 @@ mod device;
 mod event;
 mod events;
 mod families;
+mod family_edit;
 mod format;
 mod generation;
 mod grants;
@@ -84,6 +86,7 @@ mod observe;
 mod once;
 mod opening;
 mod optional;
+mod origin;
 mod pace;
 mod personal;
 mod pkce;
@@ -102,6 +105,7 @@ mod response;
 mod revoke;
 mod scope;
 mod secret;
+mod sessions;
 mod setter;
 mod user_code;
 mod uses;
@@ -120,6 +124,7 @@ pub use device::{DeviceIssued, DeviceRequest, Polled};
 pub use event::Event;
 pub use events::{Events, Subscription};
 pub use families::{GrantInForce, Listed};
+pub use family_edit::{FamilyEdit, FamilyEdited};
 pub use format::{APP_CHARS_MAX, Format, Style, Tag};
 pub use grants::Grants;
 pub use introspect::{Claims, Introspection};
@@ -134,9 +139,9 @@ pub use pace::DEVICE_PACES_MAX;
 pub use personal::{NewPersonal, PersonalId, PersonalInForce, PersonalIssued};
 pub use pkce::{VERIFIER_CHARS_MAX, VERIFIER_CHARS_MIN};
 pub use policy::{
-    CLOCK_SKEW_MAX, CODE_LIFETIME_MAX, DEVICE_LIFETIME_MAX, GRACE_COUNTED_MAX, GRACE_MAX,
-    LAST_USED_RESOLUTION_MAX, OnReuse, PUSH_LIFETIME_MAX, Policy, RETRIES_MAX, Refreshing,
-    RequirePkce, Retries,
+    CLOCK_SKEW_MAX, CODE_LIFETIME_MAX, DEVICE_LIFETIME_MAX, FAMILIES_PER_PAIR_MAX,
+    GRACE_COUNTED_MAX, GRACE_MAX, LAST_USED_RESOLUTION_MAX, OnReuse, PUSH_LIFETIME_MAX, Policy,
+    RETRIES_MAX, Refreshing, RequirePkce, Retries,
 };
 pub use profile::{POLICY_BYTES_MAX, Profile};
 pub use push::{Pushed, REQUEST_URI_PREFIX, Taken};
@@ -148,5 +153,6 @@ pub use response::{DeviceResponse, ErrorResponse};
 pub use revoke::RevokedBy;
 pub use scope::Scopes;
 pub use secret::Secret;
+pub use sessions::OthersRevoked;
 pub use user_code::USER_CODE_CHARS;
 pub use uses::USES_KEPT_MAX;

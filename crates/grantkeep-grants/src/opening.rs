@@ -2,23 +2,25 @@
 
 use crate::attachment::Attachment;
 use crate::audience::AskedAudience;
+use crate::bound::Opens;
 use crate::clients::GrantType;
-use crate::decision::{Flow, Found, Issuing, Owned, Standing, Verdict};
+use crate::decision::{Flow, Found, Issuing, Owned, Verdict};
 use crate::event::Event;
 use crate::format::Tag;
 use crate::grants::{Grants, check_name};
 use crate::issued::Issued;
 use crate::kind::ClaimsKind;
 use crate::minter::Minting;
-use crate::policy::Refreshing;
+use crate::origin::{GivenOrigin, OpenOrigin, origin_setters};
+use crate::policy::{Refreshing, check_lifetime};
 use crate::proof::token_type;
 use crate::scope::Scopes;
 use crate::secret::Secret;
 use crate::setter::setter;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Confirmation, Epochs, Error, ErrorKind, Family, FamilyId, FamilyState, Result, Timestamp,
-    Token, TokenKind, random,
+    Confirmation, Epochs, Error, ErrorKind, Family, FamilyId, FamilyState, Origin, Result,
+    Timestamp, Token, TokenKind, random,
 };
 use std::fmt;
 use std::time::Duration;
@@ -37,6 +39,9 @@ pub struct Grant<'a> {
     confirmation: Option<Confirmation>,
     client_authenticated: bool,
     payload: Option<(&'a [u8], bool)>,
+    origin: GivenOrigin<'a>,
+    idle: Option<Duration>,
+    absolute: Option<Duration>,
 }
 
 impl<'a> Grant<'a> {
@@ -51,6 +56,9 @@ impl<'a> Grant<'a> {
             confirmation: None,
             client_authenticated: false,
             payload: None,
+            origin: GivenOrigin::default(),
+            idle: None,
+            absolute: None,
         }
     }
 
@@ -93,6 +101,24 @@ impl<'a> Grant<'a> {
         /// Bytes to go with the grant, at most 16 KiB, sealed at rest.
         sealed_payload
     }
+
+    origin_setters!();
+
+    /// How long the family lives unused, each time that it is refreshed: whole seconds, up to the
+    /// policy's `refresh_idle`, which counts where this is left out, or where it was made shorter
+    /// since.
+    #[must_use]
+    pub fn idle(self, lifetime: impl Into<Option<Duration>>) -> Self {
+        Self { idle: lifetime.into(), ..self }
+    }
+
+    /// How long the family lives, however often it is refreshed: whole seconds, up to the policy's
+    /// `refresh_absolute`, which counts where this is left out. It may be shorter than the lifetime
+    /// unused, or than that of an access token, which end with it.
+    #[must_use]
+    pub fn absolute(self, lifetime: impl Into<Option<Duration>>) -> Self {
+        Self { absolute: lifetime.into(), ..self }
+    }
 }
 
 impl fmt::Debug for Grant<'_> {
@@ -106,7 +132,7 @@ impl fmt::Debug for Grant<'_> {
 }
 
 /// What a family is opened for.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Opening {
     pub(crate) client: String,
     pub(crate) subject: String,
@@ -118,6 +144,10 @@ pub(crate) struct Opening {
     /// Whether the server says that the client has authenticated.
     pub(crate) client_authenticated: bool,
     pub(crate) attachment: Option<Attachment>,
+    pub(crate) origin: OpenOrigin,
+    /// Lifetimes of its own, unused and at all.
+    pub(crate) idle: Option<Duration>,
+    pub(crate) absolute: Option<Duration>,
 }
 
 impl<B: Backend> Grants<B> {
@@ -128,7 +158,8 @@ impl<B: Backend> Grants<B> {
     /// [`ErrorKind::Disabled`] for a disabled client, [`ErrorKind::Unauthorized`] for one that is
     /// registered without the [grant type](Grant::by) named;
     /// [`ErrorKind::Limit`] for an empty client or subject, a field over its limit, or a malformed
-    /// scope or `resource`; otherwise as [`Backend::commit`].
+    /// scope or `resource`; [`ErrorKind::Lifetime`] for a lifetime over the policy's; otherwise as
+    /// [`Backend::commit`].
     ///
     /// # Durability
     /// The family and its tokens are durable when they are answered.
@@ -144,6 +175,9 @@ impl<B: Backend> Grants<B> {
             confirmation: grant.confirmation,
             client_authenticated: grant.client_authenticated,
             attachment: grant.payload.map(|(bytes, sealed)| Attachment::new(bytes, sealed)),
+            origin: grant.origin.read()?,
+            idle: grant.idle,
+            absolute: grant.absolute,
         };
         self.decide(&mut Opened { opening, by: grant.by }).await
     }
@@ -153,6 +187,7 @@ impl<B: Backend> Grants<B> {
         &self,
         issuing: &mut Issuing,
         opening: &Opening,
+        opens: &Opens,
     ) -> Result<(FamilyId, Issued)> {
         let mut family = self.new_family(issuing, opening)?;
         let audience = opening.narrowed.as_ref().unwrap_or(&family.audience).clone();
@@ -161,6 +196,7 @@ impl<B: Backend> Grants<B> {
         let (issued, expires_at) =
             self.first_tokens(issuing, &mut family, (audience, key), attachment)?;
         issuing.insert(family.id.digest(), &family, expires_at)?;
+        opens.make_room(self, issuing, &family)?;
         Ok((family.id, issued))
     }
 
@@ -175,8 +211,7 @@ impl<B: Backend> Grants<B> {
         let now = issuing.now();
         let (expires_at, refresh) = match self.policy.refreshing {
             Refreshing::Rotating | Refreshing::Fixed => {
-                let until = now.saturating_add(self.policy.refresh_idle);
-                let until = until.min(family.absolute_expires_at);
+                let until = self.idle_until(family, now);
                 (until, Some(self.add_refresh(issuing, family, until)?))
             }
             // The family lives as long as the one access token that it is there to revoke.
@@ -214,14 +249,15 @@ impl<B: Backend> Grants<B> {
             .active()
             .ok_or_else(|| Error::new(ErrorKind::Keyring, "the keyring is empty"))?;
         let payload = opening.attachment.as_ref().map(|each| each.close(&keyring, &salt[..]));
+        let Origin { session, label, facts } = opening.origin.close(&keyring, &salt[..])?;
         let mut family = Family {
             id,
             client: opening.client.clone(),
             subject: opening.subject.clone(),
             granted_at: self.store.wall(),
-            label: String::new(),
-            session: None,
-            facts: None,
+            label,
+            session,
+            facts,
             scopes: opening.scopes.clone(),
             audience: opening.audience.clone(),
             confirmation: issuing
@@ -235,12 +271,17 @@ impl<B: Backend> Grants<B> {
             refreshes: 0,
             retries: 0,
             retried_generations: 0,
+            idle_s: opening.idle.map(|idle| idle.as_secs()),
             absolute_expires_at: now,
             epochs: issuing.epochs(),
             state: FamilyState::Active,
             payload: payload.transpose()?,
         };
         self.start(&mut family, now);
+        if let Some(absolute) = opening.absolute {
+            let own = now.saturating_add(absolute);
+            family.absolute_expires_at = family.absolute_expires_at.min(own);
+        }
         Ok(family)
     }
 
@@ -331,7 +372,7 @@ struct Opened {
 impl<B: Backend> Flow<B> for Opened {
     const NAME: &'static str = "open";
     type Read = ();
-    type Rests = Standing;
+    type Rests = Opens;
     type Answer = Issued;
 
     async fn read(&mut self, _: &Grants<B>) -> Result<Found<(), Issued>> {
@@ -339,20 +380,23 @@ impl<B: Backend> Flow<B> for Opened {
     }
 
     fn owners<'r>(&'r self, (): &'r ()) -> Owned<'r> {
-        Owned { subject: &self.opening.subject, client: &self.opening.client }
+        let Opening { subject, client, origin, .. } = &self.opening;
+        Owned { subject, client, session: origin.session }
     }
 
-    fn judge(
-        &mut self,
-        grants: &Grants<B>,
-        (): (),
-        standing: &Standing,
-    ) -> Result<Verdict<Issued>> {
+    fn judge(&mut self, grants: &Grants<B>, (): (), standing: &Opens) -> Result<Verdict<Issued>> {
+        let policy = &grants.policy;
+        for (name, own, max) in [
+            ("the idle lifetime of a grant", self.opening.idle, policy.refresh_idle),
+            ("the absolute lifetime of a grant", self.opening.absolute, policy.refresh_absolute),
+        ] {
+            own.map_or(Ok(()), |own| check_lifetime(name, own, max))?;
+        }
         let mut issuing = match &self.by {
             Some(grant) => standing.issue_by(grants, grant.as_str())?,
             None => standing.issue(grants)?,
         };
-        let (family, issued) = grants.open_family(&mut issuing, &self.opening)?;
+        let (family, issued) = grants.open_family(&mut issuing, &self.opening, standing)?;
         let told = grants.told().event(|| Event::Issued {
             kind: ClaimsKind::Access,
             client: self.opening.client.clone(),

@@ -274,7 +274,7 @@ impl<B: Backend> Flow<B> for Making<'_> {
     }
 
     fn owners<'r>(&'r self, (): &'r ()) -> Owned<'r> {
-        Owned { subject: &self.record.subject, client: &self.record.client }
+        Owned { subject: &self.record.subject, client: &self.record.client, ..Owned::default() }
     }
 
     fn judge(

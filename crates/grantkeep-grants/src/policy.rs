@@ -29,6 +29,9 @@ pub const GRACE_COUNTED_MAX: Duration = Duration::from_secs(DAY_S);
 /// No more retries of one generation are allowed, where they are counted.
 pub const RETRIES_MAX: u32 = 1_000;
 
+/// No more families in force are allowed for one subject and one client, where they are bounded.
+pub const FAMILIES_PER_PAIR_MAX: u32 = 100;
+
 /// A last use is written at least this often while its token is used: once a day.
 pub const LAST_USED_RESOLUTION_MAX: Duration = Duration::from_secs(DAY_S);
 
@@ -194,6 +197,11 @@ pub struct Policy {
     pub retried_generations_are_reuse: bool,
     /// What is done about reuse. The family is revoked by default.
     pub on_reuse: OnReuse,
+    /// How many families a client may have in force on behalf of one subject. With one more the
+    /// oldest is revoked, as [`Superseded`](grantkeep::RevocationReason::Superseded), in the same
+    /// write. 0 by default, for no bound; at most [`FAMILIES_PER_PAIR_MAX`]. A bound costs one row
+    /// for each pair, and each opening reads the families of its pair.
+    pub families_per_pair_max: u32,
     /// How long a spent code, device code, or `request_uri` is recognized, so that a replay ends
     /// what it opened (RFC 6749 section 4.1.2): to the moment, from when it was spent. 1 hour by
     /// default; `access_lifetime` where that is longer, and no longer than the store's longest
@@ -254,6 +262,7 @@ impl Default for Policy {
             retried_generations_max: 10,
             retried_generations_are_reuse: false,
             on_reuse: OnReuse::Revoke,
+            families_per_pair_max: 0,
             replay_memory: Duration::from_secs(60 * MINUTE_S),
             repeat_codes: false,
             repeat_devices: true,
@@ -331,6 +340,12 @@ impl Policy {
         }
         if retries > RETRIES_MAX {
             let message = format!("refresh_retries is {retries}: set it to at most {RETRIES_MAX}");
+            return Err(Error::new(ErrorKind::Limit, message));
+        }
+        let families = self.families_per_pair_max;
+        if families > FAMILIES_PER_PAIR_MAX {
+            let way_out = format!("set it to at most {FAMILIES_PER_PAIR_MAX}");
+            let message = format!("families_per_pair_max is {families}: {way_out}");
             return Err(Error::new(ErrorKind::Limit, message));
         }
         // No row lives longer than its store allows, whatever this says.

@@ -9,7 +9,7 @@ use crate::grants::{Grants, can_be_held, check_name, check_presented};
 use crate::secret::Secret;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Code, CodeState, Digest, Epochs, Error, ErrorKind, Held, Payload, Purpose, Result,
+    Code, CodeState, Digest, Epochs, Error, ErrorKind, Held, Origin, Payload, Purpose, Result,
 };
 use std::fmt;
 use std::time::Duration;
@@ -90,6 +90,7 @@ impl<B: Backend> Grants<B> {
             challenge: None,
             confirmation: None,
             nonce: None,
+            origin: Origin::default(),
             epochs: Epochs::default(),
             state: CodeState::Fresh,
             payload: Some(Payload::seal(&self.store.keyring(), secret, parameters)?),
@@ -160,7 +161,7 @@ impl<B: Backend> Flow<B> for Push {
     }
 
     fn owners<'r>(&'r self, (): &'r ()) -> Owned<'r> {
-        Owned { subject: "", client: &self.record.client }
+        Owned { client: &self.record.client, ..Owned::default() }
     }
 
     fn judge(
@@ -196,7 +197,7 @@ impl<B: Backend> Flow<B> for Take<'_> {
     }
 
     fn owners<'r>(&'r self, _: &'r Held<Code>) -> Owned<'r> {
-        Owned { subject: "", client: self.client }
+        Owned { client: self.client, ..Owned::default() }
     }
 
     fn judge(

@@ -2,6 +2,7 @@
 
 use crate::attachment::Attachment;
 use crate::audience::AskedAudience;
+use crate::bound::Opens;
 use crate::clients::GrantType;
 use crate::decision::{Flow, Found, Owned, Rewriting, Standing, Verdict};
 use crate::event::Event;
@@ -10,6 +11,7 @@ use crate::grants::{Grants, can_be_held, check_presented};
 use crate::issued::Issued;
 use crate::opening::Opening;
 use crate::optional::{Optional, parameter};
+use crate::origin::OpenOrigin;
 use crate::pkce;
 use crate::repeat::{self, Noted};
 use crate::revoke::end_family;
@@ -187,7 +189,8 @@ impl FoundCode {
     }
 
     pub(crate) fn owners(&self) -> Owned<'_> {
-        Owned { subject: &self.code.record.subject, client: &self.code.record.client }
+        let Code { subject, client, origin, .. } = &self.code.record;
+        Owned { subject, client, session: origin.session }
     }
 
     /// True once nothing is known of it any more, though its row may not have been swept.
@@ -214,7 +217,7 @@ impl FoundCode {
 impl<B: Backend> Flow<B> for Redemption<'_> {
     const NAME: &'static str = "redeem";
     type Read = FoundCode;
-    type Rests = Standing;
+    type Rests = Opens;
     type Answer = Redeemed;
 
     async fn read(&mut self, grants: &Grants<B>) -> Result<Found<FoundCode, Redeemed>> {
@@ -230,7 +233,7 @@ impl<B: Backend> Flow<B> for Redemption<'_> {
         &mut self,
         grants: &Grants<B>,
         read: FoundCode,
-        standing: &Standing,
+        standing: &Opens,
     ) -> Result<Verdict<Redeemed>> {
         let (held, presented) = (&read.code, self.presented);
         if read.is_forgotten(grants.store.now()) {
@@ -288,7 +291,7 @@ impl Redemption<'_> {
         &self,
         grants: &Grants<B>,
         mut held: Held<Code>,
-        standing: &Standing,
+        standing: &Opens,
     ) -> Result<Verdict<Redeemed>> {
         let keyring = grants.store.keyring();
         let open = |payload| Attachment::open(&payload, &keyring, self.code.as_bytes());
@@ -303,9 +306,11 @@ impl Redemption<'_> {
             confirmation: self.presented.confirmation,
             client_authenticated: self.presented.client_authenticated,
             attachment,
+            origin: OpenOrigin::open(&held.record.origin, &keyring, self.code.as_bytes())?,
+            ..Opening::default()
         };
         let mut issuing = standing.issue(grants)?;
-        let (family, mut issued) = grants.open_family(&mut issuing, &opening)?;
+        let (family, mut issued) = grants.open_family(&mut issuing, &opening, standing)?;
         issued.nonce = nonce;
         if grants.policy.repeat_codes {
             let audience = opening.narrowed.as_ref().unwrap_or(&opening.audience).clone();
@@ -361,6 +366,7 @@ pub(crate) fn strip(code: &mut Code) {
     code.challenge = None;
     code.confirmation = None;
     code.nonce = None;
+    code.origin = std::mem::take(&mut code.origin).spent();
     code.payload = None;
 }
 

@@ -178,8 +178,12 @@ impl<B: Backend> Grants<B> {
         self.derived(family)
     }
 
-    fn idle_until(&self, family: &Family, now: Timestamp) -> Timestamp {
-        now.saturating_add(self.policy.refresh_idle).min(family.absolute_expires_at)
+    /// Until when a family lives if it is used now, and no more. One with a lifetime of its own has
+    /// no longer one than the policy has by now.
+    pub(crate) fn idle_until(&self, family: &Family, now: Timestamp) -> Timestamp {
+        let own = family.idle_s.map_or(Duration::MAX, Duration::from_secs);
+        let idle = own.min(self.policy.refresh_idle);
+        now.saturating_add(idle).min(family.absolute_expires_at)
     }
 }
 
@@ -212,7 +216,8 @@ impl FoundToken {
     }
 
     pub(crate) fn owners(&self) -> Owned<'_> {
-        Owned { subject: &self.held.record.subject, client: &self.held.record.client }
+        let Family { subject, client, session, .. } = &self.held.record;
+        Owned { subject, client, session: *session }
     }
 
     /// Which use of its generation it is now.

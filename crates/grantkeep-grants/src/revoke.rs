@@ -10,7 +10,7 @@ use crate::personal::FoundPersonal;
 use grantkeep::backend::Backend;
 use grantkeep::{
     Family, FamilyId, FamilyState, Held, HeldEpoch, Owner, Personal, Record, Result,
-    RevocationReason, Timestamp, Token,
+    RevocationReason, SessionId, Timestamp, Token,
 };
 
 /// The answer to a client that asks for a revocation.
@@ -100,7 +100,7 @@ impl<B: Backend> Grants<B> {
     /// before it.
     pub async fn revoke_subject(&self, subject: &str) -> Result<()> {
         check_name("a subject", subject)?;
-        self.decide(&mut OwnerRevocation { subject, client: "" }).await
+        self.decide(&mut OwnerRevocation(Owner::Subject(subject))).await
     }
 
     /// Revokes everything that was issued to `client` until now, codes included, in one write.
@@ -114,7 +114,7 @@ impl<B: Backend> Grants<B> {
     /// before it.
     pub async fn revoke_client(&self, client: &str) -> Result<()> {
         check_name("a client id", client)?;
-        self.decide(&mut OwnerRevocation { subject: "", client }).await
+        self.decide(&mut OwnerRevocation(Owner::Client(client))).await
     }
 
     /// Revokes everything that `subject` granted to `client` until now, codes and device codes
@@ -131,7 +131,7 @@ impl<B: Backend> Grants<B> {
     pub async fn revoke_pair(&self, subject: &str, client: &str) -> Result<()> {
         check_name("a subject", subject)?;
         check_name("a client id", client)?;
-        self.decide(&mut OwnerRevocation { subject, client }).await
+        self.decide(&mut OwnerRevocation(Owner::Pair { subject, client })).await
     }
 }
 
@@ -235,12 +235,8 @@ impl<B: Backend> Flow<B> for FamilyRevocation<'_> {
     }
 }
 
-/// Everything of a subject, a client, or of the two together that is to be revoked; an empty name
-/// is nobody.
-struct OwnerRevocation<'a> {
-    subject: &'a str,
-    client: &'a str,
-}
+/// Everything of an owner that is to be revoked.
+pub(crate) struct OwnerRevocation<'a>(pub(crate) Owner<'a>);
 
 impl<B: Backend> Flow<B> for OwnerRevocation<'_> {
     const NAME: &'static str = "revoke_owner";
@@ -249,12 +245,7 @@ impl<B: Backend> Flow<B> for OwnerRevocation<'_> {
     type Answer = ();
 
     async fn read(&mut self, grants: &Grants<B>) -> Result<Found<HeldEpoch, ()>> {
-        let owner = match (self.subject, self.client) {
-            (subject, "") => Owner::Subject(subject),
-            ("", client) => Owner::Client(client),
-            (subject, client) => Owner::Pair { subject, client },
-        };
-        Ok(Found::Records(grants.store.epoch(owner).await?))
+        Ok(Found::Records(grants.store.epoch(self.0).await?))
     }
 
     fn owners<'r>(&'r self, _: &'r HeldEpoch) -> Owned<'r> {
@@ -269,13 +260,13 @@ impl<B: Backend> Flow<B> for OwnerRevocation<'_> {
             rewriting.open_epoch(&epoch)?;
         }
         rewriting.revoking_owner();
-        let told = grants.told().event(|| {
-            let (subject, client) = (self.subject.to_owned(), self.client.to_owned());
-            match (self.subject, self.client) {
-                (_, "") => Event::SubjectRevoked { subject },
-                ("", _) => Event::ClientRevoked { client },
-                _ => Event::PairRevoked { client, subject },
+        let told = grants.told().event(|| match self.0 {
+            Owner::Subject(subject) => Event::SubjectRevoked { subject: subject.to_owned() },
+            Owner::Client(client) => Event::ClientRevoked { client: client.to_owned() },
+            Owner::Pair { subject, client } => {
+                Event::PairRevoked { client: client.to_owned(), subject: subject.to_owned() }
             }
+            Owner::Session(session) => Event::SessionRevoked { session: SessionId::of(session) },
         });
         Ok(rewriting.commit(told, ()))
     }
@@ -311,9 +302,7 @@ fn revoke_family<B: Backend>(
     }
     held.record.state = FamilyState::Revoked { at: grants.store.wall(), reason };
     rewriting.replace(&held, &held.record)?;
-    let Family { id: family, client, subject, .. } = held.record;
-    let told = told.event(|| Event::FamilyRevoked { client, subject, family, reason });
-    Ok((true, told))
+    Ok((true, told.ended(&held.record)))
 }
 
 /// Revokes a record by itself in `rewriting`; false if it is revoked already.

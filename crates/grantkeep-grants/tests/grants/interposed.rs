@@ -1,6 +1,8 @@
 //! A memory engine that does something else just before a commit, or loses its answer.
 
-use grantkeep::backend::{Backend, Batch, Budget, Key, Outcome, Page, Row, Stats, Swept, Term};
+use grantkeep::backend::{
+    Backend, Batch, Budget, Key, Kind, Outcome, Page, Row, Stats, Swept, Term,
+};
 use grantkeep::{Error, ErrorKind, Keyring, LIFETIME_DEFAULT_MAX, ManualClock, Memory};
 use grantkeep::{Result, Store, Timestamp, Wait};
 use grantkeep_grants::{Grants, Policy};
@@ -12,6 +14,7 @@ type Hook = Box<dyn FnOnce() + Send>;
 pub(crate) struct Interposed {
     inner: Arc<Memory>,
     before_commit: Mutex<Option<Hook>>,
+    before_get: Mutex<Option<(Kind, Hook)>>,
     lose_answer: AtomicBool,
 }
 
@@ -27,6 +30,7 @@ impl Interposed {
         let backend = Self {
             inner: Arc::clone(memory),
             before_commit: Mutex::new(None),
+            before_get: Mutex::new(None),
             lose_answer: AtomicBool::new(false),
         };
         Store::new(backend, keyring, LIFETIME_DEFAULT_MAX).wait()
@@ -35,6 +39,18 @@ impl Interposed {
     /// Runs `hook` once, between the next decision and its commit.
     pub(crate) fn before_commit(&self, hook: impl FnOnce() + Send + 'static) {
         *self.before_commit.lock().unwrap() = Some(Box::new(hook));
+    }
+
+    /// Runs `hook` once, before the next row of this kind is read.
+    pub(crate) fn before_get(&self, kind: Kind, hook: impl FnOnce() + Send + 'static) {
+        *self.before_get.lock().unwrap() = Some((kind, Box::new(hook)));
+    }
+
+    fn hook_of(&self, read: Kind) {
+        let hook = self.before_get.lock().unwrap().take_if(|(kind, _)| *kind == read);
+        if let Some((_, hook)) = hook {
+            hook();
+        }
     }
 
     /// Applies the next batch, and answers that its outcome is not known.
@@ -49,6 +65,7 @@ impl Backend for Interposed {
     }
 
     async fn get(&self, key: Key) -> Result<Option<Row>> {
+        self.hook_of(key.kind);
         self.inner.get(key).await
     }
 

@@ -7,6 +7,7 @@
 
 mod audience;
 mod binding;
+mod bound;
 mod brought;
 mod check;
 mod claiming;
@@ -28,6 +29,8 @@ mod introspection;
 #[cfg(feature = "serde")]
 mod json;
 mod last_use;
+mod opening;
+mod others;
 mod pairs;
 mod payload;
 mod personal;
@@ -42,5 +45,6 @@ mod repeats;
 mod replay_guard;
 mod revocation;
 mod rotation_of_keys;
+mod sessions;
 mod shortened;
 mod world;

@@ -5,6 +5,7 @@ use super::bytes;
 use super::confirmation::Confirmation;
 use super::epoch::Epochs;
 use super::family::FamilyId;
+use super::origin::Origin;
 use super::record::{Record, check_optional, check_text};
 use super::seal::Payload;
 use crate::backend::Kind;
@@ -77,6 +78,8 @@ pub struct Code {
     pub confirmation: Option<Confirmation>,
     /// The nonce of an `OpenID` Connect request, handed back on redemption.
     pub nonce: Option<String>,
+    /// What its family is told of where it was granted.
+    pub origin: Origin,
     /// The epochs it was issued under.
     pub epochs: Epochs,
     /// Fresh or spent.
@@ -100,6 +103,7 @@ impl Record for Code {
         if let Some(Challenge::Plain(verifier)) = &self.challenge {
             check_text("a code challenge", verifier)?;
         }
+        self.origin.check()?;
         self.payload.as_ref().map_or(Ok(()), Payload::check)
     }
 }

@@ -4,6 +4,7 @@
 use super::bytes;
 use super::epoch::Epochs;
 use super::family::FamilyId;
+use super::origin::Origin;
 use super::record::{Record, check_text};
 use super::seal::Payload;
 use crate::backend::Kind;
@@ -45,6 +46,8 @@ pub struct Device {
     pub scopes: String,
     /// The audience of its access tokens, separated by spaces; empty for any (RFC 8707).
     pub audience: String,
+    /// What its family is told of where it was approved.
+    pub origin: Origin,
     /// The epochs it was made under, and once it is approved those it was approved under.
     pub epochs: Epochs,
     /// What, with the root key, opens its payload: neither who asks nor who approves has the
@@ -67,6 +70,7 @@ impl Record for Device {
         if let DeviceState::Approved { subject } = &self.state {
             check_text("a subject", subject)?;
         }
+        self.origin.check()?;
         self.payload.as_ref().map_or(Ok(()), Payload::check)
     }
 }
@@ -129,17 +133,18 @@ mod tests {
             client: "c".to_owned(),
             scopes: "r".to_owned(),
             audience: String::new(),
+            origin: Origin::default(),
             epochs: Epochs::default(),
             salt: [211; 32],
             payload: None,
         };
-        let head = [3, 1, 2, b'a', b'l', 1, b'c', 1, b'r', 0, 0, 0, 0, 0, 32];
+        let head = [4, 1, 2, b'a', b'l', 1, b'c', 1, b'r', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32];
         let bytes = [&head[..], &[211; 32], &[0]].concat();
         assert_eq!(codec::encode(Device::NAME, Device::FORMAT, &device).unwrap(), bytes);
         assert_eq!(codec::decode::<Device>(Device::NAME, Device::FORMAT, &bytes).unwrap(), device);
         assert!(!format!("{device:?}").contains("211"));
         let code = UserCode::of(Digest::from_bytes([7; 32]));
-        let bytes = [&[3, 32][..], &[7; 32]].concat();
+        let bytes = [&[4, 32][..], &[7; 32]].concat();
         assert_eq!(codec::encode(UserCode::NAME, UserCode::FORMAT, &code).unwrap(), bytes);
         assert_eq!(
             codec::decode::<UserCode>(UserCode::NAME, UserCode::FORMAT, &bytes).unwrap(),

@@ -80,6 +80,8 @@ pub enum RevocationReason {
     CodeReplayed,
     /// A spent refresh token was presented (RFC 9700 section 4.14.2).
     RefreshReused,
+    /// A newer one took its place: its client had as many on behalf of its subject as is allowed.
+    Superseded,
 }
 
 /// Whether a family is in force.
@@ -105,6 +107,9 @@ pub struct FamilyStanding {
     pub expires_at: Timestamp,
     /// When the grant ends, however often it is refreshed.
     pub absolute_expires_at: Timestamp,
+    /// The epochs it was opened under; the second number of its subject's is that of the last time
+    /// that it was kept while the others were ended.
+    pub epochs: Epochs,
     /// Whose epochs it depends on.
     pub owners: Owners,
 }
@@ -117,7 +122,7 @@ impl FamilyStanding {
 }
 
 /// The first fields of a [`Family`]: all that a standing takes.
-type Head = (FamilyState, Timestamp);
+type Head = (FamilyState, Timestamp, Epochs);
 
 /// A refresh family: all refresh tokens that descend from one grant.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +131,8 @@ pub struct Family {
     pub state: FamilyState,
     /// When the grant ends, however often it is refreshed, by the store's time.
     pub absolute_expires_at: Timestamp,
+    /// The epochs it was opened under; see [`FamilyStanding::epochs`].
+    pub epochs: Epochs,
     /// Its name.
     pub id: FamilyId,
     /// The client it was granted to.
@@ -170,8 +177,8 @@ pub struct Family {
     pub retries: u32,
     /// How many generations in a row were retried, up to the predecessor of the present one.
     pub retried_generations: u32,
-    /// The epochs it was opened under.
-    pub epochs: Epochs,
+    /// How long it lives unused, seconds, if that is not as its policy says.
+    pub idle_s: Option<u64>,
     /// What the server attached.
     pub payload: Option<Payload>,
 }
@@ -182,7 +189,7 @@ impl Record for Family {
     const RESTS_ON_PAIR: bool = true;
 
     fn terms(&self) -> Terms {
-        Owners::new(&self.subject, &self.client).terms(self.session)
+        self.owners().terms()
     }
 
     fn check(&self) -> Result<()> {
@@ -216,6 +223,11 @@ impl fmt::Debug for Family {
 }
 
 impl Family {
+    /// Whose epochs it rests on.
+    pub fn owners(&self) -> Owners {
+        Owners::new(&self.subject, &self.client).in_session(self.session)
+    }
+
     /// When the present generation was issued, by the wall clock.
     pub fn refreshed_at(&self) -> Timestamp {
         self.rotated_at.saturating_sub(Duration::from_millis(self.rotated_lead_ms))
@@ -224,11 +236,9 @@ impl Family {
     /// True if its present refresh token can be presented: none of the root keys that it takes to
     /// recognize it, and to open what goes with it, was retired.
     pub fn is_presentable(&self, keyring: &Keyring) -> bool {
-        let opens = match &self.payload {
-            Some(Payload::Sealed { key_id, .. }) => keyring.key(*key_id).is_some(),
-            Some(Payload::Plain(_)) | None => true,
-        };
-        opens && keyring.key(self.brought.unwrap_or(self.key_id)).is_some()
+        let opens = |payload: &Payload| payload.opens_under(keyring);
+        self.payload.as_ref().is_none_or(opens)
+            && keyring.key(self.brought.unwrap_or(self.key_id)).is_some()
     }
 }
 
@@ -252,12 +262,12 @@ impl<B: Backend> Store<B> {
     pub async fn family_standing(&self, family: FamilyId) -> Result<Option<FamilyStanding>> {
         let row = self.backend().get(Key::new(Family::KIND, family.digest())).await?;
         row.map(|row| {
-            let (state, absolute_expires_at): Head =
+            let (state, absolute_expires_at, epochs): Head =
                 codec::decode_head(Family::NAME, Family::FORMAT, row.value())?;
             let owners = Owners::of_terms(row.terms())
                 .ok_or_else(|| Error::corrupt("a stored family is listed by nobody"))?;
             let expires_at = row.expires_at();
-            Ok(FamilyStanding { state, expires_at, absolute_expires_at, owners })
+            Ok(FamilyStanding { state, expires_at, absolute_expires_at, epochs, owners })
         })
         .transpose()
     }
@@ -288,6 +298,7 @@ mod tests {
             refreshes: 0,
             retries: 0,
             retried_generations: 0,
+            idle_s: None,
             absolute_expires_at: Timestamp::from_millis(1 << 42),
             epochs: Epochs::default(),
             state: FamilyState::Active,
@@ -373,7 +384,7 @@ mod tests {
             };
             let bytes = codec::encode(Family::NAME, Family::FORMAT, &family).unwrap();
             let head: Head = codec::decode_head(Family::NAME, Family::FORMAT, &bytes).unwrap();
-            assert_eq!(head, (state, family.absolute_expires_at));
+            assert_eq!(head, (state, family.absolute_expires_at, family.epochs));
             assert!(codec::decode_head::<Head>(Family::NAME, Family::FORMAT, &bytes[..3]).is_err());
         }
     }

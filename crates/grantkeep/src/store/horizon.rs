@@ -1,17 +1,19 @@
 //! The horizon: the latest end of life that the store ever allowed to anything that rests on the
-//! epoch of a pair.
+//! epoch of a pair, and maybe of a log-in session.
 //!
 //! The epochs of subjects and clients stay for good. That of a pair, a client on behalf of a
 //! subject, expires: there are many more pairs, and each is revoked by whoever opens a page of
-//! sessions. It must not be swept before all that it revokes has expired, or that would be in force
-//! again. So it expires at the horizon.
+//! sessions. So does that of a session, of which there are more still: each that ends leaves one.
+//! What is said of a pair here holds for a session, since whatever is in one rests on a pair. It
+//! must not be swept before all that it revokes has expired, or that would be in force again. So it
+//! expires at the horizon.
 //!
 //! # Steps
 //!
 //! 1. One row, which never expires, holds the horizon. It is made with the store.
 //! 2. Whoever reads the epochs of a pair to issue under them has the horizon *raised* first, if it
-//!    is nearer than the longest lifetime from now and half a step: a commit of its own, durable
-//!    before anything is issued up to there.
+//!    is nearer than [`AHEAD`] from now and half a step, or the longest lifetime where that is
+//!    shorter: a commit of its own, durable before anything is issued up to there.
 //! 3. A commit that puts a record which rests on a pair, with an end behind the horizon, raises it
 //!    first. If it depends on epochs that were read while the horizon was nearer than that end, it
 //!    is a conflict, and they are read again.
@@ -36,8 +38,12 @@
 //!
 //! # What it does not do
 //!
-//! - It does not know how long records live, only how long they might: an epoch stays for the
-//!   longest lifetime that the store was opened with, and up to a step more.
+//! - It does not know how long the records of one pair live, only how long any might: an epoch
+//!   stays for [`AHEAD`], or as long as the longest-lived that was ever issued, and up to a step
+//!   more. It does not go by the longest lifetime, which is ten years by default: the epochs of
+//!   sessions that ended would pile up for as long.
+//! - What is to live for longer than [`AHEAD`] is decided a second time now and then, when it is
+//!   the first to end behind the horizon.
 //! - Time that no one believes raises it all the same. Then epochs stay for longer than they must.
 
 use super::change::Change;
@@ -56,9 +62,12 @@ use std::time::Duration;
 /// How far it is raised at least: short lifetimes cost a commit a minute, and no more.
 const STEP_MIN: Duration = Duration::from_secs(60);
 
-/// How far it is raised, as a part of the longest lifetime: a window of a lifetime class is as long
-/// as that.
+/// How far it is raised, as a part of the longest lifetime, or of [`AHEAD`]: a window of a lifetime
+/// class is as long as that.
 const STEP_PART: u32 = 16;
+
+/// How far it is raised ahead of need: all but the longest grants end before.
+const AHEAD: Duration = Duration::from_secs(128 * 24 * 3_600);
 
 /// What the row holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +108,8 @@ pub(super) async fn read(backend: &impl Backend) -> Result<Timestamp> {
 
 /// The row of a new store.
 pub(super) fn first(now: Timestamp, lifetime_max: Duration) -> Result<NewRow> {
-    let latest = now.saturating_add(lifetime_max).saturating_add(step(lifetime_max));
+    let ahead = lifetime_max.min(AHEAD);
+    let latest = now.saturating_add(ahead).saturating_add(step(ahead));
     let value = codec::encode(Horizon::NAME, Horizon::FORMAT, &Horizon { latest })?;
     Ok(NewRow { value, expires_at: Timestamp::NEVER, terms: Terms::NONE })
 }
@@ -118,11 +128,11 @@ impl<B: Backend> Inner<B> {
         self.horizon_ms.fetch_max(latest.as_millis(), Ordering::AcqRel);
     }
 
-    /// The horizon for what is issued from now on, far enough for every lifetime (step 2). To be
-    /// asked before the epochs are read that it is issued under.
+    /// The horizon for what is issued from now on, far enough for all but the longest (step 2). To
+    /// be asked before the epochs are read that it is issued under.
     pub(super) async fn horizon_ahead(&self) -> Result<Timestamp> {
-        let farthest = self.backend.now().saturating_add(self.lifetime_max);
-        let wanted = farthest.saturating_add(step(self.lifetime_max) / 2);
+        let ahead = self.lifetime_max.min(AHEAD);
+        let wanted = self.backend.now().saturating_add(ahead).saturating_add(step(ahead) / 2);
         if self.horizon() < wanted {
             self.raise_horizon(wanted).await?;
         }
@@ -150,7 +160,7 @@ impl<B: Backend> Inner<B> {
                 self.note_horizon(held.record.latest);
                 return Ok(());
             }
-            let latest = end.saturating_add(step(self.lifetime_max));
+            let latest = end.saturating_add(step(self.lifetime_max.min(AHEAD)));
             let mut change = Change::new(self.backend.now(), self.lifetime_max)?;
             match &held {
                 Some(held) => change.replace(held, &Horizon { latest }, Timestamp::NEVER)?,
@@ -190,293 +200,4 @@ impl Change {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::backend::{Backend as _, Budget, Key, Outcome};
-    use crate::clock::{Clock as _, ManualClock, Timestamp};
-    use crate::digest::Digest;
-    use crate::error::ErrorKind;
-    use crate::keyring::Keyring;
-    use crate::memory::Memory;
-    use crate::store::{
-        Change, Epoch, Epochs, Held, Owner, Owners, Record as _, StandingEpochs, Store, Token,
-        TokenKind,
-    };
-    use crate::sync::Arc;
-    use crate::wait::Wait as _;
-    use std::time::{Duration, UNIX_EPOCH};
-
-    const MS: Duration = Duration::from_millis(1);
-    const DAY: Duration = Duration::from_secs(24 * 3_600);
-    const LIFETIME_MAX: Duration = Duration::from_secs(32 * 24 * 3_600);
-    const PAIR: Owner<'_> = Owner::Pair { subject: "alice", client: "client-1" };
-
-    struct World {
-        clock: Arc<ManualClock>,
-        store: Store<Memory>,
-    }
-
-    impl World {
-        fn new() -> Self {
-            let start = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-            let clock = Arc::new(ManualClock::at(start));
-            let memory = Memory::with_clock(Arc::clone(&clock) as _);
-            let keyring = Keyring::generate().unwrap();
-            Self { clock, store: Store::new(memory, keyring, LIFETIME_MAX).wait().unwrap() }
-        }
-
-        fn horizon(&self) -> Timestamp {
-            super::read(self.store.backend()).wait().unwrap()
-        }
-
-        /// Waits until the store's time is this.
-        fn wait_for(&self, time: Timestamp) {
-            self.clock.advance(time.since(self.store.now()));
-            assert_eq!(self.store.now(), time);
-        }
-
-        fn sweep(&self) {
-            self.store.sweep(Budget::ALL).wait().unwrap();
-        }
-
-        fn standing(&self) -> StandingEpochs {
-            self.store.epochs("alice", "client-1").wait().unwrap()
-        }
-
-        /// The change that puts a token which is issued under what stands.
-        fn issuing(&self, name: u8, standing: &StandingEpochs, until: Timestamp) -> Change {
-            let mut change = self.store.change().unwrap();
-            change.insert(id(name), &token(standing.epochs()), until).unwrap();
-            standing.require(&mut change);
-            change
-        }
-
-        fn issue(&self, name: u8, until: Timestamp) {
-            let change = self.issuing(name, &self.standing(), until);
-            assert_eq!(self.store.commit(change).wait().unwrap(), Outcome::Applied);
-        }
-
-        fn held(&self, name: u8) -> Held<Token> {
-            self.store.get(id(name)).wait().unwrap().unwrap()
-        }
-
-        fn in_force(&self, name: u8) -> bool {
-            let Held { record, expires_at, .. } = self.held(name);
-            let owners = Owners::new(&record.subject, &record.client);
-            let admits = self.store.admits(owners, &record.epochs).wait().unwrap();
-            admits && self.store.now() < expires_at
-        }
-
-        fn epoch(&self) -> Option<Held<Epoch>> {
-            self.store.epoch(PAIR).wait().unwrap().held().cloned()
-        }
-    }
-
-    fn id(name: u8) -> Digest {
-        Digest::from_bytes([name; 32])
-    }
-
-    fn token(epochs: Epochs) -> Token {
-        Token {
-            kind: TokenKind::Access,
-            client: "client-1".to_owned(),
-            subject: "alice".to_owned(),
-            scopes: String::new(),
-            audience: String::new(),
-            confirmation: None,
-            family: None,
-            issued_at: Timestamp::default(),
-            epochs,
-            revoked_at: None,
-            payload: None,
-        }
-    }
-
-    // Goal: P6, the epoch of a pair is swept when the last that it revoked has expired, to the
-    // millisecond, and not before. Method: a token that ends at the horizon, revoked; a sweep at
-    // each moment around its end.
-    #[test]
-    fn an_epoch_outlives_all_that_it_revokes_to_the_millisecond() {
-        let world = World::new();
-        let end = world.horizon();
-        // As late as a commit may be that was decided when the horizon was just far enough.
-        world.wait_for(end.saturating_sub(LIFETIME_MAX));
-        let mut change = world.store.change().unwrap();
-        change.insert(id(1), &token(Epochs::default()), end).unwrap();
-        world.store.commit(change).wait().unwrap();
-        assert_eq!(world.horizon(), end, "it ends at the horizon, and raises it no further");
-        assert!(world.in_force(1));
-
-        world.store.begin_epoch(PAIR).wait().unwrap();
-        let ends = world.epoch().unwrap().expires_at;
-        assert_eq!(ends, end, "where the last may end, and no later");
-        for before in [Duration::from_secs(1), MS] {
-            world.wait_for(end.saturating_sub(before));
-            world.sweep();
-            assert!(!world.held(1).is_expired(world.store.now()));
-            assert!(!world.in_force(1), "{before:?} before its end");
-        }
-        world.wait_for(ends.saturating_sub(MS));
-        world.sweep();
-        assert!(world.epoch().is_some(), "a millisecond early");
-        world.wait_for(ends);
-        world.sweep();
-        assert!(world.epoch().is_none(), "it is kept for good");
-    }
-
-    // Goal: P6, an epoch that was swept lets nothing through that was decided before it. Method:
-    // epochs read before a revocation; the revocation, its sweep, and only then the commit, of
-    // tokens that end before the horizon and behind it.
-    #[test]
-    fn what_was_decided_before_a_swept_epoch_is_not_issued_after_it() {
-        let world = World::new();
-        let standing = world.standing();
-        let end = world.store.now().saturating_add(LIFETIME_MAX);
-        let short = world.issuing(1, &standing, end);
-        world.store.begin_epoch(PAIR).wait().unwrap();
-        world.wait_for(world.epoch().unwrap().expires_at);
-        world.sweep();
-        assert!(world.epoch().is_none());
-        let far = world.store.now().saturating_add(LIFETIME_MAX);
-        let long = world.issuing(2, &standing, far);
-        assert!(matches!(world.store.commit(long).wait().unwrap(), Outcome::Conflict(_)));
-        // The other is applied, since nothing tells it from what was never revoked.
-        let _ = world.store.commit(short).wait().unwrap();
-        assert!(!world.in_force(1), "it has expired");
-        world.issue(3, far);
-        assert!(world.in_force(3), "what is decided now is issued");
-    }
-
-    // Goal: P6, an epoch that was about to be written when the horizon was raised does not expire
-    // before what was issued meanwhile. Method: read the epoch, issue beyond the horizon, commit
-    // the epoch; and an epoch of two pairs, read before and after.
-    #[test]
-    fn a_horizon_raised_meanwhile_is_a_conflict() {
-        let world = World::new();
-        let read = world.store.epoch(PAIR).wait().unwrap();
-        let before = world.horizon();
-        world.clock.advance(LIFETIME_MAX / 8);
-        let until = world.store.now().saturating_add(LIFETIME_MAX);
-        world.issue(1, until);
-        assert!(until > before && world.horizon() >= until);
-        let mut change = world.store.change().unwrap();
-        change.open_epoch(&read).unwrap();
-        assert!(matches!(world.store.commit(change).wait().unwrap(), Outcome::Conflict(_)));
-
-        let bob = Owner::Pair { subject: "bob", client: "client-1" };
-        let again = world.store.epoch(bob).wait().unwrap();
-        for both in [[&read, &again], [&again, &read]] {
-            let mut change = world.store.change().unwrap();
-            for epoch in both {
-                change.open_epoch(epoch).unwrap();
-            }
-            assert!(matches!(world.store.commit(change).wait().unwrap(), Outcome::Conflict(_)));
-        }
-        let mut change = world.store.change().unwrap();
-        for owner in [PAIR, bob] {
-            let epoch = world.store.epoch(owner).wait().unwrap();
-            change.open_epoch(&epoch).unwrap();
-        }
-        assert_eq!(world.store.commit(change).wait().unwrap(), Outcome::Applied);
-        assert!(!world.in_force(1) && world.epoch().unwrap().expires_at >= until);
-    }
-
-    // Goal: P6, an epoch that has expired and is not swept can be begun anew, and revokes what was
-    // issued under it. Method: two revocations, the second after the first has expired.
-    #[test]
-    fn an_epoch_that_has_expired_is_begun_anew() {
-        let world = World::new();
-        world.store.begin_epoch(PAIR).wait().unwrap();
-        let first = world.epoch().unwrap();
-        world.wait_for(first.expires_at.saturating_sub(MS));
-        let until = world.store.now().saturating_add(Duration::from_secs(3_600));
-        world.issue(1, until);
-        world.wait_for(first.expires_at.saturating_add(MS));
-        assert!(world.in_force(1), "it was issued under the first");
-        world.store.begin_epoch(PAIR).wait().unwrap();
-        let second = world.epoch().unwrap();
-        assert!(second.record.number != first.record.number && second.expires_at >= until);
-        assert!(!world.in_force(1));
-        world.sweep();
-        assert!(!world.in_force(1), "the row that expired is not there to be swept any more");
-    }
-
-    // Goal: P6, nothing that was issued in a leap of the clock is in force again, though the time
-    // went back after it. Method: a token issued while the clock is ten days ahead for a moment; a
-    // revocation once it is corrected; a sweep each day until the token has expired.
-    #[test]
-    fn what_was_issued_in_a_leap_stays_revoked() {
-        let world = World::new();
-        // So that the leap leads behind the horizon.
-        world.wait_for(world.horizon().saturating_sub(LIFETIME_MAX));
-        let right = world.clock.wall();
-        world.clock.step_to(right + 10 * DAY);
-        let until = world.store.now().saturating_add(LIFETIME_MAX);
-        world.issue(1, until);
-        world.clock.step_to(right);
-        world.store.begin_epoch(PAIR).wait().unwrap();
-        assert!(world.store.now().saturating_add(LIFETIME_MAX) < until, "it went back");
-        world.wait_for(until.saturating_sub(11 * DAY));
-        for _ in 0..11 {
-            world.sweep();
-            assert!(!world.in_force(1), "{:?}", world.store.now());
-            world.clock.advance(Duration::from_millis(24 * 3_600_000 - 1));
-        }
-        assert!(!world.held(1).is_expired(world.store.now()));
-    }
-
-    // Goal: nothing rests on a pair that its epoch might not outlive, and no revocation is written
-    // that revokes nothing. Method: a token that never expires, and the epochs of owners that have
-    // none.
-    #[test]
-    fn what_could_not_be_revoked_is_refused() {
-        let world = World::new();
-        let mut change = world.store.change().unwrap();
-        let refused = change.insert(id(1), &token(Epochs::default()), Timestamp::NEVER);
-        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Lifetime);
-        for owner in [
-            Owner::Session("s"),
-            Owner::Pair { subject: "", client: "client-1" },
-            Owner::Pair { subject: "alice", client: "" },
-        ] {
-            let refused = world.store.begin_epoch(owner).wait().unwrap_err();
-            assert_eq!(refused.kind(), ErrorKind::Limit, "{owner:?}");
-        }
-        assert_eq!(world.store.stats().rows_of(Epoch::KIND), 0);
-    }
-
-    // Goal: a pair that is closed stays so, and opens again. Method: close, wait, open.
-    #[test]
-    fn a_closed_pair_stays_closed() {
-        let world = World::new();
-        let epoch = world.store.epoch(PAIR).wait().unwrap();
-        let mut change = world.store.change().unwrap();
-        change.close_epoch(&epoch).unwrap();
-        world.store.commit(change).wait().unwrap();
-        world.store.begin_epoch(PAIR).wait().unwrap();
-        world.clock.advance(2 * LIFETIME_MAX);
-        world.sweep();
-        assert!(world.standing().is_closed() && !world.standing().admit(&Epochs::default()));
-        let epoch = world.store.epoch(PAIR).wait().unwrap();
-        let mut change = world.store.change().unwrap();
-        change.open_epoch(&epoch).unwrap();
-        world.store.commit(change).wait().unwrap();
-        assert!(!world.standing().is_closed());
-    }
-
-    // Goal: a look-up takes one probe for a pair, and none where a name is empty. Method: the keys
-    // of the epochs that stand.
-    #[test]
-    fn nobody_is_no_part_of_a_pair() {
-        let world = World::new();
-        let owners = |subject, client| world.store.epochs(subject, client).wait().unwrap();
-        let keys = |standing: &StandingEpochs| -> Vec<Key> {
-            let mut change = world.store.change().unwrap();
-            standing.require(&mut change);
-            change.into_batch().steps().iter().map(|step| step.key).collect()
-        };
-        assert_eq!(keys(&owners("alice", "client-1")).len(), 3);
-        assert_eq!(keys(&owners("", "client-1")).len(), 2);
-        assert_eq!(keys(&owners("alice", "")).len(), 2);
-        assert!(world.store.backend().get(super::key()).wait().unwrap().is_some());
-    }
-}
+mod tests;

@@ -100,6 +100,7 @@ mod tests {
             refreshes: 0,
             retries: 0,
             retried_generations: 0,
+            idle_s: None,
             epochs: Epochs::default(),
             payload: None,
         }
@@ -138,8 +139,7 @@ mod tests {
         assert_eq!(listed(Owner::Session("alice")), []);
         for family in &families {
             let standing = store.family_standing(family.id).wait().unwrap().unwrap();
-            let owners = crate::store::Owners::new(&family.subject, &family.client);
-            assert_eq!(standing.owners, owners);
+            assert_eq!(standing.owners, family.owners());
         }
     }
 

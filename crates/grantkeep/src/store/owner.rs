@@ -24,7 +24,8 @@ pub enum Owner<'a> {
         /// The client.
         client: &'a str,
     },
-    /// A log-in session. Families are listed by it; it has no epoch.
+    /// A log-in session. Families are listed by it, and what was granted in it rests on its epoch.
+    /// Its name is not empty, and no other session has it, whosever that is.
     Session(&'a str),
 }
 
@@ -41,6 +42,11 @@ impl Owner<'_> {
         }
     }
 
+    /// A row of it is filed under this: its term, then zeros.
+    pub(super) fn term_digest(self) -> Digest {
+        padded(self.term())
+    }
+
     /// Refuses an owner that has no epoch: a revocation would be written, and revoke nothing.
     pub(super) fn check_has_epoch(self) -> Result<()> {
         let refused = |message: &'static str| Err(Error::new(ErrorKind::Limit, message));
@@ -48,12 +54,19 @@ impl Owner<'_> {
             Self::Pair { subject: "", .. } | Self::Pair { client: "", .. } => {
                 refused("a pair of a subject and a client has an empty name: name both")
             }
-            Self::Session(_) => {
-                refused("a log-in session has no epoch: revoke the families that it lists")
-            }
-            Self::Subject(_) | Self::Client(_) | Self::Pair { .. } => Ok(()),
+            Self::Session("") => refused("a log-in session has an empty name: name it"),
+            Self::Subject(_) | Self::Client(_) | Self::Pair { .. } | Self::Session(_) => Ok(()),
         }
     }
+}
+
+/// A term, then zeros.
+pub(super) fn padded(term: Term) -> Digest {
+    let mut bytes = [0; 32];
+    if let Some(head) = bytes.first_chunk_mut() {
+        *head = term.0;
+    }
+    Digest::from_bytes(bytes)
 }
 
 fn term(digest: &Digest) -> Term {
@@ -92,6 +105,8 @@ pub struct Owners {
     pub(super) client: Term,
     /// `None` where either name is empty, and for what does not rest on the pair of both.
     pub(super) pair: Option<Term>,
+    /// The log-in session, if it was granted in one.
+    pub(super) session: Option<Term>,
 }
 
 impl Owners {
@@ -107,21 +122,28 @@ impl Owners {
     /// personal token may live until it is revoked, and the epoch of a pair does not.
     pub fn apart(subject: &str, client: &str) -> Self {
         let (subject, client) = (Owner::Subject(subject).term(), Owner::Client(client).term());
-        Self { subject, client, pair: None }
+        Self { subject, client, pair: None, session: None }
     }
 
-    /// The terms that [`Owners::new`] of two names gave a record.
+    /// These, in a log-in session. What is no pair's is in none.
+    #[must_use]
+    pub fn in_session(self, session: Option<SessionId>) -> Self {
+        Self { session: self.pair.and(session.map(SessionId::term)), ..self }
+    }
+
+    /// The owners that gave a record of a pair these terms.
     pub(super) fn of_terms(terms: Terms) -> Option<Self> {
         let mut terms = terms.iter();
-        Some(Self { subject: terms.next()?, client: terms.next()?, pair: Some(terms.next()?) })
+        let (subject, client) = (terms.next()?, terms.next()?);
+        Some(Self { subject, client, pair: Some(terms.next()?), session: terms.next() })
     }
 
-    /// What a record of all of them is listed by, and by a session if it is of one.
+    /// What a record of all of them is listed by.
     ///
     /// Their order is what [`Owners::of_terms`] reads: a record with a session has a pair.
-    pub(super) fn terms(self, session: Option<SessionId>) -> Terms {
-        let session = session.map(SessionId::term);
-        Terms::of([Some(self.subject), Some(self.client), self.pair, session])
+    pub(super) fn terms(self) -> Terms {
+        debug_assert!(self.session.is_none() || self.pair.is_some(), "a session has a pair");
+        Terms::of([Some(self.subject), Some(self.client), self.pair, self.session])
     }
 }
 
@@ -157,18 +179,20 @@ mod tests {
     // back; and terms that no family has.
     #[test]
     fn owners_are_found_in_the_terms_of_a_record() {
-        let owners = Owners::new("alice", "client-1");
         for session in [None, Some(SessionId::of("s"))] {
-            let terms = owners.terms(session);
+            let owners = Owners::new("alice", "client-1").in_session(session);
+            let terms = owners.terms();
             assert_eq!(Owners::of_terms(terms), Some(owners));
             assert_eq!(terms.count(), 3 + usize::from(session.is_some()));
             let last = terms.iter().last();
             assert!(session.is_none() || last == Some(Owner::Session("s").term()));
         }
-        assert_eq!(Owners::of_terms(Owners::apart("alice", "client-1").terms(None)), None);
+        assert_eq!(Owners::of_terms(Owners::apart("alice", "client-1").terms()), None);
         for (subject, client) in [("", "client-1"), ("alice", ""), ("", "")] {
             let nobody = Owners::new(subject, client);
             assert_eq!(nobody, Owners::apart(subject, client), "nobody is part of a pair");
+            let session = Some(SessionId::of("s"));
+            assert_eq!(nobody.in_session(session), nobody, "and nobody is in a session");
             assert!(Owner::Pair { subject, client }.check_has_epoch().is_err());
         }
     }

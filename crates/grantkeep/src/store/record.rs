@@ -24,8 +24,9 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// The version of its fields: one that is stored in another is refused. In version 1 every time
     /// was the store's own, and no record named the root key of a brought text. Version 2 knew
-    /// nothing of pairs, and families had neither a session nor a label.
-    const FORMAT: u8 = 3;
+    /// nothing of pairs, and families had neither a session nor a label. In version 3 a session had
+    /// no epoch, a subject's epoch had one number, and codes carried neither a session nor a label.
+    const FORMAT: u8 = 4;
 
     /// True if it is revoked with the pair of its subject and client. Such a record expires: the
     /// epoch of a pair does as well, once nothing that was issued before it can be in force.

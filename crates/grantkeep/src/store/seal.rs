@@ -75,6 +75,14 @@ impl Payload {
         }
     }
 
+    /// True unless it is sealed under a root key that was retired.
+    pub fn opens_under(&self, keyring: &Keyring) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Sealed { key_id, .. } => keyring.key(*key_id).is_some(),
+        }
+    }
+
     pub(super) fn check(&self) -> Result<()> {
         match self {
             Self::Plain(bytes) => check_len(bytes.len()),

@@ -95,7 +95,7 @@ impl Record for Personal {
     fn terms(&self) -> Terms {
         match self.client.as_str() {
             "" => Terms::one(Owner::Subject(&self.subject).term()),
-            client => Owners::apart(&self.subject, client).terms(None),
+            client => Owners::apart(&self.subject, client).terms(),
         }
     }
 

@@ -13,6 +13,7 @@ mod epoch;
 mod family;
 mod fence;
 mod horizon;
+mod imported;
 mod last_use;
 mod list;
 mod once;
@@ -34,6 +35,7 @@ pub use family::{
     FAMILY_ID_BYTES, Family, FamilyId, FamilyStanding, FamilyState, RevocationReason,
 };
 pub use fence::Fence;
+pub use imported::{Importing, TokenSha256};
 pub use last_use::LastUse;
 pub use list::{Cursor, Listing};
 pub use once::Burned;
@@ -89,6 +91,11 @@ struct Inner<B> {
     /// The horizon as far as it is known, milliseconds: see `horizon.rs`. It only ever grows;
     /// written by anybody who has read or raised it.
     horizon_ms: AtomicU64,
+    /// What is noted of imports: see `imported.rs`. Written by whoever has read or raised it.
+    imports: RwLock<Arc<imported::Imports>>,
+    /// The end of all of it, milliseconds, for a look-up to compare without the lock. It only
+    /// grows.
+    imported_until_ms: AtomicU64,
 }
 
 impl<B> Clone for Store<B> {
@@ -133,6 +140,8 @@ impl<B: Backend> Store<B> {
             lifetime_max,
             fence: None,
             horizon_ms: AtomicU64::new(0),
+            imports: RwLock::new(Arc::default()),
+            imported_until_ms: AtomicU64::new(0),
         };
         inner.note_keys(&keyring).await?;
         if let Some(set_back) = restored {
@@ -141,6 +150,7 @@ impl<B: Backend> Store<B> {
         inner.fence = fence::read(&inner.backend).await?;
         let horizon = horizon::read(&inner.backend).await?;
         inner.horizon_ms.store(horizon.as_millis(), Ordering::Release);
+        inner.take_imports(imported::read(&inner.backend).await?);
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -203,7 +213,7 @@ impl<B: Backend> Store<B> {
                 return Ok(Some(held));
             }
         }
-        Ok(None)
+        self.find_imported(token).await
     }
 
     /// The ids under which a presented token may be filed: one for each root key, the newest first,

@@ -324,6 +324,12 @@ impl Issuing {
         self.change.require(held);
     }
 
+    /// Takes another one along: both are issued, or neither.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.change.join(other.change);
+        self.texts.extend(other.texts);
+    }
+
     /// Commits it for this answer.
     pub(crate) fn commit<A>(self, told: Told, answer: A) -> Verdict<A> {
         Verdict::Commit(Commit { change: self.change, told, answer })

@@ -41,4 +41,10 @@ mod replay_guard;
 mod revocation;
 mod rotation_of_keys;
 mod shortened;
+#[cfg(feature = "hashed-secrets")]
+mod transfer_clients;
+#[cfg(feature = "transfer")]
+mod transfer_in;
+#[cfg(feature = "transfer")]
+mod transfer_out;
 mod world;

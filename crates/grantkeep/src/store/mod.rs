@@ -26,7 +26,10 @@ mod token;
 mod wall;
 
 pub use change::Change;
-pub use client::{CLIENT_SECRETS_MAX, Client, ClientSecret, ClientState, REDIRECT_URIS_MAX};
+pub use client::{
+    CLIENT_SECRETS_MAX, Client, ClientSecret, ClientState, FOREIGN_HASH_BYTES_MAX,
+    REDIRECT_URIS_MAX, SecretDigest,
+};
 pub use code::{Challenge, Code, CodeState, Purpose};
 pub use confirmation::Confirmation;
 pub use device::{Device, DeviceState, UserCode};

@@ -3,7 +3,7 @@ use grantkeep::backend::{Backend as _, Batch, Key, Kind, NewRow, Row, Term, Term
 use grantkeep::{
     Client, ClientSecret, ClientState, Code, CodeState, Confirmation, Digest, Epoch, ErrorKind,
     Family, FamilyState, Keyring, LIFETIME_DEFAULT_MAX, LastUse, Memory, Payload, Record,
-    RefreshText, RevocationReason, SessionId, Store, Timestamp, Token, Wait as _,
+    RefreshText, RevocationReason, SecretDigest, SessionId, Store, Timestamp, Token, Wait as _,
 };
 use grantkeep_tests::files::segments;
 use grantkeep_tests::{manual_clock, options, samples};
@@ -26,8 +26,7 @@ fn client() -> Client {
     let at = Timestamp::from_millis(1_800_000_000_000);
     let secret = ClientSecret {
         id: [1; 8],
-        key_id: 2,
-        digest: [3; 32],
+        digest: SecretDigest::Keyed { key_id: 2, digest: [3; 32] },
         created_at: at,
         expires_at: Timestamp::NEVER,
     };
@@ -81,22 +80,26 @@ fn values() {
 }
 
 // Goal: a client that an earlier version stored is refused as what it is, by its id and in the
-// list, and the row is left as it was. Method: its bytes of format 2, put below the typed records.
+// list, and the row is left as it was. Method: its bytes of formats 2 and 3, put below the typed
+// records.
 #[test]
-fn a_client_of_format_2_is_refused() {
-    let store = Store::in_memory(manual_clock()).unwrap();
-    let key = Key::new(Client::KIND, Client::row_id("c"));
-    let stored = HEXLOWER.decode(CLIENT_V2.as_bytes()).unwrap();
-    let mut batch = Batch::new().unwrap();
-    let (value, terms) = (stored.clone(), client().terms());
-    batch.insert(key, NewRow { value, expires_at: Timestamp::NEVER, terms });
-    store.backend().commit(batch).wait().unwrap();
-    let refused = [store.client("c").wait().map(drop), store.clients(None, 10).wait().map(drop)];
-    for error in refused.map(Result::unwrap_err) {
-        assert_eq!(error.kind(), ErrorKind::Format);
-        assert!(error.to_string().contains("a stored client is of format 2, this version reads 3"));
+fn a_client_of_an_earlier_format_is_refused() {
+    for (format, bytes) in [(2, CLIENT_V2), (3, CLIENT_V3)] {
+        let store = Store::in_memory(manual_clock()).unwrap();
+        let key = Key::new(Client::KIND, Client::row_id("c"));
+        let stored = HEXLOWER.decode(bytes.as_bytes()).unwrap();
+        let mut batch = Batch::new().unwrap();
+        let (value, terms) = (stored.clone(), client().terms());
+        batch.insert(key, NewRow { value, expires_at: Timestamp::NEVER, terms });
+        store.backend().commit(batch).wait().unwrap();
+        let listed = store.clients(None, 10).wait().map(drop);
+        for error in [store.client("c").wait().map(drop), listed].map(Result::unwrap_err) {
+            assert_eq!(error.kind(), ErrorKind::Format);
+            let told = format!("a stored client is of format {format}, this version reads 4");
+            assert!(error.to_string().contains(&told), "{error}");
+        }
+        assert_eq!(store.backend().get(key).wait().unwrap().unwrap().value(), stored);
     }
-    assert_eq!(store.backend().get(key).wait().unwrap().unwrap().value(), stored);
 }
 
 // Goal: a family and an epoch that an earlier version stored are refused as what they are, also
@@ -255,6 +258,12 @@ const FAMILY_V3: &str = "\
     b6c560a6882985a8042b3d45a5d7792481a37c579501fd00505c18a3010000000000000000000000";
 
 const CLIENT: &str = "\
+    040163016e010108010101010101010100022003030303030303030303030303030303030303030303030303\
+    03030303030303fd00505c18a3010000fdffffffffffffff3f011568747470733a2f2f6170702e6578616d70\
+    6c652f630870617373776f726404726561640101010170fd00505c18a301000001fd00505c18a30100000000";
+
+/// The same client, as format 3 had it: every secret was digested here.
+const CLIENT_V3: &str = "\
     030163016e010108010101010101010102200303030303030303030303030303030303030303030303030303\
     030303030303fd00505c18a3010000fdffffffffffffff3f011568747470733a2f2f6170702e6578616d706c\
     652f630870617373776f726404726561640101010170fd00505c18a301000001fd00505c18a30100000000";

@@ -194,17 +194,17 @@ fn other_formats() {
     assert_eq!(found(&open(path).unwrap(), &names(5)), 5);
 }
 
-// Goal: a value of another version is told from damage. Method: put values of formats 4 and 2, of
+// Goal: a value of another version is told from damage. Method: put values of formats 5 and 3, of
 // no format, and cut short, under a code's key.
 #[test]
 fn values_that_do_not_decode() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).unwrap();
     let values: [(&[u8], ErrorKind); 4] = [
-        (&[4, 0, 0], ErrorKind::Format),
-        (&[2, 0, 0], ErrorKind::Format),
+        (&[5, 0, 0], ErrorKind::Format),
+        (&[3, 0, 0], ErrorKind::Format),
         (&[], ErrorKind::Corrupt),
-        (&[3, 0, 8, b'c'], ErrorKind::Corrupt),
+        (&[4, 0, 8, b'c'], ErrorKind::Corrupt),
     ];
     for (at, (value, kind)) in values.into_iter().enumerate() {
         let id = samples::id(&at.to_string());

@@ -34,7 +34,7 @@ fn free_segments_are_used_after_a_close() {
         engine.close().unwrap();
         let log = Path::new("/store/log");
         let names = disk.list(log).unwrap();
-        let bytes =
+        let bytes: u64 =
             names.iter().map(|name| disk.content(&log.join(name)).unwrap().len() as u64).sum();
         assert_eq!(engine.stats().log_bytes, bytes, "free segments are the log's as well");
         files.push(names.len());

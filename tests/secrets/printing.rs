@@ -3,7 +3,8 @@
 use grantkeep::backend::{Backend as _, Batch, Key, NewRow, Terms};
 use grantkeep::{
     Client, ClientSecret, Code, Device, Family, LastUse, Memory, Owner, Payload, Personal, Record,
-    RefreshText, Store, Successor, SystemClock, Timestamp, Token, UserCode, Wait as _,
+    RefreshText, SecretDigest, Store, Successor, SystemClock, Timestamp, Token, UserCode,
+    Wait as _,
 };
 use grantkeep_grants::{
     Authorize, Claimed, ClientCredentials, ClientEdit, Completion, Creation, DeviceApproval,
@@ -109,8 +110,7 @@ fn print_records(printed: &mut Printed, store: &Store<Memory>) {
     printed.hide(digest);
     let secret = ClientSecret {
         id: [1; 8],
-        key_id: 1,
-        digest,
+        digest: SecretDigest::Keyed { key_id: 1, digest },
         created_at: Timestamp::NEVER,
         expires_at: Timestamp::NEVER,
     };

@@ -59,7 +59,7 @@ pub fn raw_key(name: &str) -> Key {
 /// as a number of eight bytes behind their mark. The row expires by the store's own time.
 fn burnt_until(value: &[u8]) -> u64 {
     match value {
-        [3, 253, until @ ..] => u64::from_le_bytes(until.try_into().expect("eight bytes")),
+        [4, 253, until @ ..] => u64::from_le_bytes(until.try_into().expect("eight bytes")),
         other => panic!("no burnt value: {other:?}"),
     }
 }

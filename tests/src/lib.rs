@@ -85,6 +85,8 @@ mod documents {
     struct Readme;
     #[doc = include_str!("../../docs/start.md")]
     struct Start;
+    #[doc = include_str!("../../docs/transfer.md")]
+    struct Transfer;
     #[doc = include_str!("../../docs/operating.md")]
     struct Operating;
 }

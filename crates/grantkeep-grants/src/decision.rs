@@ -345,6 +345,14 @@ impl Issuing {
         Ok(())
     }
 
+    /// Takes another one along: both are issued, or neither.
+    #[cfg(feature = "transfer")]
+    pub(crate) fn join(&mut self, other: Self) {
+        self.change.join(other.change);
+        self.texts.extend(other.texts);
+        self.ended.extend(other.ended);
+    }
+
     /// Commits it for this answer.
     pub(crate) fn commit<A>(self, told: Told, answer: A) -> Verdict<A> {
         let told = self.ended.iter().fold(told, Told::ended);

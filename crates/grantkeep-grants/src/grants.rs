@@ -1,5 +1,7 @@
 //! The grants of one store under one policy.
 
+#[cfg(feature = "hashed-secrets")]
+use crate::clients::Verifying;
 use crate::decision::Issuing;
 use crate::events::{Events, Told};
 use crate::format::Tag;
@@ -30,6 +32,8 @@ pub struct Grants<B = Embedded> {
     uses: Arc<Uses>,
     events: Events,
     pub(crate) paces: Arc<Paces>,
+    #[cfg(feature = "hashed-secrets")]
+    verifying: Verifying,
 }
 
 impl<B: fmt::Debug> fmt::Debug for Grants<B> {
@@ -49,6 +53,8 @@ impl<B> Clone for Grants<B> {
             uses: Arc::clone(&self.uses),
             events: self.events.clone(),
             paces: Arc::clone(&self.paces),
+            #[cfg(feature = "hashed-secrets")]
+            verifying: self.verifying.clone(),
         }
     }
 }
@@ -69,6 +75,8 @@ impl<B: Backend> Grants<B> {
             uses: Arc::default(),
             events: Events::new(),
             paces: Arc::new(Paces::new()),
+            #[cfg(feature = "hashed-secrets")]
+            verifying: Verifying::default(),
         })
     }
 
@@ -108,6 +116,11 @@ impl<B: Backend> Grants<B> {
 
     pub(crate) fn uses(&self) -> &Uses {
         &self.uses
+    }
+
+    #[cfg(feature = "hashed-secrets")]
+    pub(crate) fn verifying(&self) -> &Verifying {
+        &self.verifying
     }
 
     pub(crate) fn minter(&self) -> Option<&dyn Minter> {

@@ -9,8 +9,8 @@ use crate::proof::token_type;
 use crate::scope::Scopes;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Confirmation, Epochs, Family, FamilyId, Held, Owners, Payload, Personal, Result, Timestamp,
-    Token,
+    Confirmation, Epochs, Family, FamilyId, Held, Owners, Payload, Personal, RefreshText, Result,
+    Timestamp, Token, TokenSha256,
 };
 use std::fmt;
 use std::time::SystemTime;
@@ -111,18 +111,21 @@ impl<B: Backend> Grants<B> {
     /// it may be.
     async fn claims(&self, token: &str) -> Result<Option<Claims>> {
         let _measured = observe::measured("introspect");
+        let (mut is_access, mut is_personal) = (false, false);
         for id in self.store.ids(token.as_bytes())? {
             // One text may be several tokens, where the server makes them: the first in force
             // counts.
-            if let Some(held) = self.store.get::<Token>(id).await?
-                && let Some(claims) = self.access_claims(held).await?
-            {
-                return Ok(Some(claims));
+            if let Some(held) = self.store.get::<Token>(id).await? {
+                is_access = true;
+                if let Some(claims) = self.access_claims(held).await? {
+                    return Ok(Some(claims));
+                }
             }
-            if let Some(held) = self.store.get::<Personal>(id).await?
-                && let Some(claims) = self.personal_claims(held).await?
-            {
-                return Ok(Some(claims));
+            if let Some(held) = self.store.get::<Personal>(id).await? {
+                is_personal = true;
+                if let Some(claims) = self.personal_claims(held).await? {
+                    return Ok(Some(claims));
+                }
             }
             if let Some(presented) = self.presented_brought(id).await?
                 && let Some(claims) = self.present_claims(presented).await?
@@ -130,10 +133,48 @@ impl<B: Backend> Grants<B> {
                 return Ok(Some(claims));
             }
         }
-        match self.presented_derived(token).await? {
-            Some(presented) => self.present_claims(presented).await,
+        if let Some(presented) = self.presented_derived(token).await? {
+            return self.present_claims(presented).await;
+        }
+        // What was imported as its SHA-256 comes last: a text's own row says what it is.
+        match self.store.sha256_to_look_for(token.as_bytes()) {
+            Some(sha256) => self.imported_claims(&sha256, is_access, is_personal).await,
             None => Ok(None),
         }
+    }
+
+    /// The claims of whatever is in force under this SHA-256, but of a type that the text itself
+    /// was not found as.
+    async fn imported_claims(
+        &self,
+        sha256: &TokenSha256,
+        is_access: bool,
+        is_personal: bool,
+    ) -> Result<Option<Claims>> {
+        let access = (!is_access).then(|| self.store.ids_of_imported::<Token>(sha256));
+        for id in access.into_iter().flatten() {
+            if let Some(held) = self.store.get(id).await?
+                && let Some(claims) = self.access_claims(held).await?
+            {
+                return Ok(Some(claims));
+            }
+        }
+        let personal = (!is_personal).then(|| self.store.ids_of_imported::<Personal>(sha256));
+        for id in personal.into_iter().flatten() {
+            if let Some(held) = self.store.get(id).await?
+                && let Some(claims) = self.personal_claims(held).await?
+            {
+                return Ok(Some(claims));
+            }
+        }
+        for id in self.store.ids_of_imported::<RefreshText>(sha256) {
+            if let Some(presented) = self.presented_brought(id).await?
+                && let Some(claims) = self.present_claims(presented).await?
+            {
+                return Ok(Some(claims));
+            }
+        }
+        Ok(None)
     }
 
     /// Of refresh tokens only the present generation is in force.
@@ -257,7 +298,7 @@ impl<B: Backend> Grants<B> {
 
     /// The same for an access token, whose family must be in force as well: a family row names its
     /// owners already.
-    async fn admitted_with_family(&self, token: &Token, now: Timestamp) -> Result<bool> {
+    pub(crate) async fn admitted_with_family(&self, token: &Token, now: Timestamp) -> Result<bool> {
         let Some(id) = token.family else {
             return self.admitted(&token.subject, &token.client, &token.epochs).await;
         };

@@ -107,6 +107,8 @@ mod scope;
 mod secret;
 mod sessions;
 mod setter;
+#[cfg(feature = "transfer")]
+mod transfer;
 mod user_code;
 mod uses;
 
@@ -115,6 +117,11 @@ pub use authorize::Authorize;
 pub use check::{Checked, Demand, Refusal};
 pub use claim::{Claimed, ClaimedGrant, Completed, Completion};
 pub use client_credentials::ClientCredentials;
+#[cfg(feature = "hashed-secrets")]
+pub use clients::{
+    ARGON2_LANES_MAX, ARGON2_MEMORY_KIB_MAX, ARGON2_PASSES_MAX, BCRYPT_COST_MAX,
+    PBKDF2_ITERATIONS_MAX, VERIFYING_QUEUE_MAX, VERIFYING_THREADS_MAX,
+};
 pub use clients::{
     Authenticated, ClientCreated, ClientEdit, ClientInfo, ClientRefusal, ClientState, Creation,
     GRANT_TYPE_CHARS_MAX, GrantType, NewClient, NewSecret, OtherGrantType, SecretAdded, SecretId,
@@ -154,5 +161,7 @@ pub use revoke::RevokedBy;
 pub use scope::Scopes;
 pub use secret::Secret;
 pub use sessions::OthersRevoked;
+#[cfg(feature = "transfer")]
+pub use transfer::{Exported, Exporting, IMPORT_LINE_BYTES_MAX, ImportStep, Imported};
 pub use user_code::USER_CODE_CHARS;
 pub use uses::USES_KEPT_MAX;

@@ -45,6 +45,7 @@ pub struct RootKey {
     mask: Zeroizing<[u8; 32]>,
     seal: Zeroizing<[u8; 32]>,
     secret: Zeroizing<[u8; 32]>,
+    imported: Zeroizing<[u8; 32]>,
     check: [u8; 32],
 }
 
@@ -58,6 +59,7 @@ impl RootKey {
             mask: derive("grantkeep 2026-11 refresh token mask v1"),
             seal: derive("grantkeep 2026-11 sealed payload v1"),
             secret: derive("grantkeep 2026-11 client secret v1"),
+            imported: derive("grantkeep 2026-11 imported token v1"),
             check: *derive("grantkeep 2026-11 keyring check v1"),
             root,
         }
@@ -76,6 +78,11 @@ impl RootKey {
             return Digest::from_bytes(*bytes);
         }
         Digest::from_bytes(*blake3::keyed_hash(&self.lookup, token).as_bytes())
+    }
+
+    /// The id under which a token is filed of which the store was given the SHA-256 alone.
+    pub fn imported(&self, sha256: &[u8; 32]) -> Digest {
+        Digest::from_bytes(*blake3::keyed_hash(&self.imported, sha256).as_bytes())
     }
 
     /// The digest of a client's secret. It takes the client's id as well, so that one secret of two

@@ -2,8 +2,8 @@
 //! user's own tests. Nothing is on disk.
 
 use crate::backend::{
-    Backend, Batch, Budget, Expect, Key, Kind, KindRows, Outcome, PAGE_ROWS_MAX, Page, Row, Stats,
-    Swept, Term, Version, Write,
+    Backend, Batch, Budget, Expect, Key, Kind, KindRows, Outcome, PAGE_ROWS_MAX, Page, Row, Scan,
+    Stats, Swept, Term, Version, Write,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::error::Result;
@@ -160,6 +160,20 @@ impl Backend for Memory {
         let more = rows.len() > limit;
         rows.truncate(limit);
         Ok(Page { next: rows.last().filter(|_| more).map(Row::key), rows })
+    }
+
+    async fn scan(&self, scan: &mut Scan) -> Result<Vec<Row>> {
+        let maps = self.maps.lock();
+        let after = scan.after();
+        let behind = |key: &&Key| Some(**key) != after;
+        let keys = maps.rows.range(after.unwrap_or(Key::MIN)..).map(|(key, _)| key).filter(behind);
+        let rows: Vec<Row> =
+            keys.take(PAGE_ROWS_MAX).filter_map(|key| maps.rows.get(key).cloned()).collect();
+        match rows.last() {
+            Some(last) => scan.go_on(&last.key().to_bytes()),
+            None => scan.end(),
+        }
+        Ok(rows)
     }
 
     async fn sweep(&self, budget: Budget) -> Result<Swept> {

@@ -1,6 +1,8 @@
 //! Secrets of clients: added, removed, and compared, RFC 6749 section 2.3.1.
 
 use super::ClientInfo;
+#[cfg(feature = "hashed-secrets")]
+use super::foreign::Foreign;
 use super::public_with;
 use crate::event::Event;
 use crate::format::{Format, Tag};
@@ -11,12 +13,14 @@ use crate::secret::Secret;
 use data_encoding::HEXLOWER;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Client, ClientSecret, Digest, Error, ErrorKind, Held, LIFETIME_MAX, Result, Store,
-    TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Timestamp, random,
+    Client, ClientSecret, Digest, Error, ErrorKind, Held, LIFETIME_MAX, Result, RootKey,
+    SecretDigest, Store, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, Timestamp, random,
 };
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
+#[cfg(feature = "hashed-secrets")]
+use zeroize::Zeroizing;
 
 /// By what a client's secret is listed and removed; it presents nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,8 +108,14 @@ impl<B: Backend> Grants<B> {
     /// was digested under an older root key is digested anew under the active one, so that the
     /// older key can be retired once its clients have been seen.
     ///
+    /// A secret that was imported as another server hashed it (feature `hashed-secrets`) is
+    /// verified as that hash wants the first time that it is right, on one of a few threads, and is
+    /// then digested as any other. Until then the answers about its client take as long as that
+    /// takes: `docs/security.md` says what this tells.
+    ///
     /// # Errors
-    /// As [`Backend::get`].
+    /// As [`Backend::get`]; [`ErrorKind::Unavailable`] if 64 such secrets wait to be
+    /// verified already.
     pub async fn authenticate_client(
         &self,
         id: &str,
@@ -127,13 +137,21 @@ impl<B: Backend> Grants<B> {
         for key in keyring.newest_first() {
             let digest = key.client_secret(id, presented.unwrap_or(&held_by_none));
             for (at, each) in stored.iter().enumerate() {
-                let same = Digest::from_bytes(each.digest) == digest && each.key_id == key.id();
+                let SecretDigest::Keyed { key_id, digest: stored } = each.digest else { continue };
+                let same = Digest::from_bytes(stored) == digest && key_id == key.id();
                 if same && now < each.expires_at {
                     matched = Some(at);
                 }
             }
         }
         let matched = matched.filter(|_| presented.is_some());
+        #[cfg(feature = "hashed-secrets")]
+        let matched = match (matched, &held, presented) {
+            (None, Some(held), Some(secret)) => {
+                self.foreign_match(&held.record, secret, now).await?
+            }
+            (matched, ..) => matched,
+        };
         let Some(held) = held.filter(|held| {
             let known = if held.record.confidential { matched.is_some() } else { secret.is_none() };
             known && held.record.is_enabled()
@@ -203,6 +221,35 @@ impl<B: Backend> Grants<B> {
         Format::shortest(self.policy.personal_format.style.clone()).mint(Tag::ClientSecret)
     }
 
+    /// Which of a client's secrets this is, of those that another server has hashed. They are
+    /// verified where that holds nobody up.
+    #[cfg(feature = "hashed-secrets")]
+    async fn foreign_match(
+        &self,
+        client: &Client,
+        secret: &[u8],
+        now: Timestamp,
+    ) -> Result<Option<usize>> {
+        let may_act = client.confidential && client.is_enabled();
+        let secrets = client.secrets.iter().enumerate();
+        let read = |(at, each): (usize, &ClientSecret)| match &each.digest {
+            SecretDigest::Foreign(hash) if now < each.expires_at => {
+                Some((at, Foreign::read(hash).ok()?))
+            }
+            _ => None,
+        };
+        let hashes: Vec<_> = secrets.filter(|_| may_act).filter_map(read).collect();
+        if hashes.is_empty() {
+            return Ok(None);
+        }
+        let secret = Zeroizing::new(secret.to_vec());
+        let verify = move || {
+            let found = hashes.iter().find(|(_, hash)| hash.verify(&secret));
+            found.map(|(at, _)| *at)
+        };
+        self.verifying().run(verify).await
+    }
+
     /// Digests a secret that was just seen under the active root key, if it is not yet. Whatever
     /// goes wrong is left to the next time: the answer that it comes with does not rest on it.
     async fn digest_anew(&self, mut held: Held<Client>, at: usize, secret: &[u8]) {
@@ -210,17 +257,21 @@ impl<B: Backend> Grants<B> {
         let Some((active, entry)) = keyring.active().zip(held.record.secrets.get_mut(at)) else {
             return;
         };
-        if entry.key_id == active.id() {
+        if matches!(entry.digest, SecretDigest::Keyed { key_id, .. } if key_id == active.id()) {
             return;
         }
-        entry.key_id = active.id();
-        entry.digest = *active.client_secret(&held.record.id, secret).as_bytes();
+        entry.digest = keyed(active, &held.record.id, secret);
         if let Ok(mut change) = self.store.change()
             && change.replace(&held, &held.record, held.expires_at).is_ok()
         {
             drop(self.store.commit(change).await);
         }
     }
+}
+
+/// The digest of a secret under this root key.
+fn keyed(key: &RootKey, client: &str, secret: &[u8]) -> SecretDigest {
+    SecretDigest::Keyed { key_id: key.id(), digest: *key.client_secret(client, secret).as_bytes() }
 }
 
 /// A secret as it is stored, under the active root key.
@@ -247,8 +298,7 @@ pub(super) fn digested<B: Backend>(
     let now = store.now();
     let entry = ClientSecret {
         id,
-        key_id: key.id(),
-        digest: *key.client_secret(client, secret.as_bytes()).as_bytes(),
+        digest: keyed(key, client, secret.as_bytes()),
         created_at: store.wall(),
         expires_at: lifetime.map_or(Timestamp::NEVER, |lifetime| now.saturating_add(lifetime)),
     };

@@ -1,16 +1,33 @@
 //! Clients: registered, changed, disabled, and deleted in the store that holds their grants.
 
+#[cfg(feature = "transfer")]
+mod arriving;
 mod authenticate;
 mod decide;
+#[cfg(feature = "hashed-secrets")]
+mod foreign;
 mod grant_type;
 mod info;
 mod new;
 mod redirect;
+#[cfg(feature = "hashed-secrets")]
+mod verifying;
 
+#[cfg(feature = "transfer")]
+pub(crate) use arriving::{ArrivingClient, ArrivingSecret};
 pub use authenticate::{Authenticated, NewSecret, SecretAdded, SecretId};
+#[cfg(feature = "hashed-secrets")]
+pub use foreign::{
+    ARGON2_LANES_MAX, ARGON2_MEMORY_KIB_MAX, ARGON2_PASSES_MAX, BCRYPT_COST_MAX,
+    PBKDF2_ITERATIONS_MAX,
+};
 pub use grant_type::{GRANT_TYPE_CHARS_MAX, GrantType, OtherGrantType};
 pub use info::{ClientInfo, ClientRefusal, ClientState, SecretInfo};
 pub use new::NewClient;
+#[cfg(feature = "hashed-secrets")]
+pub(crate) use verifying::Verifying;
+#[cfg(feature = "hashed-secrets")]
+pub use verifying::{VERIFYING_QUEUE_MAX, VERIFYING_THREADS_MAX};
 
 use crate::families::Listed;
 use crate::grants::Grants;
@@ -93,6 +110,18 @@ impl<B: Backend> Grants<B> {
             Some(id) => id.to_owned(),
             None => fresh_id()?,
         };
+        let mut client = self.client_of(id, &new)?;
+        let secret = self.first_secret(&mut client, &new)?;
+        let info = ClientInfo::of(client.clone(), &self.store);
+        Ok(if self.decide(&mut Registration(client)).await? {
+            Creation::Created(Box::new(ClientCreated { client: info, secret }))
+        } else {
+            Creation::Taken
+        })
+    }
+
+    /// The record of a new client, without secrets.
+    fn client_of(&self, id: String, new: &NewClient<'_>) -> Result<Client> {
         check_id(&id)?;
         let mut client = Client {
             name: new.name.to_owned(),
@@ -111,13 +140,7 @@ impl<B: Backend> Grants<B> {
             id,
         };
         self.check_client(&mut client)?;
-        let secret = self.first_secret(&mut client, &new)?;
-        let info = ClientInfo::of(client.clone(), &self.store);
-        Ok(if self.decide(&mut Registration(client)).await? {
-            Creation::Created(Box::new(ClientCreated { client: info, secret }))
-        } else {
-            Creation::Taken
-        })
+        Ok(client)
     }
 
     /// The client with this id, disabled or not; `None` if there is none.

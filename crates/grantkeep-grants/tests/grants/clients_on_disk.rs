@@ -3,7 +3,7 @@
 use crate::clients::{created, new_client};
 use crate::world::*;
 use grantkeep::backend::Budget;
-use grantkeep::{Client, Embedded, ErrorKind, ManualClock, Record as _, Store, Wait};
+use grantkeep::{Client, Embedded, ErrorKind, ManualClock, Record as _, SecretDigest, Store, Wait};
 use grantkeep_grants::{Authenticated, ClientInfo, Grants, Policy, Secret};
 use std::path::Path;
 use std::sync::Arc;
@@ -99,7 +99,11 @@ fn a_client_outlives_a_rotated_keyring() {
     grants.store().rotate_keyring().wait().unwrap();
     assert!(is_client(&grants, "app-1", &secret));
     let key = |grants: &Grants<Embedded>| {
-        grants.store().client("app-1").wait().unwrap().unwrap().record.secrets[0].key_id
+        let client = grants.store().client("app-1").wait().unwrap().unwrap().record;
+        match client.secrets[0].digest {
+            SecretDigest::Keyed { key_id, .. } => key_id,
+            SecretDigest::Foreign(_) => panic!("it was digested here"),
+        }
     };
     assert_eq!(key(&grants), 2);
     grants.store().close().unwrap();

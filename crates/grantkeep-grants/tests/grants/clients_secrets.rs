@@ -3,7 +3,7 @@
 use crate::clients::{created, new_client};
 use crate::interposed::Interposed;
 use crate::world::*;
-use grantkeep::{ErrorKind, Keyring, ManualClock, Memory, Wait};
+use grantkeep::{ErrorKind, Keyring, ManualClock, Memory, SecretDigest, Wait};
 use grantkeep_grants::{Authenticated, Grants, NewClient, NewSecret, Policy, SecretId};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -209,7 +209,9 @@ fn nothing_printed_of_a_client_holds_a_secret() {
     let added = world.grants.add_client_secret("app-2", added).wait().unwrap();
     let answer = world.grants.authenticate_client("app-1", Some(brought.as_bytes())).wait();
     let record = world.grants.store().client("app-1").wait().unwrap().unwrap();
-    let digest = record.record.secrets[0].digest;
+    let SecretDigest::Keyed { digest, .. } = record.record.secrets[0].digest else {
+        panic!("it was digested here");
+    };
     write!(printed, "{added:?} {answer:?} {record:?} {:?}", world.client("app-2")).unwrap();
     let error = world.grants.create_client(NewClient::public("x").secret(brought)).wait();
     write!(printed, "{error:?}").unwrap();

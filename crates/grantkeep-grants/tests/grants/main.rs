@@ -47,4 +47,10 @@ mod revocation;
 mod rotation_of_keys;
 mod sessions;
 mod shortened;
+#[cfg(feature = "hashed-secrets")]
+mod transfer_clients;
+#[cfg(feature = "transfer")]
+mod transfer_in;
+#[cfg(feature = "transfer")]
+mod transfer_out;
 mod world;

@@ -130,6 +130,23 @@ impl Batch {
         self.push(key, expect, Write::Keep)
     }
 
+    /// Takes the steps of another batch along. What both require counts once; false if they expect
+    /// different things of one key, and then the batch is not to be committed.
+    pub(crate) fn join(&mut self, other: Self) -> bool {
+        let mut agree = true;
+        for step in other.steps {
+            match self.steps.iter().find(|own| own.key == step.key) {
+                None => self.steps.push(step),
+                Some(own) => {
+                    agree &= own.expect == step.expect && matches!(step.write, Write::Keep);
+                }
+            }
+        }
+        self.urgency = self.urgency.max(other.urgency);
+        self.applied = self.applied.take().or(other.applied);
+        agree
+    }
+
     /// Says that the batch takes something away: it is applied even where issuing is refused,
     /// because the disk is full or the clock is not believed.
     pub fn revoking(&mut self) -> &mut Self {

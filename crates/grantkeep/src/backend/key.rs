@@ -47,7 +47,7 @@ impl Kind {
 
 /// The kinds that have a name, by which they are told in metrics and in what is serialized. The
 /// layer above gives each its meaning: a new kind of record gets its name here.
-const NAMES: [(Kind, &str); 16] = [
+const NAMES: [(Kind, &str); 18] = [
     (Kind::write_once(1), "code"),
     (Kind::write_once(2), "token"),
     (Kind::revised(3), "personal_token"),
@@ -63,6 +63,8 @@ const NAMES: [(Kind, &str); 16] = [
     (Kind::revised(14), "fence"),
     (Kind::revised(15), "horizon"),
     (Kind::write_once(16), "repeat"),
+    (Kind::revised(17), "families_of_pair"),
+    (Kind::revised(18), "note_of_imports"),
     (Kind::revised(0x7f), "key_check"),
 ];
 

@@ -6,16 +6,18 @@ pub mod conformance;
 mod health;
 mod key;
 pub(crate) mod record;
+mod scan;
 mod stats;
 
 pub use batch::{BATCH_BYTES_MAX, BATCH_STEPS_MAX, Batch, Expect, OnApplied, Step, Write};
 pub use health::Health;
 pub use key::{Key, Kind, TERMS_MAX, Term, Terms};
 pub use record::{NewRow, Op, Row, VALUE_BYTES_MAX, Version};
+pub use scan::Scan;
 pub use stats::{KindRows, Stats};
 
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
@@ -149,6 +151,20 @@ pub trait Backend: Send + Sync + 'static {
         after: Option<Key>,
         limit: usize,
     ) -> impl Future<Output = Result<Page>> + Send;
+
+    /// The next rows of all that are stored, in no order that means anything, as many as suits the
+    /// engine; none may be among them before the [end](Scan::is_done). Each row that is there
+    /// throughout is answered once, as it is when its turn comes; expired ones that are not yet
+    /// swept are among them. Nobody waits for a scan.
+    ///
+    /// A backend that cannot be gone through leaves this as it is.
+    ///
+    /// # Errors
+    /// As [`Backend::get`]; [`ErrorKind::Unavailable`] where there is no such thing.
+    fn scan(&self, scan: &mut Scan) -> impl Future<Output = Result<Vec<Row>>> + Send {
+        let _ = scan;
+        async { Err(Error::new(ErrorKind::Unavailable, "this backend cannot be gone through")) }
+    }
 
     /// Removes rows whose window of death has passed. Those of the kind [`Kind::REMEMBERED`] stay
     /// for a day longer if time has leapt ahead, and until the wall clock has come to their end if

@@ -192,6 +192,11 @@ impl Index {
         })
     }
 
+    /// The entries of one shard as they are now; `None` behind the last shard.
+    pub(crate) fn entries_of(&self, shard: usize) -> Option<Vec<Entry>> {
+        Some(self.shards.get(shard)?.read().entries.iter().copied().collect())
+    }
+
     /// The number of entries.
     pub(crate) fn len(&self) -> u64 {
         self.shards.iter().map(|shard| shard.read().entries.len() as u64).sum()

@@ -32,6 +32,7 @@ mod owner;
 mod place;
 mod refile;
 mod requests;
+mod scan;
 mod settle;
 mod signal;
 mod space;
@@ -51,7 +52,9 @@ pub use options::{
 };
 pub use verify::{DAMAGES_NAMED_MAX, Verified, Verifying};
 
-use crate::backend::{Backend, Batch, Budget, Health, Key, Outcome, Page, Row, Stats, Swept, Term};
+use crate::backend::{
+    Backend, Batch, Budget, Health, Key, Outcome, Page, Row, Scan, Stats, Swept, Term,
+};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::foreign;
@@ -267,6 +270,10 @@ impl Backend for Embedded {
 
     async fn list(&self, term: Term, after: Option<Key>, limit: usize) -> Result<Page> {
         self.core.list(term, after, limit)
+    }
+
+    async fn scan(&self, scan: &mut Scan) -> Result<Vec<Row>> {
+        self.core.scan(scan)
     }
 
     async fn sweep(&self, budget: Budget) -> Result<Swept> {

@@ -95,6 +95,24 @@ impl Change {
         }
     }
 
+    /// Takes another change along: both happen, or neither. It is a conflict if the two were made
+    /// from looks at one record that differ, or write one record both.
+    pub fn join(&mut self, other: Self) -> &mut Self {
+        let same_keys = match (&self.keyring, &other.keyring) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        let agree = self.batch.join(other.batch);
+        self.is_stale |= other.is_stale || !agree || !same_keys;
+        self.texts.extend(other.texts);
+        self.ends_at = self.ends_at.max(other.ends_at);
+        self.requires_horizon = self.requires_horizon.or(other.requires_horizon);
+        if let Some(horizon) = other.horizon {
+            self.rest_within(horizon);
+        }
+        self
+    }
+
     /// The time by which it judges lifetimes.
     pub fn now(&self) -> Timestamp {
         self.now

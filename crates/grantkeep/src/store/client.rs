@@ -19,17 +19,43 @@ pub const CLIENT_SECRETS_MAX: usize = 16;
 /// A client has at most this many redirect URIs.
 pub const REDIRECT_URIS_MAX: usize = 64;
 
+/// A hash of another server is at most this long, in bytes.
+pub const FOREIGN_HASH_BYTES_MAX: usize = 512;
+
+/// By what a client's secret is recognized.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SecretDigest {
+    /// A keyed digest of it, together with the client's id.
+    Keyed {
+        /// The root key it was digested under.
+        key_id: u32,
+        /// The digest.
+        #[serde(with = "bytes::fixed")]
+        digest: [u8; 32],
+    },
+    /// What another server made of it, until it is seen for the first time: a PHC string, or the
+    /// modular crypt format of bcrypt.
+    Foreign(String),
+}
+
+impl fmt::Debug for SecretDigest {
+    /// Without the digest.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keyed { key_id, .. } => write!(f, "Keyed({key_id})"),
+            Self::Foreign(_) => f.write_str("Foreign"),
+        }
+    }
+}
+
 /// One of a client's secrets: its digest, never its text.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientSecret {
     /// By what it is removed.
     #[serde(with = "bytes::fixed")]
     pub id: [u8; 8],
-    /// The root key it was digested under.
-    pub key_id: u32,
-    /// Its keyed digest, together with the client's id.
-    #[serde(with = "bytes::fixed")]
-    pub digest: [u8; 32],
+    /// Its digest.
+    pub digest: SecretDigest,
     /// When it was added.
     pub created_at: Timestamp,
     /// When it stops being accepted, by the store's time; [`Timestamp::NEVER`] for one that is
@@ -42,7 +68,7 @@ impl fmt::Debug for ClientSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientSecret")
             .field("id", &data_encoding::HEXLOWER.encode(&self.id))
-            .field("key_id", &self.key_id)
+            .field("digest", &self.digest)
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
     }
@@ -135,8 +161,9 @@ impl Record for Client {
     const KIND: Kind = Kind::revised(8);
     const NAME: &'static str = "client";
     /// In version 2 a client was disabled since a time or was not, and nothing told a restore from
-    /// a decision; it had no policy of its own, no demand for PKCE, and no word on `localhost`.
-    const FORMAT: u8 = 3;
+    /// a decision; it had no policy of its own, no demand for PKCE, and no word on `localhost`. In
+    /// version 3 every secret was digested here.
+    const FORMAT: u8 = 4;
 
     fn terms(&self) -> Terms {
         Terms::one(all())
@@ -157,6 +184,14 @@ impl Record for Client {
         }
         if secrets > CLIENT_SECRETS_MAX {
             return Err(Error::limit("a client", secrets, CLIENT_SECRETS_MAX, "secrets"));
+        }
+        for secret in &self.secrets {
+            if let SecretDigest::Foreign(hash) = &secret.digest
+                && hash.len() > FOREIGN_HASH_BYTES_MAX
+            {
+                let max = FOREIGN_HASH_BYTES_MAX;
+                return Err(Error::limit("the hash of a secret", hash.len(), max, "bytes"));
+            }
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ mod epoch;
 mod family;
 mod fence;
 mod horizon;
+mod imported;
 mod last_use;
 mod list;
 mod once;
@@ -27,7 +28,10 @@ mod token;
 mod wall;
 
 pub use change::Change;
-pub use client::{CLIENT_SECRETS_MAX, Client, ClientSecret, ClientState, REDIRECT_URIS_MAX};
+pub use client::{
+    CLIENT_SECRETS_MAX, Client, ClientSecret, ClientState, FOREIGN_HASH_BYTES_MAX,
+    REDIRECT_URIS_MAX, SecretDigest,
+};
 pub use code::{Challenge, Code, CodeState, Purpose};
 pub use confirmation::Confirmation;
 pub use device::{Device, DeviceState, UserCode};
@@ -36,6 +40,7 @@ pub use family::{
     FAMILY_ID_BYTES, Family, FamilyId, FamilyStanding, FamilyState, RevocationReason,
 };
 pub use fence::Fence;
+pub use imported::{Importing, TokenSha256};
 pub use last_use::LastUse;
 pub use list::{Cursor, Listing};
 pub use once::Burned;
@@ -93,6 +98,11 @@ struct Inner<B> {
     /// The horizon as far as it is known, milliseconds: see `horizon.rs`. It only ever grows;
     /// written by anybody who has read or raised it.
     horizon_ms: AtomicU64,
+    /// What is noted of imports: see `imported.rs`. Written by whoever has read or raised it.
+    imports: RwLock<Arc<imported::Imports>>,
+    /// The end of all of it, milliseconds, for a look-up to compare without the lock. It only
+    /// grows.
+    imported_until_ms: AtomicU64,
 }
 
 impl<B> Clone for Store<B> {
@@ -137,6 +147,8 @@ impl<B: Backend> Store<B> {
             lifetime_max,
             fence: None,
             horizon_ms: AtomicU64::new(0),
+            imports: RwLock::new(Arc::default()),
+            imported_until_ms: AtomicU64::new(0),
         };
         inner.note_keys(&keyring).await?;
         if let Some(set_back) = restored {
@@ -145,6 +157,7 @@ impl<B: Backend> Store<B> {
         inner.fence = fence::read(&inner.backend).await?;
         let horizon = horizon::read(&inner.backend).await?;
         inner.horizon_ms.store(horizon.as_millis(), Ordering::Release);
+        inner.take_imports(imported::read(&inner.backend).await?);
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -207,7 +220,7 @@ impl<B: Backend> Store<B> {
                 return Ok(Some(held));
             }
         }
-        Ok(None)
+        self.find_imported(token).await
     }
 
     /// The ids under which a presented token may be filed: one for each root key, the newest first,

@@ -60,6 +60,16 @@ impl View {
         })
     }
 
+    /// Up to `limit` keys that rows are filed under, after `after`, in order.
+    pub(crate) fn filed_after(&self, after: Option<Key>, limit: usize) -> Result<Vec<Key>> {
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.to_bytes()));
+        guarded(|| {
+            let range = self.rows.range::<[u8; Key::BYTES]>((from, Bound::Unbounded));
+            let entries = range.map_err(failed)?.take(limit);
+            entries.map(|entry| Ok(Key::from_bytes(&entry.map_err(failed)?.0.value()))).collect()
+        })
+    }
+
     /// The windows that the terms of rows lie under.
     pub(crate) fn windows_with_terms(&self) -> Result<Vec<Window>> {
         guarded(|| {

@@ -1,0 +1,67 @@
+//! What an import brings, once its line was checked.
+
+use crate::decision::Owned;
+use grantkeep::{Client, Digest, Family, FamilyId, Personal, Timestamp, Token, TokenSha256};
+use zeroize::Zeroizing;
+
+/// A token's text, or its SHA-256.
+#[derive(Clone)]
+pub(crate) enum Bearer {
+    Text(Zeroizing<String>),
+    Sha256(TokenSha256),
+}
+
+impl Bearer {
+    /// What tells it from others within one import.
+    pub(crate) fn mark(&self) -> Digest {
+        let sha256 = match self {
+            Self::Text(text) => TokenSha256::of(text.as_bytes()),
+            Self::Sha256(sha256) => sha256.clone(),
+        };
+        Digest::from_bytes(*sha256.as_bytes())
+    }
+}
+
+/// One line, ready to be issued. Epochs and root keys are those of the moment when it is.
+pub(crate) enum Arrival {
+    Token {
+        bearer: Bearer,
+        record: Token,
+        until: Timestamp,
+    },
+    Personal {
+        bearer: Bearer,
+        record: Personal,
+        until: Timestamp,
+    },
+    Family {
+        bearer: Option<Bearer>,
+        record: Box<Family>,
+        until: Timestamp,
+    },
+    Client(Box<Client>),
+    /// It has ended already; which family it is, if it is one.
+    Ended(Option<FamilyId>),
+}
+
+impl Arrival {
+    /// Whose it is.
+    pub(crate) fn owners(&self) -> Owned<'_> {
+        let (subject, client, session) = match self {
+            Self::Token { record, .. } => (&record.subject, &record.client, None),
+            Self::Personal { record, .. } => (&record.subject, &record.client, None),
+            Self::Family { record, .. } => (&record.subject, &record.client, record.session),
+            Self::Client(_) | Self::Ended(_) => return Owned::default(),
+        };
+        Owned { subject, client, session }
+    }
+
+    /// How many rows it takes.
+    pub(crate) fn rows(&self) -> usize {
+        match self {
+            Self::Family { bearer: Some(_), .. } => 2,
+            Self::Ended(_) => 0,
+            _ => 1,
+        }
+    }
+}

@@ -21,8 +21,8 @@ mod rewriting;
 pub(crate) use rewriting::Rewriting;
 
 use crate::events::Told;
+use crate::events::observe;
 use crate::grants::Grants;
-use crate::observe;
 use grantkeep::backend::{Backend, Key, Kind, Outcome, Version};
 use grantkeep::sabotage::{self, Flaw};
 use grantkeep::{

@@ -3,14 +3,14 @@
 #[cfg(feature = "hashed-secrets")]
 use crate::clients::Verifying;
 use crate::decision::Issuing;
+use crate::device::pace::Paces;
 use crate::events::{Events, Told};
-use crate::format::Tag;
-use crate::minter::{Minter, Minting, bring};
-use crate::pace::Paces;
+use crate::personal::uses::Uses;
 use crate::policies::Policies;
 use crate::policy::Policy;
-use crate::secret::Secret;
-use crate::uses::Uses;
+use crate::text::format::Tag;
+use crate::text::minter::{Minter, Minting, bring};
+use crate::text::secret::Secret;
 use grantkeep::backend::Backend;
 use grantkeep::{
     Digest, Embedded, Error, ErrorKind, Record, Result, Store, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN,
@@ -95,7 +95,7 @@ impl<B: Backend> Grants<B> {
     /// before they are scraped, or every few seconds. `docs/operating.md` lists them.
     #[cfg(feature = "metrics")]
     pub fn publish_stats(&self) {
-        crate::observe::stats(&self.store.stats());
+        crate::events::observe::stats(&self.store.stats());
     }
 
     /// The same, with texts that the server makes itself.

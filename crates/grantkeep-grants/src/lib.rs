@@ -57,66 +57,29 @@
 //! # }
 //! ```
 
-mod approval;
-mod attachment;
-mod audience;
-mod authorize;
-mod base62;
-mod bound;
-mod check;
-mod claim;
-mod client_credentials;
+// A folder is one concern, and uses the files beside this one and the folders before it: text,
+// request, events, decision, clients, family, personal, token, code, device, transfer.
 mod clients;
+mod code;
 mod decision;
 mod device;
-mod event;
 mod events;
-mod families;
-mod family_edit;
-mod format;
-mod generation;
+mod family;
 mod grants;
-mod introspect;
-mod issued;
-mod kind;
-mod last_use;
-mod minter;
 mod oauth_error;
-mod observe;
-mod once;
-mod opening;
-mod optional;
-mod origin;
-mod pace;
 mod personal;
-mod pkce;
 mod policies;
 mod policy;
 mod profile;
-pub mod proof;
-mod push;
-mod redeem;
-mod refresh;
-mod refresh_standing;
-mod refresh_token;
-mod repeat;
+mod replay;
+mod request;
 #[cfg(feature = "serde")]
 mod response;
-mod revoke;
-mod scope;
-mod secret;
-mod sessions;
-mod setter;
+mod text;
+mod token;
 #[cfg(feature = "transfer")]
 mod transfer;
-mod user_code;
-mod uses;
 
-pub use approval::{DeviceApproval, DeviceRequested, PendingDevice, Verified};
-pub use authorize::Authorize;
-pub use check::{Checked, Demand, Refusal};
-pub use claim::{Claimed, ClaimedGrant, Completed, Completion};
-pub use client_credentials::ClientCredentials;
 #[cfg(feature = "hashed-secrets")]
 pub use clients::{
     ARGON2_LANES_MAX, ARGON2_MEMORY_KIB_MAX, ARGON2_PASSES_MAX, BCRYPT_COST_MAX,
@@ -127,41 +90,49 @@ pub use clients::{
     GRANT_TYPE_CHARS_MAX, GrantType, NewClient, NewSecret, OtherGrantType, SecretAdded, SecretId,
     SecretInfo,
 };
+pub use code::authorize::Authorize;
+pub use code::claim::{Claimed, ClaimedGrant, Completed, Completion};
+pub use code::pkce::{VERIFIER_CHARS_MAX, VERIFIER_CHARS_MIN};
+pub use code::push::{Pushed, REQUEST_URI_PREFIX, Taken};
+pub use code::redeem::{Presented, Redeemed};
+pub use device::approval::{DeviceApproval, DeviceRequested, PendingDevice, Verified};
+pub use device::pace::DEVICE_PACES_MAX;
+pub use device::user_code::USER_CODE_CHARS;
 pub use device::{DeviceIssued, DeviceRequest, Polled};
-pub use event::Event;
+pub use events::event::Event;
 pub use events::{Events, Subscription};
-pub use families::{GrantInForce, Listed};
-pub use family_edit::{FamilyEdit, FamilyEdited};
-pub use format::{APP_CHARS_MAX, Format, Style, Tag};
+pub use family::families::GrantInForce;
+pub use family::family_edit::{FamilyEdit, FamilyEdited};
+pub use family::opening::Grant;
+pub use family::refresh::{RefreshRequest, Refreshed};
+pub use family::sessions::OthersRevoked;
 pub use grants::Grants;
-pub use introspect::{Claims, Introspection};
-pub use issued::Issued;
-pub use kind::ClaimsKind;
-pub use minter::{Minter, MinterError, Minting};
 pub use oauth_error::OAuthError;
-pub use once::Once;
-pub use opening::Grant;
-pub use optional::{Optional, Texts};
-pub use pace::DEVICE_PACES_MAX;
+pub use personal::uses::USES_KEPT_MAX;
 pub use personal::{NewPersonal, PersonalId, PersonalInForce, PersonalIssued};
-pub use pkce::{VERIFIER_CHARS_MAX, VERIFIER_CHARS_MIN};
 pub use policy::{
     CLOCK_SKEW_MAX, CODE_LIFETIME_MAX, DEVICE_LIFETIME_MAX, FAMILIES_PER_PAIR_MAX,
     GRACE_COUNTED_MAX, GRACE_MAX, LAST_USED_RESOLUTION_MAX, OnReuse, PUSH_LIFETIME_MAX, Policy,
     RETRIES_MAX, Refreshing, RequirePkce, Retries,
 };
 pub use profile::{POLICY_BYTES_MAX, Profile};
-pub use push::{Pushed, REQUEST_URI_PREFIX, Taken};
-pub use redeem::{Mismatch, Presented, Redeemed};
-pub use refresh::{RefreshRequest, Refreshed};
-pub use refresh_standing::RefreshStanding;
+pub use replay::Once;
+pub use request::issued::Issued;
+pub use request::listed::Listed;
+pub use request::mismatch::Mismatch;
+pub use request::optional::{Optional, Texts};
+pub use request::proof;
+pub use request::scope::Scopes;
 #[cfg(feature = "serde")]
 pub use response::{DeviceResponse, ErrorResponse};
-pub use revoke::RevokedBy;
-pub use scope::Scopes;
-pub use secret::Secret;
-pub use sessions::OthersRevoked;
+pub use text::format::{APP_CHARS_MAX, Format, Style, Tag};
+pub use text::kind::ClaimsKind;
+pub use text::minter::{Minter, MinterError, Minting};
+pub use text::secret::Secret;
+pub use token::check::{Checked, Demand, Refusal};
+pub use token::client_credentials::ClientCredentials;
+pub use token::introspect::{Claims, Introspection};
+pub use token::refresh_standing::RefreshStanding;
+pub use token::revoke::RevokedBy;
 #[cfg(feature = "transfer")]
 pub use transfer::{Exported, Exporting, IMPORT_LINE_BYTES_MAX, ImportStep, Imported};
-pub use user_code::USER_CODE_CHARS;
-pub use uses::USES_KEPT_MAX;

@@ -1,13 +1,13 @@
 //! The one table from outcomes to the error codes of RFC 6749, 6750, 7009, 8628, 8707, 9101, 9126,
 //! and 9449, and from those to statuses.
 
-use crate::claim::Completed;
 use crate::clients::{Authenticated, ClientRefusal};
+use crate::code::claim::Completed;
+use crate::code::push::Taken;
+use crate::code::redeem::Redeemed;
 use crate::device::Polled;
-use crate::push::Taken;
-use crate::redeem::Redeemed;
-use crate::refresh::Refreshed;
-use crate::revoke::RevokedBy;
+use crate::family::refresh::Refreshed;
+use crate::token::revoke::RevokedBy;
 use grantkeep::{Error, ErrorKind};
 use std::fmt;
 

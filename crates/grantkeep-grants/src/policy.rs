@@ -1,7 +1,7 @@
 //! Policies: lifetimes, formats, and choices, as data.
 
 use crate::clients::ClientInfo;
-use crate::format::Format;
+use crate::text::format::Format;
 use grantkeep::{Error, ErrorKind, LIFETIME_MAX, Result};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

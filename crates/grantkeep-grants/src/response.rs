@@ -15,18 +15,18 @@
 //! its own flattens one of these beside them (`#[serde(flatten)]`). Members without a value are
 //! left out.
 
-use crate::claim::Completed;
+use crate::code::claim::Completed;
+use crate::code::push::Pushed;
+use crate::code::redeem::Redeemed;
 use crate::device::{DeviceIssued, Polled};
-use crate::introspect::{Claims, Introspection};
-use crate::issued::Issued;
+use crate::family::refresh::Refreshed;
 use crate::oauth_error::OAuthError;
-use crate::optional::{Optional, parameter};
-use crate::proof::cnf;
-use crate::push::Pushed;
-use crate::redeem::Redeemed;
-use crate::refresh::Refreshed;
-use crate::scope::Scopes;
-use crate::secret::Secret;
+use crate::request::issued::Issued;
+use crate::request::optional::{Optional, parameter};
+use crate::request::proof::cnf;
+use crate::request::scope::Scopes;
+use crate::text::secret::Secret;
+use crate::token::introspect::{Claims, Introspection};
 use grantkeep::Confirmation;
 use serde::{Serialize, Serializer};
 use std::time::SystemTime;

@@ -4,12 +4,12 @@ use super::ClientInfo;
 #[cfg(feature = "hashed-secrets")]
 use super::foreign::Foreign;
 use super::public_with;
-use crate::event::Event;
-use crate::format::{Format, Tag};
+use crate::events::event::Event;
+use crate::events::observe;
 use crate::grants::Grants;
-use crate::observe;
 use crate::policy::check_lifetime;
-use crate::secret::Secret;
+use crate::text::format::{Format, Tag};
+use crate::text::secret::Secret;
 use data_encoding::HEXLOWER;
 use grantkeep::backend::Backend;
 use grantkeep::{

@@ -2,8 +2,8 @@
 
 use super::ClientInfo;
 use crate::decision::{Flow, Found, Owned, Rewriting, Verdict};
-use crate::event::Event;
 use crate::events::Told;
+use crate::events::event::Event;
 use crate::grants::Grants;
 use grantkeep::backend::Backend;
 use grantkeep::{Client, ClientState as Stored, Held, HeldEpoch, Owner, Result};

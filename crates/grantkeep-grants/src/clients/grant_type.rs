@@ -115,7 +115,7 @@ pub(super) fn grant_types(grants: &[GrantType]) -> String {
             named.push(grant.as_str());
         }
     }
-    crate::scope::join(named)
+    crate::request::scope::join(named)
 }
 
 /// What is stored, all of it.

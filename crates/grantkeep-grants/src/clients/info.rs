@@ -3,7 +3,7 @@
 use super::authenticate::SecretId;
 use super::grant_type::{GrantType, read_grant_types};
 use super::redirect;
-use crate::scope::Scopes;
+use crate::request::scope::Scopes;
 use grantkeep::backend::Backend;
 use grantkeep::{Client, Store, Timestamp};
 use std::borrow::Borrow;

@@ -29,10 +29,10 @@ pub(crate) use verifying::Verifying;
 #[cfg(feature = "hashed-secrets")]
 pub use verifying::{VERIFYING_QUEUE_MAX, VERIFYING_THREADS_MAX};
 
-use crate::families::Listed;
 use crate::grants::Grants;
-use crate::scope::{Scopes, join};
-use crate::secret::Secret;
+use crate::request::listed::Listed;
+use crate::request::scope::{Scopes, join};
+use crate::text::secret::Secret;
 use authenticate::digested;
 use decide::{Deletion, Disabling, Edit, Enabling, Registration};
 use grant_type::{grant_types, read_grant_types};

@@ -2,8 +2,8 @@
 
 use super::grant_type::GrantType;
 use super::redirect;
-use crate::optional::Optional;
-use crate::setter::setter;
+use crate::request::optional::Optional;
+use crate::request::setter::setter;
 use data_encoding::HEXLOWER;
 use grantkeep::{Error, ErrorKind, Result, random};
 use std::fmt;

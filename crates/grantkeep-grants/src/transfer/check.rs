@@ -3,11 +3,11 @@
 
 use super::arrival::{Arrival, Bearer};
 use super::line::{ClientLine, Ends, FamilyLine, Line, PersonalLine, Text, TokenLine, Told};
-use crate::attachment::close;
-use crate::audience::AskedAudience;
 use crate::clients::{ArrivingClient, ArrivingSecret, GrantType, NewClient};
 use crate::grants::{Grants, can_be_held, check_name};
-use crate::scope::Scopes;
+use crate::request::audience::AskedAudience;
+use crate::request::scope::Scopes;
+use crate::text::attachment::close;
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 use grantkeep::backend::Backend;
 use grantkeep::{

@@ -91,7 +91,7 @@ pub struct Swept {
 /// - `get` and `list` answer durable state only, and answer expired rows that are not yet swept:
 ///   validity is the caller's to judge, by [`Row::expires_at`] against [`Backend::now`].
 /// - Every batch falsifies one of its own expectations, so sending it again after
-///   [`ErrorKind::Unknown`](crate::ErrorKind::Unknown) is safe, and the [`Op`] stored in the rows
+///   [`ErrorKind::Unknown`] is safe, and the [`Op`] stored in the rows
 ///   tells whose write won.
 /// - Futures complete on any executor, and with [`Wait`](crate::Wait) on none.
 pub trait Backend: Send + Sync + 'static {
@@ -126,14 +126,14 @@ pub trait Backend: Send + Sync + 'static {
     /// The row under `key`, if there is one.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) where the stored bytes are not what was
+    /// [`ErrorKind::Corrupt`] where the stored bytes are not what was
     /// written.
     fn get(&self, key: Key) -> impl Future<Output = Result<Option<Row>>> + Send;
 
     /// Applies `batch` if all of its expectations hold.
     ///
     /// # Errors
-    /// [`ErrorKind::Unknown`](crate::ErrorKind::Unknown) if it may have happened; with any other
+    /// [`ErrorKind::Unknown`] if it may have happened; with any other
     /// kind it did not.
     ///
     /// # Durability
@@ -171,10 +171,10 @@ pub trait Backend: Send + Sync + 'static {
     /// the leap was taken back meanwhile.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the engine takes no work.
+    /// [`ErrorKind::Unavailable`] if the engine takes no work.
     fn sweep(&self, budget: Budget) -> impl Future<Output = Result<Swept>> + Send;
 
-    /// Believes the clock as it is now, after [`ErrorKind::Clock`](crate::ErrorKind::Clock).
+    /// Believes the clock as it is now, after [`ErrorKind::Clock`].
     fn accept_clock(&self);
 
     /// What the engine holds and does; cheap enough to ask every second.

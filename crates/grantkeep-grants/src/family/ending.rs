@@ -1,0 +1,152 @@
+//! How what was issued ends: a family, a record by itself, and all that an owner has.
+
+use crate::decision::{Flow, Found, Owned, Rewriting, Verdict};
+use crate::events::Told;
+use crate::events::event::Event;
+use crate::grants::Grants;
+use crate::request::mismatch::Mismatch;
+use crate::text::kind::ClaimsKind;
+use grantkeep::backend::Backend;
+use grantkeep::{
+    Family, FamilyState, Held, HeldEpoch, Owner, Personal, Record, Result, RevocationReason,
+    SessionId, Timestamp, Token,
+};
+
+/// Everything of an owner that is to be revoked.
+pub(crate) struct OwnerRevocation<'a>(pub(crate) Owner<'a>);
+
+impl<B: Backend> Flow<B> for OwnerRevocation<'_> {
+    const NAME: &'static str = "revoke_owner";
+    type Read = HeldEpoch;
+    type Rests = ();
+    type Answer = ();
+
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<HeldEpoch, ()>> {
+        Ok(Found::Records(grants.store.epoch(self.0).await?))
+    }
+
+    fn owners<'r>(&'r self, _: &'r HeldEpoch) -> Owned<'r> {
+        Owned::default()
+    }
+
+    fn judge(&mut self, grants: &Grants<B>, epoch: HeldEpoch, (): &()) -> Result<Verdict<()>> {
+        let mut rewriting = Rewriting::of(grants)?;
+        if epoch.is_closed() {
+            rewriting.close_epoch(&epoch)?;
+        } else {
+            rewriting.open_epoch(&epoch)?;
+        }
+        rewriting.revoking_owner();
+        let told = grants.told().event(|| match self.0 {
+            Owner::Subject(subject) => Event::SubjectRevoked { subject: subject.to_owned() },
+            Owner::Client(client) => Event::ClientRevoked { client: client.to_owned() },
+            Owner::Pair { subject, client } => {
+                Event::PairRevoked { client: client.to_owned(), subject: subject.to_owned() }
+            }
+            Owner::Session(session) => Event::SessionRevoked { session: SessionId::of(session) },
+        });
+        Ok(rewriting.commit(told, ()))
+    }
+}
+
+/// Revokes a family and notes why, if it is in force; the first reason stands. `more` is told of it
+/// in either case.
+pub(crate) fn end_family<B: Backend, A>(
+    grants: &Grants<B>,
+    held: Option<Held<Family>>,
+    reason: RevocationReason,
+    more: impl FnOnce(Told) -> Told,
+    answer: A,
+) -> Result<Verdict<A>> {
+    let Some(held) = held.filter(|held| held.record.state == FamilyState::Active) else {
+        return Ok(Verdict::Answer(answer, more(grants.told())));
+    };
+    let mut rewriting = Rewriting::of(grants)?;
+    let (_, told) = revoke_family(grants, &mut rewriting, held, reason, grants.told())?;
+    Ok(rewriting.commit(more(told), answer))
+}
+
+/// Revokes a family in `rewriting`; false if it is revoked already.
+pub(crate) fn revoke_family<B: Backend>(
+    grants: &Grants<B>,
+    rewriting: &mut Rewriting,
+    mut held: Held<Family>,
+    reason: RevocationReason,
+    told: Told,
+) -> Result<(bool, Told)> {
+    if held.record.state != FamilyState::Active {
+        return Ok((false, told));
+    }
+    held.record.state = FamilyState::Revoked { at: grants.store.wall(), reason };
+    rewriting.replace(&held, &held.record)?;
+    Ok((true, told.ended(&held.record)))
+}
+
+/// Revokes a record by itself in `rewriting`; false if it is revoked already.
+pub(crate) fn revoke<B: Backend, R: Revocable>(
+    grants: &Grants<B>,
+    rewriting: &mut Rewriting,
+    held: &mut Held<R>,
+    told: Told,
+) -> Result<(bool, Told)> {
+    let revoked_at = held.record.revoked_at_mut();
+    if revoked_at.is_some() {
+        return Ok((false, told));
+    }
+    *revoked_at = Some(grants.store.wall());
+    rewriting.end(held, &held.record)?;
+    Ok((true, told.event(|| held.record.revoked())))
+}
+
+/// A record that can be revoked by itself.
+pub(crate) trait Revocable: Record {
+    fn revoked_at_mut(&mut self) -> &mut Option<Timestamp>;
+
+    /// What is told of it.
+    fn revoked(&self) -> Event;
+}
+
+impl Revocable for Token {
+    fn revoked_at_mut(&mut self) -> &mut Option<Timestamp> {
+        &mut self.revoked_at
+    }
+
+    fn revoked(&self) -> Event {
+        Event::TokenRevoked {
+            kind: self.kind.into(),
+            client: self.client.clone(),
+            subject: self.subject.clone(),
+            family: self.family,
+        }
+    }
+}
+
+impl Revocable for Personal {
+    fn revoked_at_mut(&mut self) -> &mut Option<Timestamp> {
+        &mut self.revoked_at
+    }
+
+    fn revoked(&self) -> Event {
+        Event::TokenRevoked {
+            kind: ClaimsKind::Personal,
+            client: self.client.clone(),
+            subject: self.subject.clone(),
+            family: None,
+        }
+    }
+}
+
+/// What is told where something of a family does not match.
+pub(crate) fn told_mismatch<B: Backend>(
+    grants: &Grants<B>,
+    family: &Family,
+    client: &str,
+    what: Mismatch,
+) -> Told {
+    grants.told().event(|| Event::Mismatched {
+        what,
+        client: client.to_owned(),
+        subject: family.subject.clone(),
+        family: Some(family.id),
+    })
+}

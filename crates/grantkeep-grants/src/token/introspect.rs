@@ -309,7 +309,7 @@ impl<B: Backend> Grants<B> {
                 return Ok(false);
             };
             // A family that was kept while the others ended keeps its access tokens.
-            let families = standing.epochs.families;
+            let families = standing.families;
             let issued = Epochs { families, ..token.epochs };
             if self.store.admits(standing.owners, &issued).await? {
                 return Ok(true);

@@ -231,7 +231,7 @@ impl<B: Backend> Store<B> {
     /// expiry by [`Store::now`] as it is after this.
     ///
     /// Of an access token that has a family, `issued` has the second number of the
-    /// [family](crate::FamilyStanding::epochs).
+    /// [family](crate::FamilyStanding::families).
     ///
     /// # Errors
     /// As [`Backend::get`].
@@ -250,11 +250,12 @@ impl<B: Backend> Store<B> {
         {
             return Ok(false);
         }
-        let pair = owners.pair.map(|pair| (pair, issued.pair));
-        let session = owners.session.map(|session| (session, issued.session));
-        for (owner, issued) in
-            [(owners.client, issued.client)].into_iter().chain(pair).chain(session)
-        {
+        for (owner, issued) in [
+            (Some(owners.client), issued.client),
+            (owners.pair, issued.pair),
+            (owners.session, issued.session),
+        ] {
+            let Some(owner) = owner else { continue };
             let held = self.get::<Epoch>(key(owner).id).await?;
             if held.is_some_and(|held| !held.record.admits(issued)) {
                 return Ok(false);

@@ -4,7 +4,8 @@ use super::Store;
 use super::bytes;
 use super::codec;
 use super::confirmation::Confirmation;
-use super::epoch::Epochs;
+use super::epoch::{EpochNumber, Epochs};
+use super::fence::Fence;
 use super::owner::{Owners, SessionId};
 use super::record::{Held, Record, check_text};
 use super::seal::Payload;
@@ -107,9 +108,9 @@ pub struct FamilyStanding {
     pub expires_at: Timestamp,
     /// When the grant ends, however often it is refreshed.
     pub absolute_expires_at: Timestamp,
-    /// The epochs it was opened under; the second number of its subject's is that of the last time
-    /// that it was kept while the others were ended.
-    pub epochs: Epochs,
+    /// The second number of its subject's epoch ([`Epochs::families`]) that it was opened under, or
+    /// that it was kept under since, while the others were ended.
+    pub families: Option<EpochNumber>,
     /// Whose epochs it depends on.
     pub owners: Owners,
 }
@@ -121,8 +122,8 @@ impl FamilyStanding {
     }
 }
 
-/// The first fields of a [`Family`]: all that a standing takes.
-type Head = (FamilyState, Timestamp, Epochs);
+/// The first fields of a [`Family`], and of its [`Epochs`]: all that a standing takes.
+type Head = (FamilyState, Timestamp, Option<Fence>, Option<EpochNumber>, Option<EpochNumber>);
 
 /// A refresh family: all refresh tokens that descend from one grant.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,7 +132,7 @@ pub struct Family {
     pub state: FamilyState,
     /// When the grant ends, however often it is refreshed, by the store's time.
     pub absolute_expires_at: Timestamp,
-    /// The epochs it was opened under; see [`FamilyStanding::epochs`].
+    /// The epochs it was opened under; see [`FamilyStanding::families`].
     pub epochs: Epochs,
     /// Its name.
     pub id: FamilyId,
@@ -262,12 +263,12 @@ impl<B: Backend> Store<B> {
     pub async fn family_standing(&self, family: FamilyId) -> Result<Option<FamilyStanding>> {
         let row = self.backend().get(Key::new(Family::KIND, family.digest())).await?;
         row.map(|row| {
-            let (state, absolute_expires_at, epochs): Head =
+            let (state, absolute_expires_at, _, _, families): Head =
                 codec::decode_head(Family::NAME, Family::FORMAT, row.value())?;
             let owners = Owners::of_terms(row.terms())
                 .ok_or_else(|| Error::corrupt("a stored family is listed by nobody"))?;
             let expires_at = row.expires_at();
-            Ok(FamilyStanding { state, expires_at, absolute_expires_at, epochs, owners })
+            Ok(FamilyStanding { state, expires_at, absolute_expires_at, families, owners })
         })
         .transpose()
     }
@@ -384,7 +385,8 @@ mod tests {
             };
             let bytes = codec::encode(Family::NAME, Family::FORMAT, &family).unwrap();
             let head: Head = codec::decode_head(Family::NAME, Family::FORMAT, &bytes).unwrap();
-            assert_eq!(head, (state, family.absolute_expires_at, family.epochs));
+            let Epochs { fence, subject, families, .. } = family.epochs;
+            assert_eq!(head, (state, family.absolute_expires_at, fence, subject, families));
             assert!(codec::decode_head::<Head>(Family::NAME, Family::FORMAT, &bytes[..3]).is_err());
         }
     }

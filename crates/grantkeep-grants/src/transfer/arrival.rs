@@ -56,9 +56,19 @@ impl Arrival {
         Owned { subject, client, session }
     }
 
-    /// How many rows it takes.
+    /// The family that a token is of.
+    pub(crate) fn family(&self) -> Option<FamilyId> {
+        match self {
+            Self::Token { record, .. } => record.family,
+            _ => None,
+        }
+    }
+
+    /// How many steps of a batch it takes at most, without its owners: of a token that of the
+    /// session of its family as well.
     pub(crate) fn rows(&self) -> usize {
         match self {
+            Self::Token { record, .. } if record.family.is_some() => 2,
             Self::Family { bearer: Some(_), .. } => 2,
             Self::Ended(_) => 0,
             _ => 1,

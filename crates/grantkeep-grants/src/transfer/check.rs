@@ -34,8 +34,10 @@ impl Moment {
                 Ok(Some(self.now.saturating_add(Duration::from_secs(seconds))))
             }
             Ends { within: None, at: Some(seconds) } => {
-                let at = wall_time(seconds);
-                Ok(Some(self.now.saturating_add(at.since(self.wall))))
+                // One that is too far is refused for its length: it must not become none.
+                let left = wall_time(seconds).since(self.wall);
+                let until = self.now.saturating_add(left);
+                Ok(Some(if until == Timestamp::NEVER { Timestamp::MAX } else { until }))
             }
             Ends { within: Some(_), at: Some(_) } => {
                 Err(limit("it ends twice: give the seconds that are left, or the time"))

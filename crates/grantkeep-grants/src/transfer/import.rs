@@ -7,8 +7,9 @@
 //!
 //! # What the first pass keeps in memory
 //!
-//! For each family its id and a hash of its owners, about 32 bytes, so that a token can be held
-//! against the family that it names; and each client that was found not to be disabled.
+//! For each family its id and a hash of its owners, and its refresh token's digest, about 120 bytes,
+//! so that a token can be held against the family that it names, and no two families share a
+//! refresh token; and each client that was found not to be disabled.
 //!
 //! # What it does not do
 //!
@@ -25,7 +26,7 @@ use crate::decision::Owned;
 use crate::grants::Grants;
 use futures_util::future::try_join_all;
 use grantkeep::backend::Backend;
-use grantkeep::{Client, Error, ErrorKind, FamilyId, Result};
+use grantkeep::{Client, Digest, Error, ErrorKind, FamilyId, Owner, Result};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, Seek, SeekFrom};
@@ -219,6 +220,8 @@ impl<B: Backend> Grants<B> {
 struct Known {
     /// The families, each with a hash of its owners.
     families: HashMap<FamilyId, u64>,
+    /// Whose each refresh token is.
+    refresh: HashMap<Digest, FamilyId>,
     hasher: RandomState,
     /// Those that have ended: so have their tokens.
     ended: HashSet<FamilyId>,
@@ -232,37 +235,46 @@ impl Known {
         let Owned { subject, client, .. } = arrival.owners();
         if !client.is_empty() && !self.enabled.contains(client) {
             let held = grants.store.client(client).await?;
-            if held.is_some_and(|held| !held.record.is_enabled()) {
+            // A client that was deleted is closed, and has no record.
+            let epoch = grants.store.epoch(Owner::Client(client)).await?;
+            if epoch.is_closed() || held.is_some_and(|held| !held.record.is_enabled()) {
                 return Err(Error::new(
                     ErrorKind::Disabled,
-                    "its client is disabled here: enable it, or leave out what it has",
+                    "its client is disabled here, or deleted: enable it, or leave out what it has",
                 ));
             }
             self.enabled.insert(client.to_owned());
         }
         let owners = self.hasher.hash_one((subject, client));
         match arrival {
-            Arrival::Family { record, .. } => {
+            Arrival::Family { bearer, record, .. } => {
                 grants.has_arrived(arrival).await?;
-                self.families.entry(record.id).or_insert(owners);
+                let of = self.owners_of(grants, record.id).await?;
+                if of.is_some_and(|of| of != owners) {
+                    return Err(limit(
+                        "a family of this name is of another subject or client, here or on a line \
+                         before",
+                    ));
+                }
+                self.families.insert(record.id, owners);
+                if let Some(bearer) = bearer {
+                    let of = *self.refresh.entry(bearer.mark()).or_insert(record.id);
+                    if of != record.id {
+                        return Err(limit(
+                            "its refresh token is that of a family on a line before",
+                        ));
+                    }
+                }
             }
             Arrival::Token { record, .. } => {
                 let Some(family) = record.family else { return Ok(()) };
-                if self.ended.contains(&family) {
-                    return Ok(());
-                }
-                let mut of = self.families.get(&family).copied();
-                if of.is_none() {
-                    let stored = grants.family_owners(family).await?;
-                    of = stored.map(|(subject, client)| {
-                        self.hasher.hash_one((subject.as_str(), client.as_str()))
-                    });
-                }
+                let of = self.owners_of(grants, family).await?;
                 match of {
                     Some(of) if of == owners => {}
                     Some(_) => {
                         return Err(limit("its family is of another subject or client"));
                     }
+                    None if self.ended.contains(&family) => {}
                     None => {
                         return Err(limit(
                             "its family is neither here nor on a line before: put the family \
@@ -275,6 +287,21 @@ impl Known {
             Arrival::Personal { .. } | Arrival::Client(_) => {}
         }
         Ok(())
+    }
+}
+
+impl Known {
+    /// Whose a family is: by the store, or else by a line before.
+    async fn owners_of<B: Backend>(
+        &self,
+        grants: &Grants<B>,
+        family: FamilyId,
+    ) -> Result<Option<u64>> {
+        let stored = grants.family_owners(family).await?;
+        let hash = |(subject, client): (String, String)| {
+            self.hasher.hash_one((subject.as_str(), client.as_str()))
+        };
+        Ok(stored.map(hash).or_else(|| self.families.get(&family).copied()))
     }
 }
 

@@ -14,7 +14,8 @@ use crate::events::Told;
 use crate::grants::Grants;
 use grantkeep::backend::{BATCH_STEPS_MAX, Backend};
 use grantkeep::{
-    Digest, Family, FamilyId, Importing, Personal, Record, RefreshText, Result, Timestamp, Token,
+    Digest, Family, FamilyId, Held, Importing, Personal, Record, RefreshText, Result, SessionId,
+    Timestamp, Token,
 };
 use std::collections::HashSet;
 
@@ -29,6 +30,7 @@ const BYTES_MAX: usize = 64 * 1_024;
 pub(crate) struct Piece {
     arrivals: Vec<(u64, Arrival)>,
     owners: HashSet<(String, String)>,
+    sessions: HashSet<SessionId>,
     rows: usize,
     bytes: usize,
 }
@@ -40,14 +42,23 @@ impl Piece {
 
     /// True if a line of so many bytes does not fit any more.
     pub(crate) fn is_full_for(&self, arrival: &Arrival, bytes: usize) -> bool {
-        // The epochs of a subject, a client, and the pair of both; many lines share some.
-        let owners = self.owners.len() + 3;
+        // The epochs of a subject, a client, the pair of both, and a session; many lines share some.
+        let owners = self.owners.len() + self.sessions.len() + 4;
         !self.is_empty()
             && (self.rows + arrival.rows() + owners > STEPS_MAX || self.bytes + bytes > BYTES_MAX)
     }
 
+    /// The session of a family that comes in the same piece.
+    fn session_of(&self, family: FamilyId) -> Option<SessionId> {
+        self.arrivals.iter().find_map(|(_, arrival)| match arrival {
+            Arrival::Family { record, .. } if record.id == family => record.session,
+            _ => None,
+        })
+    }
+
     pub(crate) fn push(&mut self, number: u64, arrival: Arrival, bytes: usize) {
-        let Owned { subject, client, .. } = arrival.owners();
+        let Owned { subject, client, session } = arrival.owners();
+        self.sessions.extend(session);
         for owner in [(subject, ""), ("", client), (subject, client)] {
             self.owners.insert((owner.0.to_owned(), owner.1.to_owned()));
         }
@@ -89,12 +100,28 @@ impl<B: Backend> Flow<B> for Piece {
         let (mut dues, mut seen) = (Vec::with_capacity(self.arrivals.len()), HashSet::new());
         for (at, (number, arrival)) in self.arrivals.iter().enumerate() {
             let named = |cause| at_line(*number, cause);
-            let is_new = arrival.marks().into_iter().all(|mark| seen.insert(mark));
+            let marks = arrival.marks();
+            // What is passed over is no reason to pass over another.
+            let is_new = marks.iter().all(|mark| !seen.contains(mark));
             if !is_new || grants.has_arrived(arrival).await.map_err(named)? {
                 counts.skipped += 1;
                 continue;
             }
-            let standing = Standing::read(grants, arrival.owners()).await?;
+            let mut owners = arrival.owners();
+            if let Some(family) = arrival.family() {
+                match grants.store.get::<Family>(family.digest()).await? {
+                    // It would be worth something where its family is not: its own epochs are those
+                    // of now.
+                    Some(held) if grants.is_over(&held).await? => {
+                        counts.ended += 1;
+                        continue;
+                    }
+                    Some(held) => owners.session = held.record.session,
+                    None => owners.session = self.session_of(family),
+                }
+            }
+            seen.extend(marks);
+            let standing = Standing::read(grants, owners).await?;
             dues.push(Due { at, standing });
         }
         Ok(Found::Records(Dues { lines: dues, ids, counts }))
@@ -197,16 +224,23 @@ impl<B: Backend> Grants<B> {
                 if self.store.get::<Family>(record.id.digest()).await?.is_some() {
                     return Ok(true);
                 }
-                if let Some(bearer) = bearer
-                    && self.borne::<RefreshText>(bearer).await?.is_some()
-                {
-                    return Err(limit("its refresh token is that of another family"));
+                let Some(bearer) = bearer else { return Ok(false) };
+                match self.borne::<RefreshText>(bearer).await? {
+                    None => Ok(false),
+                    // It came before, and lapsed here earlier than its refresh token.
+                    Some(text) if text.family == record.id => Ok(true),
+                    Some(_) => Err(limit("its refresh token is that of another family")),
                 }
-                Ok(false)
             }
             Arrival::Client(record) => Ok(self.store.client(&record.id).await?.is_some()),
             Arrival::Ended(_) => Ok(false),
         }
+    }
+
+    /// True for a family that is not in force, or whose owners do not admit it.
+    async fn is_over(&self, held: &Held<Family>) -> Result<bool> {
+        let admitted = self.admitted_family(held.clone()).await?;
+        Ok(!admitted.is_some_and(|held| held.in_force(self.store.now())))
     }
 
     /// The record of a bearer.

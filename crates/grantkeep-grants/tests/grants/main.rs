@@ -50,6 +50,8 @@ mod shortened;
 #[cfg(feature = "hashed-secrets")]
 mod transfer_clients;
 #[cfg(feature = "transfer")]
+mod transfer_held;
+#[cfg(feature = "transfer")]
 mod transfer_in;
 #[cfg(feature = "transfer")]
 mod transfer_out;

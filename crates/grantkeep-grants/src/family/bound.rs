@@ -22,11 +22,10 @@
 //! - What is opened while a bound that was set is taken away again does not count later.
 
 use crate::decision::{Issuing, Owned, Rests, Standing};
+use crate::family::ending::ended;
 use crate::grants::Grants;
 use grantkeep::backend::{Backend, PAGE_ROWS_MAX};
-use grantkeep::{
-    Family, FamilyState, Held, Owner, PAIR_FAMILIES_MAX, PairFamilies, Result, RevocationReason,
-};
+use grantkeep::{Family, Held, Owner, PAIR_FAMILIES_MAX, PairFamilies, Result, RevocationReason};
 use std::ops::Deref;
 
 /// One opening ends at most this many families.
@@ -136,9 +135,9 @@ impl Opens {
         let too_many = (in_force.len() + 1).saturating_sub(*max);
         let texts = family.client.len() + family.subject.len();
         let may_end = (ENDED_BYTES_MAX / (texts + 256)).clamp(1, ENDED_MAX);
-        let (ended, kept) = in_force.split_at(too_many.min(may_end));
-        for held in ended {
-            issuing.end(held, over(grants, held))?;
+        let (oldest, kept) = in_force.split_at(too_many.min(may_end));
+        for held in oldest {
+            issuing.end(held, ended(grants, held, RevocationReason::Superseded))?;
         }
         // More than the row has room for: they are listed again next time.
         if kept.len() >= PAIR_FAMILIES_MAX {
@@ -153,20 +152,5 @@ impl Opens {
         }
         let id = PairFamilies::row_id(&family.subject, &family.client);
         issuing.insert(id, &record, until)
-    }
-}
-
-/// This family as it ends for a newer one: without what nobody needs any more, so that several such
-/// rows fit into one batch.
-fn over<B: Backend>(grants: &Grants<B>, held: &Held<Family>) -> Family {
-    let reason = RevocationReason::Superseded;
-    Family {
-        state: FamilyState::Revoked { at: grants.store.wall(), reason },
-        label: String::new(),
-        facts: None,
-        scopes: String::new(),
-        audience: String::new(),
-        payload: None,
-        ..held.record.clone()
     }
 }

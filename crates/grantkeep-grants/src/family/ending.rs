@@ -62,7 +62,7 @@ pub(crate) fn end_family<B: Backend, A>(
         return Ok(Verdict::Answer(answer, more(grants.told())));
     };
     let mut rewriting = Rewriting::of(grants)?;
-    let (_, told) = revoke_family(grants, &mut rewriting, held, reason, grants.told())?;
+    let (_, told) = revoke_family(grants, &mut rewriting, &held, reason, grants.told())?;
     Ok(rewriting.commit(more(told), answer))
 }
 
@@ -70,16 +70,34 @@ pub(crate) fn end_family<B: Backend, A>(
 pub(crate) fn revoke_family<B: Backend>(
     grants: &Grants<B>,
     rewriting: &mut Rewriting,
-    mut held: Held<Family>,
+    held: &Held<Family>,
     reason: RevocationReason,
     told: Told,
 ) -> Result<(bool, Told)> {
     if held.record.state != FamilyState::Active {
         return Ok((false, told));
     }
-    held.record.state = FamilyState::Revoked { at: grants.store.wall(), reason };
-    rewriting.replace(&held, &held.record)?;
-    Ok((true, told.ended(&held.record)))
+    let ended = ended(grants, held, reason);
+    rewriting.replace(held, &ended)?;
+    Ok((true, told.ended(&ended)))
+}
+
+/// This family as it ends: without what nobody needs any more. So it can end however long its record
+/// was, and several that end together fit into one batch.
+pub(crate) fn ended<B: Backend>(
+    grants: &Grants<B>,
+    held: &Held<Family>,
+    reason: RevocationReason,
+) -> Family {
+    Family {
+        state: FamilyState::Revoked { at: grants.store.wall(), reason },
+        label: String::new(),
+        facts: None,
+        scopes: String::new(),
+        audience: String::new(),
+        payload: None,
+        ..held.record.clone()
+    }
 }
 
 /// Revokes a record by itself in `rewriting`; false if it is revoked already.

@@ -187,7 +187,7 @@ impl<B: Backend> Flow<B> for Revocation<'_> {
         }
         if let Some(held) = family {
             let reason = RevocationReason::Requested;
-            (changed[2], told) = revoke_family(grants, &mut rewriting, held, reason, told)?;
+            (changed[2], told) = revoke_family(grants, &mut rewriting, &held, reason, told)?;
         }
         Ok(if changed.contains(&true) {
             rewriting.commit(told, RevokedBy::Done)

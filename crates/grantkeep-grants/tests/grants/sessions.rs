@@ -227,3 +227,21 @@ fn credentials_are_in_no_session() {
     world.grants.revoke_session("s1").wait().unwrap();
     assert!(world.is_active(own.access.expose()));
 }
+
+// Goal: P6, a family ends however long its record is. Method: families with facts beside a payload,
+// longer and longer, up to the first that is refused; each that was opened is revoked.
+#[test]
+fn the_longest_family_can_be_revoked() {
+    let world = World::new();
+    let payload = vec![7; 16_384];
+    let mut opened = 0;
+    for length in 16_100..16_384 {
+        let facts = vec![7; length];
+        let grant = Grant::new(CLIENT, SUBJECT).payload(&payload[..]).facts(&facts);
+        let Ok(issued) = world.grants.open(grant).wait() else { break };
+        opened += 1;
+        world.grants.revoke_family(issued.family.unwrap()).wait().unwrap();
+        assert!(world.grants.families_of(SUBJECT, None, 50).wait().unwrap().items.is_empty());
+    }
+    assert!((1..284).contains(&opened), "the record is as long as it may be at last: {opened}");
+}

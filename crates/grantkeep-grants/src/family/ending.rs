@@ -82,8 +82,8 @@ pub(crate) fn revoke_family<B: Backend>(
     Ok((true, told.ended(&ended)))
 }
 
-/// This family as it ends: without what nobody needs any more. So it can end however long its record
-/// was, and several that end together fit into one batch.
+/// This family as it ends: without what nobody needs any more. So it can end however long its
+/// record was, and several that end together fit into one batch.
 pub(crate) fn ended<B: Backend>(
     grants: &Grants<B>,
     held: &Held<Family>,

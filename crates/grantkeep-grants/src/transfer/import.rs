@@ -7,9 +7,9 @@
 //!
 //! # What the first pass keeps in memory
 //!
-//! For each family its id and a hash of its owners, and its refresh token's digest, about 120 bytes,
-//! so that a token can be held against the family that it names, and no two families share a
-//! refresh token; and each client that was found not to be disabled.
+//! For each family its id and a hash of its owners, and its refresh token's digest, about 120
+//! bytes, so that a token can be held against the family that it names, and no two families share
+//! a refresh token; and each client that was found not to be disabled.
 //!
 //! # What it does not do
 //!

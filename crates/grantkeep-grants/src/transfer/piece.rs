@@ -42,7 +42,7 @@ impl Piece {
 
     /// True if a line of so many bytes does not fit any more.
     pub(crate) fn is_full_for(&self, arrival: &Arrival, bytes: usize) -> bool {
-        // The epochs of a subject, a client, the pair of both, and a session; many lines share some.
+        // The epochs of a subject, a client, the pair of both, and a session; lines share some.
         let owners = self.owners.len() + self.sessions.len() + 4;
         !self.is_empty()
             && (self.rows + arrival.rows() + owners > STEPS_MAX || self.bytes + bytes > BYTES_MAX)

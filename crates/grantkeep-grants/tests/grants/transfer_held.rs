@@ -82,8 +82,8 @@ fn a_family_is_of_one_owner() {
     }
 }
 
-// Goal: P6, a token of a family that has ended here is passed over: its own epochs would be those of
-// now. Method: end a family by its subject, then import a token of it.
+// Goal: P6, a token of a family that has ended here is passed over: its own epochs would be those
+// of now. Method: end a family by its subject, then import a token of it.
 #[test]
 fn a_token_of_an_ended_family_is_passed_over() {
     let world = World::new();

@@ -1,7 +1,7 @@
 use crate::explore::{Scenario, explore, meet};
 use crate::sim_disk::SimDisk;
 use crate::world::{Start, World, key};
-use grantkeep::backend::{Backend as _, Outcome};
+use grantkeep::backend::Outcome;
 use grantkeep::{Disk as _, Wait as _};
 use shuttle::thread;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! Backups of a running store, and what a restored one refuses.
 
+mod overtaken;
+
 use grantkeep::{
     Embedded, ErrorKind, KeySource, Keyring, ManualClock, Options, OsDisk, Store, Token, Wait as _,
 };

@@ -3,6 +3,7 @@
 
 extern crate grantkeep_checked as grantkeep;
 
+mod backing;
 mod carrying;
 mod closing;
 mod evicting;

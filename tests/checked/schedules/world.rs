@@ -5,8 +5,8 @@ use crate::sim_disk::SimDisk;
 use crate::stepping::SteppingDisk;
 use grantkeep::backend::{Backend as _, Batch, Key, Kind, NewRow, Outcome, Row, Term, Terms};
 use grantkeep::{
-    Digest, Disk, Embedded, Error, ErrorKind, ManualClock, OpenMode, Options, Store, Timestamp,
-    Wait as _,
+    Digest, Disk, Embedded, Error, ErrorKind, KeySource, Keyring, ManualClock, OpenMode, Options,
+    Store, Timestamp, Wait as _,
 };
 use shuttle::Runner;
 use shuttle::rand::{Rng as _, RngCore as _, thread_rng};
@@ -170,15 +170,28 @@ pub struct World {
 impl World {
     /// Opens the store on `disk` where the log takes steps, as `change` of the options says.
     pub fn open(disk: &SimDisk, change: impl Fn(Options) -> Options) -> Self {
-        Self::on(disk, Arc::new(SteppingDisk(disk.clone())), change)
+        Self::on(disk, DIR, Arc::new(SteppingDisk(disk.clone())), change)
     }
 
     /// Opens the store on `disk` as it is.
     pub fn quiet(disk: &SimDisk) -> Self {
-        Self::on(disk, Arc::new(disk.clone()), |options| options)
+        Self::on(disk, DIR, Arc::new(disk.clone()), |options| options)
     }
 
-    fn on(disk: &SimDisk, through: Arc<dyn Disk>, change: impl Fn(Options) -> Options) -> Self {
+    /// Opens the backup in `dir` on `disk` as it is, and without the keyring: rows need none.
+    pub fn restored(disk: &SimDisk, dir: &str) -> Self {
+        let keyring = Keyring::from_keys([(1, [7; 32])]).unwrap();
+        Self::on(disk, dir, Arc::new(disk.clone()), |options| {
+            options.restored(true).keys(KeySource::Given(keyring.clone()))
+        })
+    }
+
+    fn on(
+        disk: &SimDisk,
+        dir: &str,
+        through: Arc<dyn Disk>,
+        change: impl Fn(Options) -> Options,
+    ) -> Self {
         let clock = Arc::new(ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_800_000_000)));
         let options = Store::options()
             .clock(clock.clone())
@@ -188,7 +201,7 @@ impl World {
             .table_cache_bytes(1 << 20)
             .reserve_bytes(0)
             .by_itself(false);
-        let (store, _) = change(options).open_backend(Path::new(DIR)).expect("the store opens");
+        let (store, _) = change(options).open_backend(Path::new(dir)).expect("the store opens");
         Self { disk: disk.clone(), clock, store: Arc::new(store) }
     }
 

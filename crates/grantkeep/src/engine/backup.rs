@@ -2,15 +2,19 @@
 //! carried into it.
 //!
 //! 1. The keeper carries all that is committed ([`Request::Checkpoint`]), or says why it cannot.
-//! 2. The table is read as it was at one moment after that, which redb keeps, and copied by key
-//!    into a new file, piece by piece. Carrying and sweeping go on meanwhile. Where the table has
-//!    to be opened anew behind the failure of another operation, the copy begins once more.
-//! 3. The numbers of the store are in the last commit of the copy: before it the copy is no store.
+//! 2. While the keeper is held still, the table is given a reader, and the frames of the log that
+//!    it lacks are read (`tail.rs`). Where they are many, the keeper carries once more instead.
+//! 3. The table is read as it was then, which redb keeps, and copied by key into a new file, piece
+//!    by piece. Carrying and sweeping go on meanwhile. Where the table has to be opened anew behind
+//!    the failure of another operation, the copy begins once more.
+//! 4. The frames are written to a log of the copy's own, if there are any.
+//! 5. The numbers of the store are in the last commit of the copy: before it the copy is no store.
 //!
 //! A copy is as old as it is: it knows nothing of what was revoked or spent since. So it carries a
 //! mark, and opens only when it is said to be restored; the layer above then refuses everything
 //! that was issued before.
 
+use super::carry::Target;
 use super::core::Core;
 use super::courtesy;
 use super::log::LOG_DIR;
@@ -18,6 +22,7 @@ use super::options::{Holds, Options};
 use super::requests::{self, Request};
 use super::table::file::{Fence, TableFile};
 use super::table::{self, BLOCKS, DEATHS, ROWS, TABLE_FILE, TAGS, TERMS, failed};
+use super::tail::Tail;
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Arc;
@@ -37,6 +42,11 @@ const MARK: &[u8] = b"A backup of a Grantkeep store. It opens once it is said to
 
 /// What one commit of the copy holds at most, in bytes of keys and values, about.
 const PIECE_BYTES: usize = 1 << 20;
+/// Bytes of frames behind a checkpoint that are kept in memory, and read while the keeper is held
+/// still: twice as many each time that there were more.
+const TAIL_BYTES_MAX: u64 = 8 << 20;
+/// How often a copy begins once more behind the failures of others.
+const INTERRUPTIONS_MAX: u32 = 8;
 /// The page cache of the copy.
 const CACHE_BYTES: usize = 8 << 20;
 
@@ -47,16 +57,72 @@ const CACHE_BYTES: usize = 8 << 20;
 /// Why the copy is not whole; the store is none the worse.
 pub(crate) fn backup(core: &Core, to: &Path, is_wanted: &dyn Fn() -> bool) -> Result<()> {
     check_target(core, to)?;
-    let (reply, carried) = oneshot::channel();
-    core.requests.push(Request::Checkpoint(reply))?;
-    let through = carried.wait().map_err(|_| requests::ended())??;
+    let mut carried = checkpoint(core)?;
     let (disk, file) = begin(&core.disk, to)?;
     let refused = |cause| refused(to, cause);
-    // Another operation that fails ends a long read, and the copy begins once more.
+    let (mut tail_bytes_max, mut interrupted) = (TAIL_BYTES_MAX, 0);
+    loop {
+        core.jobs.check()?;
+        if !is_wanted() {
+            return Err(requests::ended());
+        }
+        match copy(core, (to, &*disk, &file), &carried, tail_bytes_max, is_wanted)? {
+            Copied::Whole => break,
+            Copied::Interrupted if interrupted < INTERRUPTIONS_MAX => interrupted += 1,
+            Copied::Interrupted => {
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    format!("{TABLE_FILE} was opened anew again and again: see to the disk"),
+                ));
+            }
+            Copied::Behind => {
+                carried = checkpoint(core)?;
+                tail_bytes_max = tail_bytes_max.saturating_mul(2);
+            }
+        }
+    }
+    end(&*disk, to, &*file).map_err(refused)
+}
+
+/// Has everything carried that was committed so far; answers what that was.
+fn checkpoint(core: &Core) -> Result<Target> {
+    let (reply, carried) = oneshot::channel();
+    core.requests.push(Request::Checkpoint(reply))?;
+    carried.wait().map_err(|_| requests::ended())?
+}
+
+/// What came of one try to copy.
+enum Copied {
+    Whole,
+    /// Another operation has failed, and the table was opened anew.
+    Interrupted,
+    /// Too much was committed since the checkpoint.
+    Behind,
+}
+
+/// Copies the table, and the frames of the log that it lacks.
+fn copy(
+    core: &Core,
+    (to, disk, file): (&Path, &dyn Disk, &Arc<dyn DiskFile>),
+    carried: &Target,
+    tail_bytes_max: u64,
+    is_wanted: &dyn Fn() -> bool,
+) -> Result<Copied> {
+    let refused = |cause| refused(to, cause);
+    // Before the transaction begins: what it does not show is in the log for as long.
+    let mut still = Some(core.table_still.lock());
     core.table.read_whole(|transaction| {
+        // Another operation that fails ends a long read, which then begins without the lock.
+        let Some(held) = still.take() else { return Ok(Copied::Interrupted) };
         core.space.check()?;
+        let through = table::read_in(transaction)?.carried;
+        debug_assert!(through >= carried.through, "carried before the table was read");
+        let Some(tail) = Tail::read(core, carried, through, tail_bytes_max)? else {
+            return Ok(Copied::Behind);
+        };
+        drop(held);
         file.set_len(0).map_err(refused)?;
-        let backend = TableFile::new(Arc::clone(&file), None, Arc::new(Fence::default()));
+        let backend = TableFile::new(Arc::clone(file), None, Arc::new(Fence::default()));
         let mut builder = Database::builder();
         let copy = builder.set_cache_size(CACHE_BYTES).create_with_backend(backend);
         let copy = copy.map_err(failed)?;
@@ -66,11 +132,11 @@ pub(crate) fn backup(core: &Core, to: &Path, is_wanted: &dyn Fn() -> bool) -> Re
         copying.table(ROWS)?;
         copying.table(DEATHS)?;
         copying.table(TERMS)?;
-        let numbers = table::copy_meta(transaction, &copy)?;
-        debug_assert!(numbers.carried >= through, "carried before the table was read");
-        copy.close().map_err(failed)
-    })?;
-    end(&*disk, to, &*file).map_err(refused)
+        tail.write(disk, &to.join(LOG_DIR), &core.store).map_err(refused)?;
+        table::copy_meta(transaction, &copy)?;
+        copy.close().map_err(failed)?;
+        Ok(Copied::Whole)
+    })
 }
 
 /// A copy under way.

@@ -32,8 +32,8 @@ pub(crate) struct Target {
     /// The last commit.
     pub(crate) through: u64,
     /// The number of the segment that was written to, and where its last frame ended.
-    segment: u64,
-    tail: u32,
+    pub(crate) segment: u64,
+    pub(crate) tail: u32,
 }
 
 /// How far the log was carried.

@@ -7,6 +7,7 @@ use super::open::is_segment;
 use super::options::Options;
 use super::space::RESERVE_FILE;
 use super::table::TABLE_FILE;
+use super::tail::TAIL_FILE;
 use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::KEYRING_FILE;
@@ -24,7 +25,7 @@ pub(super) struct Found {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) lock: Lock,
     pub(super) exists: bool,
-    /// True for a backup beside segments of a log, of which it has none itself.
+    /// True for a backup beside segments of a log that are not its own.
     pub(super) mixed: bool,
 }
 
@@ -58,7 +59,8 @@ pub(super) fn find_locked(options: &Options, dir: &Path) -> Result<Found> {
             dir.display()
         )));
     }
-    let mixed = exists && has_segments(&*disk, dir) && backup::is_marked(&*disk, dir);
+    let foreign = has_segments(&*disk, dir, |name| name != TAIL_FILE);
+    let mixed = exists && foreign && backup::is_marked(&*disk, dir);
     let syncing = |cause| Error::file("sync the directory above", dir.display(), cause);
     disk.sync_parent(dir).map_err(syncing)?;
     Ok(Found { disk, lock, exists, mixed })
@@ -77,7 +79,7 @@ fn find(disk: &dyn Disk, dir: &Path, create: bool, options: &Options) -> Result<
         return Err(not_ours(dir, &foreign));
     }
     // The log is made after the table: segments without one mean that the table was lost.
-    if has_segments(disk, dir) {
+    if has_segments(disk, dir, |_| true) {
         return Err(Error::corrupt(format!(
             "{} has a log and no {TABLE_FILE}: put it back, or {ADVICE}",
             dir.display()
@@ -92,9 +94,9 @@ fn find(disk: &dyn Disk, dir: &Path, create: bool, options: &Options) -> Result<
     Ok(false)
 }
 
-fn has_segments(disk: &dyn Disk, dir: &Path) -> bool {
+fn has_segments(disk: &dyn Disk, dir: &Path, which: impl Fn(&str) -> bool) -> bool {
     let log = disk.list(&dir.join(LOG_DIR)).unwrap_or_default();
-    log.iter().any(|name| is_segment(name))
+    log.iter().any(|name| is_segment(name) && which(name))
 }
 
 /// True for a name that an open may have left that was ended while it made the store.

@@ -212,7 +212,7 @@ impl Keeper {
             Err(full) => (Err(full), Ok(())),
             Ok(()) => match self.carrying.step_to(&self.core, &target) {
                 Ok(false) => return Ok(()),
-                Ok(true) => (Ok(target.through), Ok(())),
+                Ok(true) => (Ok(target), Ok(())),
                 Err(cause) => {
                     // Before its caller is told: nothing is issued any more into a damaged store.
                     self.core.note_trouble(Part::Table, Err(&cause));

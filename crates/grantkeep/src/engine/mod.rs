@@ -39,6 +39,7 @@ mod space;
 mod supply;
 mod sweep;
 mod table;
+mod tail;
 mod trouble;
 mod verify;
 mod window;

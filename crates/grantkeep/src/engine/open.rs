@@ -277,7 +277,7 @@ fn believe(disk: &dyn Disk, dir: &Path, options: &Options, lock: &Lock) -> Resul
         distrust_cache(disk, dir)?;
     }
     if options.restored && backup::is_marked(disk, dir) {
-        // Empty in a backup, so that what copies files alone leaves it out.
+        // Mostly empty in a backup, so that what copies files alone leaves it out.
         let log = dir.join(LOG_DIR);
         let making = |cause| Error::file("create the directory", log.display(), cause);
         disk.create_dir(&log).map_err(making)?;

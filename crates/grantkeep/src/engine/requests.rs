@@ -3,6 +3,7 @@
 //! A request stays here until it is answered, also while the keeper works on it: so whoever waits
 //! is told when the keeper cannot reach its table, or has ended.
 
+use super::carry::Target;
 use super::trouble::Trouble;
 use crate::backend::{Budget, Swept};
 use crate::error::{Error, ErrorKind, Result};
@@ -18,8 +19,8 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T>>;
 /// What the keeper is asked for.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// Carry all that was committed before; answers the last commit that is in the table.
-    Checkpoint(Reply<u64>),
+    /// Carry all that was committed before; answers what that was.
+    Checkpoint(Reply<Target>),
     /// Sweep within a budget.
     Sweep(Budget, Reply<Swept>),
 }
@@ -103,7 +104,7 @@ impl Requests {
     }
 
     /// Answers a checkpoint, unless it was refused meanwhile.
-    pub(crate) fn answer_checkpoint(&self, begun: Begun, answer: Result<u64>) {
+    pub(crate) fn answer_checkpoint(&self, begun: Begun, answer: Result<Target>) {
         if let Some(Request::Checkpoint(reply)) = self.take(begun) {
             send(reply, answer);
         }

@@ -151,7 +151,14 @@ pub(crate) fn copy_meta(from: &ReadTransaction, to: &Database) -> Result<Meta> {
 /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) where they do not fit their check,
 /// [`ErrorKind::Format`](crate::ErrorKind::Format) for a store of another format.
 pub(super) fn read(database: &Database) -> Result<Meta> {
-    let transaction = database.begin_read().map_err(failed)?;
+    read_in(&database.begin_read().map_err(failed)?)
+}
+
+/// Reads the numbers of a store as they were when a transaction began.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_in(transaction: &ReadTransaction) -> Result<Meta> {
     let meta = transaction.open_table(META).map_err(|cause| {
         Error::corrupt(format!("{TABLE_FILE} holds no store")).with_source(redb::Error::from(cause))
     })?;

@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Arc;
 pub(crate) use handle::{Table, Written};
 use header::Suspicion;
-pub(crate) use meta::{Meta, copy_meta, set_carried, set_high_water};
+pub(crate) use meta::{Meta, copy_meta, read_in, set_carried, set_high_water};
 use overlay::Overlay;
 use redb::{Database, ReadOnlyTable, TableDefinition, Value};
 use std::io;

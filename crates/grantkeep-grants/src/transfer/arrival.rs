@@ -56,6 +56,16 @@ impl Arrival {
         Owned { subject, client, session }
     }
 
+    /// When what is issued by it ends.
+    pub(crate) fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Token { until, .. }
+            | Self::Personal { until, .. }
+            | Self::Family { until, .. } => Some(*until),
+            Self::Client(_) | Self::Ended(_) => None,
+        }
+    }
+
     /// The family that a token is of.
     pub(crate) fn family(&self) -> Option<FamilyId> {
         match self {

@@ -273,20 +273,17 @@ fn issue(
     ids: &Ids,
     counts: &mut Imported,
 ) -> Result<bool> {
-    let (now, epochs, root) = (issuing.now(), issuing.epochs(), issuing.root_key_id()?);
+    let (epochs, root) = (issuing.epochs(), issuing.root_key_id()?);
+    if arrival.until().is_none_or(|until| until <= issuing.now()) {
+        return Ok(false);
+    }
     match arrival {
         Arrival::Token { bearer, record, until } => {
-            if *until <= now {
-                return Ok(false);
-            }
             let record = Token { epochs, ..record.clone() };
             put(issuing, bearer, &record, *until, ids.token.as_ref())?;
             counts.tokens += 1;
         }
         Arrival::Personal { bearer, record, until } => {
-            if *until <= now {
-                return Ok(false);
-            }
             let key_id = key_of(bearer, ids.personal.as_ref(), root);
             let epochs = epochs.without_pair();
             let record = Personal { epochs, key_id, ..record.clone() };
@@ -294,9 +291,6 @@ fn issue(
             counts.personal += 1;
         }
         Arrival::Family { bearer, record, until } => {
-            if *until <= now {
-                return Ok(false);
-            }
             let mut family = Family { epochs, key_id: root, ..(**record).clone() };
             if let Some(bearer) = bearer {
                 family.brought = Some(key_of(bearer, ids.refresh.as_ref(), root));

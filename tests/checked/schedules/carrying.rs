@@ -25,7 +25,7 @@ pub const ROLL: Scenario = Scenario {
     met: &MET_FULL,
 };
 
-/// The same where an open has found older versions of the rows in the table.
+/// Rows are replaced of which an open has found older versions in the table.
 pub const REVISE: Scenario = Scenario {
     name: "revising",
     start: Start::Revised,

@@ -93,8 +93,8 @@ impl<B: Backend> Grants<B> {
         self.decide(&mut Editing { family, subject: None, edit }).await
     }
 
-    /// The same if it is one of `subject`: an id may come from a form. Somebody else's is left
-    /// alone, and is as unknown.
+    /// Changes a family if it is one of `subject`: an id may come from a form. Somebody else's is
+    /// left alone, and is as unknown.
     ///
     /// # Errors
     /// As [`Grants::edit_family`].

@@ -36,7 +36,7 @@ impl<B: Backend> Grants<B> {
         self.presented_imported(token).await
     }
 
-    /// The same for a text that was imported as its SHA-256.
+    /// What is presented by a text that was imported as its SHA-256.
     pub(crate) async fn presented_imported(&self, token: &str) -> Result<Option<Presented>> {
         for id in self.store.imported_ids::<RefreshText>(token.as_bytes()) {
             if let Some(presented) = self.presented_brought(id).await? {

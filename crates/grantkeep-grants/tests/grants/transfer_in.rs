@@ -30,7 +30,7 @@ pub(crate) fn line(kind: &str, fields: &str) -> String {
     format!(r#"{{"kind":"{kind}",{fields}}}"#)
 }
 
-/// The same of alice and the client that she uses.
+/// A line of alice and the client that she uses.
 fn of_alice(kind: &str, fields: &str) -> String {
     line(kind, &format!(r#""client":"client-1","subject":"alice",{fields}"#))
 }

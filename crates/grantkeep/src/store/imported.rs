@@ -211,7 +211,7 @@ impl<B: Backend> Store<B> {
         (self.may_be_imported() && check_token(token).is_ok()).then(|| TokenSha256::of(token))
     }
 
-    /// The same for a token of which the SHA-256 is known.
+    /// The ids of a token of which the SHA-256 is known.
     pub fn ids_of_imported<R: Record>(&self, sha256: &TokenSha256) -> Vec<Digest> {
         let (now, imports) = (self.now(), Arc::clone(&self.inner.imports.read()));
         let keyring = self.keyring();

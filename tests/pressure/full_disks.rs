@@ -113,6 +113,17 @@ impl Pressed {
         }
     }
 
+    /// Revokes owners until that is refused as well.
+    fn exhaust(&mut self) {
+        loop {
+            let owner = format!("owner-{}", self.owners);
+            match timed("an epoch", || self.store.begin_epoch(Owner::Subject(&owner)).wait()) {
+                Ok(_) => self.owners += 1,
+                Err(error) => return self.is_full(&error),
+            }
+        }
+    }
+
     /// Revokes single rows while that goes, `most` of them at most.
     fn revoke_rows(&mut self, most: usize) {
         for _ in 0..most {
@@ -176,7 +187,10 @@ fn play(case: Case) -> Option<usize> {
     pressed.revoke_owners();
     pressed.revoke_rows(usize::MAX);
     let single = pressed.revoked;
+    pressed.exhaust();
     pressed.audit();
+    // Twice: what the first close was kept room for, the second one does without.
+    pressed.reopen();
     pressed.reopen();
     pressed.revoke_rows(100);
     pressed.audit();
@@ -201,10 +215,10 @@ fn play(case: Case) -> Option<usize> {
 }
 
 // Goal: P1, P2, P8 on disks that are full to the last block: a thousand owners can be revoked,
-// single rows are revoked or refused as full, nothing hangs, nothing is damaged, and with room the
-// store goes on by itself. Method: disks of several sizes, log budgets from the least to more than
-// the disk, and reserves from none to much; fill, take the last block, revoke, open again, give
-// room.
+// single rows are revoked or refused as full, a store that can do nothing more opens again, nothing
+// hangs, nothing is damaged, and with room the store goes on by itself. Method: disks of several
+// sizes, log budgets from the least to more than the disk, and reserves from none to much; fill,
+// take the last block, revoke until even that is refused, open again, give room.
 #[test]
 fn full_disks_of_every_shape() {
     let _alone = super::alone();

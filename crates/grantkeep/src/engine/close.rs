@@ -4,13 +4,14 @@
 //! 2. The frame that says that the store was closed is appended, and waited for.
 //! 3. The log thread ends, the table is closed, and look-ups are refused from then on: another
 //!    process may open the store.
-//! 4. `LOCK` is marked, if everything was written, and the lock is given back.
+//! 4. `LOCK` is marked, and the lock is given back. The mark says whether the table was closed as
+//!    well: it may not have been, on a full disk, and then the log alone is gone on with.
 //!
 //! The last handle may be dropped anywhere, by a waker that the log thread wakes as well. A thread
 //! that works for a store would wait for itself, so the close is another thread's then.
 
 use super::core::Core;
-use super::lock::Lock;
+use super::lock::{Left, Lock};
 use super::log::frame::FRAME_HEADER_BYTES;
 use super::space::is_full;
 use super::writer::Mode;
@@ -82,18 +83,24 @@ impl Closing {
         let closed = core.table.close();
         core.closed.store(true, Ordering::Release);
         core.tell_health();
-        if !said? || closed.as_ref().is_err_and(|cause| cause.kind() == ErrorKind::Full) {
-            // Without room for the last writes the next open goes on as after a crash.
+        if !said? {
+            // Without room for the frame of a close the next open goes on as after a crash.
             return Ok(());
         }
-        // What failed to be written must not be believed because it is cached: no mark.
-        closed?;
-        match lock.mark_closed(core.durable.value()) {
-            // A `LOCK` that is made anew takes room: the same goes for it.
-            Err(cause) if is_full(&cause) => Ok(()),
+        // What failed to be written to the table must not be believed because it is cached.
+        let left = if closed.is_ok() { Left::Closed } else { Left::LogClosed };
+        match lock.mark_closed(left, core.durable.value()) {
+            // A `LOCK` that is made anew takes room.
+            Err(cause) if is_full(&cause) => {}
             marked => {
-                marked.map_err(|cause| Error::file("mark as closed", core.dir.display(), cause))
+                let failed = |cause| Error::file("mark as closed", core.dir.display(), cause);
+                marked.map_err(failed)?;
             }
+        }
+        match closed {
+            // What the table lacks is in the log.
+            Err(cause) if cause.kind() == ErrorKind::Full => Ok(()),
+            other => other,
         }
     }
 
@@ -131,7 +138,8 @@ impl Closing {
         writer.check_open()?;
         writer.mode = Mode::Closing;
         if !core.make_room(&mut writer, FRAME_HEADER_BYTES) {
-            return Ok(false);
+            // Where nothing was written since it was opened, the log says so already.
+            return Ok(writer.ends_closed);
         }
         let last = writer.append(core.time.mark(), true, [].iter(), |_| {});
         core.hand_over(writer);

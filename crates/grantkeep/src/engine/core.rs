@@ -112,8 +112,6 @@ pub(crate) struct Counters {
     pub(crate) carried_rows: Tally,
     pub(crate) swept_rows: Tally,
     pub(crate) log_stalls: Tally,
-    /// Bytes of segments that are kept to be used again.
-    pub(crate) free_log_bytes: Tally,
     /// Index entries whose window is dead.
     pub(crate) dead_entries: Tally,
     /// The longest that one piece of background work held the keeper, in microseconds.

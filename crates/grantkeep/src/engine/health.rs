@@ -1,8 +1,10 @@
-//! How the store is, and telling of it when that changes.
+//! How the store is, what it has trouble with, and telling of it when that changes.
 
 use super::core::Core;
+use super::trouble::Part;
 use super::writer::Mode;
 use crate::backend::Health;
+use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Mutex, Ordering};
 
 /// The health that was told last.
@@ -30,6 +32,20 @@ impl Core {
         match self.troubles.worst() {
             Some(trouble) => Health::Failing { why: trouble.why, since: trouble.since },
             None => Health::Open,
+        }
+    }
+
+    /// Notes how the last try of a part went; whoever waits for it looks again if it went wrong.
+    pub(crate) fn note_trouble(&self, part: Part, went: Result<(), &Error>) {
+        // Damage does not pass by itself, and what fails or is done since says nothing of it.
+        if part != Part::Table || !self.damaged.load(Ordering::Relaxed) {
+            self.troubles.note(part, went, self.options.clock.wall());
+            if part == Part::Table && went.is_err_and(|cause| cause.kind() == ErrorKind::Corrupt) {
+                self.damaged.store(true, Ordering::Relaxed);
+            }
+        }
+        if went.is_err() {
+            self.look_again();
         }
     }
 

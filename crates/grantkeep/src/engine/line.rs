@@ -11,13 +11,15 @@
 //! There is a lane for each class of commit, since each may use more of the log than the one behind
 //! it (see [`Class`]). All of it is guarded by the writer's lock.
 
+use super::log::frame::FRAME_HEADER_BYTES;
 use std::collections::BTreeMap;
 use std::task::Waker;
 
 /// What a commit does, which decides how much of the log it may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// It revokes all that an owner has: it may use the last byte.
+    /// It revokes all that an owner has: it leaves room for the frame of an orderly close, with
+    /// which an open can go on where the log ended, however full the disk.
     Owner,
     /// It takes something away: it leaves room for a thousand of the first class.
     Revoke,
@@ -31,7 +33,7 @@ impl Class {
     /// What it leaves in the log, in bytes: together less than the frames of the shortest segment.
     pub(crate) const fn leaves_bytes(self) -> u64 {
         match self {
-            Self::Owner => 0,
+            Self::Owner => FRAME_HEADER_BYTES as u64,
             Self::Revoke => OWNER_ROOM_BYTES,
             Self::Issue => OWNER_ROOM_BYTES + REVOKE_ROOM_BYTES,
         }

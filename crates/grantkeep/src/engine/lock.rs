@@ -2,7 +2,7 @@
 //! log had come at least.
 //!
 //! ```text
-//! open PID | closed
+//! open PID | log closed | closed
 //! log NEWEST WRITTEN COMMIT the newest segment, the one that is written to, and a commit that is
 //!                           durable; 20 digits each
 //! check 16 HEX DIGITS       xxh3-64 of the lines before
@@ -10,8 +10,10 @@
 //! ```
 //!
 //! A log that lost its end looks like one whose end was never written, so nothing in it can tell:
-//! this does. It is a help, not a promise: without a whole note an open believes the log. Where
-//! somebody has removed it while the store is open, the next note makes it anew.
+//! this does. After `closed` everything is on the device; after `log closed` the log is, and ends
+//! with its close, but the table may lack what the log has. It is a help, not a promise: without a
+//! whole note an open believes the log. Where somebody has removed it while the store is open, the
+//! next note makes it anew.
 
 use super::owner::{self, Owner};
 use crate::disk::{self, Disk, DiskFile, FileId, OpenMode};
@@ -25,11 +27,30 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The lock's file in a store directory.
 pub(crate) const LOCK_FILE: &str = "LOCK";
 
-const CLEAN: &str = "closed\n";
+const CLOSED: &str = "closed\n";
+const LOG_CLOSED: &str = "log closed\n";
 const HOLDER: &str = "holder ";
 
 /// How often an open that waits for a store to be closed looks whether it is.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How the last process that had a store left it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// It crashed, was killed, or had no room to close its log.
+    Open,
+    /// It closed the log, and could not close the table.
+    LogClosed,
+    /// It closed everything.
+    Closed,
+}
+
+impl Left {
+    /// True if the log ends with the frame of a close, behind which nothing was ever written.
+    pub(crate) fn is_log_whole(self) -> bool {
+        self != Self::Open
+    }
+}
 
 /// How far the log had come at least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +73,7 @@ pub(crate) struct Lock {
     file: Mutex<Arc<dyn DiskFile>>,
     /// Dropped after the file: whoever owns the directory next finds `LOCK` free.
     owner: Owner,
-    /// True if the last process that had the store closed it in order.
-    pub(crate) was_clean: bool,
+    pub(crate) left: Left,
     /// What that one noted of the log.
     pub(crate) reached: Option<Reached>,
     /// The segments that were noted.
@@ -92,19 +112,25 @@ impl Lock {
         let note = read_note(&content);
         let reached = note.map(|(reached, _)| reached);
         // A note that is damaged says nothing, so what stands before it is not believed either.
-        let rest = content.strip_prefix(CLEAN.as_bytes());
+        let rest = content.strip_prefix(CLOSED.as_bytes());
         let plain = |rest: &[u8]| rest.is_empty() || rest.starts_with(HOLDER.as_bytes());
-        let was_clean = rest.is_some_and(|rest| reached.is_some() || plain(rest));
+        let left = match rest {
+            Some(rest) if reached.is_some() || plain(rest) => Left::Closed,
+            None if reached.is_some() && content.starts_with(LOG_CLOSED.as_bytes()) => {
+                Left::LogClosed
+            }
+            _ => Left::Open,
+        };
         let behind = match note {
             Some((_, bytes)) => bytes,
-            None if was_clean => CLEAN.len(),
+            None if left == Left::Closed => CLOSED.len(),
             None => 0,
         };
         // A courtesy to whom it refuses: without it the open goes on.
         let _ = name_holder(&*file, behind as u64);
         let (newest, written) = (AtomicU64::new(0), AtomicU64::new(0));
         let (disk, file) = (Arc::clone(disk), Mutex::new(file));
-        Ok(Some(Self { disk, path, file, owner, was_clean, reached, newest, written }))
+        Ok(Some(Self { disk, path, file, owner, left, reached, newest, written }))
     }
 
     /// Which directory is locked; `None` where the disk does not tell.
@@ -136,10 +162,12 @@ impl Lock {
         self.note(Reached { newest, written, commit }).map(drop)
     }
 
-    /// Notes that the store was closed in order by this commit, after the last write to it.
-    pub(crate) fn mark_closed(&self, commit: u64) -> io::Result<()> {
+    /// Notes that the log was closed by this commit, after the last write to it, and whether the
+    /// table was as well.
+    pub(crate) fn mark_closed(&self, left: Left, commit: u64) -> io::Result<()> {
         let (newest, written) = (self.newest.load(Ordering::Relaxed), self.written());
-        let bytes = self.write(CLEAN, Reached { newest, written, commit })?;
+        let state = if left == Left::Closed { CLOSED } else { LOG_CLOSED };
+        let bytes = self.write(state, Reached { newest, written, commit })?;
         self.file()?.set_len(bytes)
     }
 
@@ -228,8 +256,8 @@ mod tests {
     use super::*;
     use crate::disk::OsDisk;
 
-    // Goal: a note is read back, and a damaged one says nothing. Method: both states, every
-    // flipped bit, every length; the notes of stores from before there were any.
+    // Goal: a note is read back, and a damaged one says nothing. Method: every state,
+    // flipped bit, and length; the notes of stores from before there were any.
     #[test]
     fn notes_are_read_back_and_damaged_ones_say_nothing() {
         let dir = tempfile::tempdir().unwrap();
@@ -241,26 +269,33 @@ mod tests {
         lock.mark_open(reached).unwrap();
         let open = std::fs::read(&path).unwrap();
         assert_eq!(read_note(&open), Some((reached, open.len())));
-        lock.mark_closed(7).unwrap();
+        lock.mark_closed(Left::Closed, 7).unwrap();
         let closed = std::fs::read(&path).unwrap();
         let at_close = Reached { newest: 12, written: 11, commit: 7 };
         assert_eq!(read_note(&closed), Some((at_close, closed.len())));
+        lock.mark_closed(Left::LogClosed, 7).unwrap();
+        let log_closed = std::fs::read(&path).unwrap();
+        assert_eq!(read_note(&log_closed), Some((at_close, log_closed.len())));
         drop(lock);
-        for (content, clean, noted) in [(&open, false, true), (&closed, true, true)]
-            .into_iter()
-            .chain([(&b"closed\n".to_vec(), true, false), (&b"open 1\n".to_vec(), false, false)])
-        {
+        for (content, left, noted) in [
+            (&open, Left::Open, true),
+            (&log_closed, Left::LogClosed, true),
+            (&closed, Left::Closed, true),
+            (&b"closed\n".to_vec(), Left::Closed, false),
+            (&b"log closed\n".to_vec(), Left::Open, false),
+            (&b"open 1\n".to_vec(), Left::Open, false),
+        ] {
             std::fs::write(&path, content).unwrap();
             let lock = take();
-            assert_eq!((lock.was_clean, lock.reached.is_some()), (clean, noted));
+            assert_eq!((lock.left, lock.reached.is_some()), (left, noted));
             // Who has it is named at once, and says nothing of how the last one ended.
             let named = std::fs::read(&path).unwrap();
             assert_eq!(holder(&named), Some(std::process::id().to_string()));
             drop(lock);
             let lock = take();
-            assert_eq!((lock.was_clean, lock.reached.is_some()), (clean, noted));
+            assert_eq!((lock.left, lock.reached.is_some()), (left, noted));
         }
-        for content in [open, closed] {
+        for content in [open, log_closed, closed] {
             for bit in 0..content.len() * 8 {
                 let mut damaged = content.clone();
                 damaged[bit / 8] ^= 1 << (bit % 8);

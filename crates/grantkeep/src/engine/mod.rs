@@ -297,13 +297,13 @@ impl Backend for Embedded {
         let sweep_lag = writer.windows.lag(settled, paced);
         let unwritten = u64::from(writer.segment.bytes.saturating_sub(writer.tail));
         drop(writer);
-        let log_bytes = core.segments.bytes();
+        let (log_bytes, free) = (core.segments.bytes(), core.supply.free_bytes());
         Stats {
             rows,
             windows,
             sweep_lag,
             swept_rows: get(&counters.swept_rows),
-            log_bytes: log_bytes + spares + get(&counters.free_log_bytes),
+            log_bytes: log_bytes + spares + free,
             log_backlog_bytes: log_bytes.saturating_sub(unwritten),
             table_bytes: core.table.bytes(),
             index_bytes,

@@ -2,10 +2,10 @@
 //! behind what they say.
 
 use super::core::Core;
-use super::line::OWNER_ROOM_BYTES;
+use super::line::{Class, OWNER_ROOM_BYTES};
 use super::log::frame::FRAME_HEADER_BYTES;
 use super::table::set_high_water;
-use super::writer::Mode;
+use super::writer::{Mode, Writer};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::sabotage::{self, Flaw};
@@ -34,7 +34,7 @@ impl Core {
             return;
         }
         // Without room it is tried again at the next tick.
-        if !self.make_room(&mut writer, FRAME_HEADER_BYTES) {
+        if !self.make_room_for_time(&mut writer) {
             return;
         }
         let sequence = writer.append(mark, false, [].iter(), |_| {});
@@ -56,7 +56,7 @@ impl Core {
         let mut writer = self.writer.lock();
         writer.check_open()?;
         if writer.framed_at < until {
-            if !self.make_room(&mut writer, FRAME_HEADER_BYTES) {
+            if !self.make_room_for_time(&mut writer) {
                 drop(writer);
                 let forgotten = self.forgotten();
                 return self
@@ -67,5 +67,11 @@ impl Core {
         let last = writer.next_sequence - 1;
         self.hand_over(writer);
         self.wait_durable(last).wait()
+    }
+
+    /// Makes room for a frame that notes the time; false if it would take that of a close.
+    fn make_room_for_time(&self, writer: &mut Writer) -> bool {
+        let room_bytes = writer.room_bytes_for(Class::Owner);
+        room_bytes >= FRAME_HEADER_BYTES as u64 && self.make_room(writer, FRAME_HEADER_BYTES)
     }
 }

@@ -10,7 +10,7 @@ use super::jobs::Jobs;
 use super::keeper::Keeper;
 use super::latency::Latencies;
 use super::load::Loading;
-use super::lock::{LOCK_FILE, Lock, Reached};
+use super::lock::{LOCK_FILE, Left, Lock, Reached};
 use super::log::plan::Planner;
 use super::log::replay::{self, LogEnd};
 use super::log::segment::{SEGMENT_BYTES_LEAST, Segment};
@@ -118,7 +118,7 @@ fn open_found(
     }
     let log_dir = dir.join(LOG_DIR);
     let planner = Planner { disk: &*disk, dir: &log_dir, store: &meta.store, options: &options };
-    let goes_on = lock.was_clean && exists;
+    let goes_on = lock.left.is_log_whole() && exists;
     let plan = planner.plan(&space, &segments, &loading.needed, &end, goes_on)?;
     if plan.next_number - 1 > newest {
         let (newest, written) = (plan.next_number - 1, plan.active.number);
@@ -127,7 +127,8 @@ fn open_found(
     let lock = Arc::new(lock);
     let marks = (time.mark(), loading.high_water.settled.min(time.settled()));
     let active = (Arc::clone(&plan.active), plan.tail);
-    let writer = Writer::behind(end.sequence, active, plan.spares, loading.windows, marks);
+    let last = (end.sequence, goes_on && end.closed);
+    let writer = Writer::behind(last, active, plan.spares, loading.windows, marks);
     let held = Segments::default();
     for segment in plan.held {
         held.push(segment);
@@ -210,7 +211,7 @@ fn check_end(lock: &Lock, exists: bool, end: &LogEnd) -> Result<()> {
             end.sequence
         )));
     }
-    if lock.was_clean && exists && !end.closed {
+    if lock.left.is_log_whole() && exists && !end.closed {
         return Err(Error::corrupt(format!(
             "the log in `{LOG_DIR}` ends before the store was closed: its last segment is cut, or \
              an older copy; {ADVICE}"
@@ -273,7 +274,7 @@ fn load_keyring(disk: &dyn Disk, dir: &Path, keys: &KeySource, exists: bool) -> 
 
 /// Makes sure that what is read from here on is on the device, and of a format that is known.
 fn believe(disk: &dyn Disk, dir: &Path, options: &Options, lock: &Lock) -> Result<()> {
-    if !lock.was_clean {
+    if lock.left != Left::Closed {
         distrust_cache(disk, dir)?;
     }
     if options.restored && backup::is_marked(disk, dir) {

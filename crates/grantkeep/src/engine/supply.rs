@@ -27,7 +27,7 @@ use super::space::is_full;
 use super::trouble::{Part, Trouble};
 use crate::error::{Error, ErrorKind, Result};
 use crate::foreign::AtWork;
-use crate::sync::{Arc, Condvar, Instant, Mutex, Ordering};
+use crate::sync::{Arc, Condvar, Instant, Mutex};
 use std::io;
 use std::time::Duration;
 
@@ -84,6 +84,11 @@ impl Supply {
     pub(crate) fn close(&self) {
         self.state.lock().closed = true;
         self.bell.notify_all();
+    }
+
+    /// The bytes of the segments that are kept to be used again.
+    pub(crate) fn free_bytes(&self) -> u64 {
+        self.state.lock().retired.iter().map(|segment| u64::from(segment.bytes)).sum()
     }
 
     /// True if the last look has left the log short of spares, and no other is due.
@@ -405,8 +410,6 @@ impl Supplier {
         // What could not be removed is tried again.
         let mut state = core.supply.state.lock();
         state.retired.append(&mut surplus);
-        let free = state.retired.iter().map(|segment| u64::from(segment.bytes)).sum();
-        core.counters.free_log_bytes.store(free, Ordering::Relaxed);
         removed
     }
 
@@ -482,19 +485,5 @@ impl Core {
     pub(crate) fn look_again(&self) {
         let called = self.writer.lock().line.call_all();
         super::signal::wake_all(called);
-    }
-
-    /// Notes how the last try of a part went; whoever waits for it looks again if it went wrong.
-    pub(crate) fn note_trouble(&self, part: Part, went: Result<(), &Error>) {
-        // Damage does not pass by itself, and what fails or is done since says nothing of it.
-        if part != Part::Table || !self.damaged.load(Ordering::Relaxed) {
-            self.troubles.note(part, went, self.options.clock.wall());
-            if part == Part::Table && went.is_err_and(|cause| cause.kind() == ErrorKind::Corrupt) {
-                self.damaged.store(true, Ordering::Relaxed);
-            }
-        }
-        if went.is_err() {
-            self.look_again();
-        }
     }
 }

@@ -91,6 +91,8 @@ pub(crate) struct Writer {
     pub(crate) group: Group,
     pub(crate) pending: HashTable<Pending>,
     pub(crate) windows: Windows,
+    /// True if the last frame is that of an orderly close, and the log goes on right behind it.
+    pub(crate) ends_closed: bool,
     /// The last frame that only notes the time, and the time it notes.
     pub(crate) noted: u64,
     pub(crate) noted_at: Mark,
@@ -109,10 +111,11 @@ impl Beside for Writer {
 }
 
 impl Writer {
-    /// The writer of a log whose last commit is `last`, and which goes on in the segment `active`
-    /// behind an offset. `marks` are the time as it is, and the largest settled time in any frame.
+    /// The writer of a log whose last commit is `last`, that of a close or not, and which goes on
+    /// in the segment `active` behind an offset. `marks` are the time as it is, and the largest
+    /// settled time in any frame.
     pub(crate) fn behind(
-        last: u64,
+        (last, ends_closed): (u64, bool),
         (segment, tail): (Arc<Segment>, u32),
         spares: VecDeque<Arc<Segment>>,
         windows: Windows,
@@ -129,6 +132,7 @@ impl Writer {
             group: Group::default(),
             pending: HashTable::new(),
             windows,
+            ends_closed,
             noted: last,
             noted_at,
             framed_at,
@@ -268,6 +272,7 @@ impl Writer {
             let added = u32::try_from(chunk.bytes.len() - before).unwrap_or(u32::MAX);
             self.tail = self.tail.saturating_add(added);
         }
+        self.ends_closed = closed;
         self.framed_at = self.framed_at.max(mark.settled);
         self.next_sequence += 1;
         self.group.last = sequence;

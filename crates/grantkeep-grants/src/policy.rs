@@ -211,8 +211,9 @@ pub struct Policy {
     /// Whether a code may be redeemed again by the same client, with the same verifier, redirect
     /// URI, and key, within `refresh_grace` and while its refresh token is unused: what a client
     /// does whose response was lost. It is answered the same refresh token, and an access token in
-    /// place of the first. False by default: RFC 6749 section 4.1.2 has a code denied that comes
-    /// again.
+    /// place of the first. Where the family has expired meanwhile, or was revoked by itself, that
+    /// is told, and is no replay. False by default: RFC 6749 section 4.1.2 has a code denied that
+    /// comes again.
     pub repeat_codes: bool,
     /// Whether a device may poll again for a grant that it was given, on the same conditions: RFC
     /// 8628 section 3.5 has it poll again after a timeout. True by default.

@@ -362,16 +362,15 @@ impl<B: Backend> Flow<B> for Completing<'_> {
         grants.start(&mut family, issuing.now());
         let audience = family.audience.clone();
         let attachment = attachment.as_ref();
-        let (issued, expires_at) =
-            grants.first_tokens(&mut issuing, &mut family, (audience, key), attachment)?;
+        let first = grants.first_tokens(&mut issuing, &mut family, (audience, key), attachment)?;
         standing.make_room(grants, &mut issuing, &family)?;
-        issuing.replace(&held, &family, expires_at)?;
+        issuing.replace(&held, &family, first.expires_at)?;
         let told = grants.told().event(|| Event::Redeemed {
             client: family.client,
             subject: family.subject,
             family: family.id,
         });
-        Ok(issuing.commit(told, Completed::Granted(Box::new(issued))))
+        Ok(issuing.commit(told, Completed::Granted(Box::new(first.issued))))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::clients::GrantType;
 use crate::code::pkce;
-use crate::code::repeat::{self, Noted};
+use crate::code::repeat::{self, Again, Noted};
 use crate::decision::{Flow, Found, Owned, Rewriting, Standing, Verdict};
 use crate::events::Told;
 use crate::events::event::Event;
@@ -104,14 +104,17 @@ pub enum Redeemed {
         /// That family.
         family: Option<FamilyId>,
     },
-    /// It is too late.
+    /// It is too late; or its answer is asked for once more, and the family that it opened has
+    /// expired.
     Expired,
     /// It was issued for something else than was presented; it is spent only if the policy says
     /// so.
     Mismatch(Mismatch),
     /// An audience was asked for that was not granted (RFC 8707 section 2); nothing was changed.
     InvalidTarget,
-    /// Its subject or client was revoked since it was issued.
+    /// Its subject or client was revoked since it was issued; or its answer is asked for once more
+    /// ([`Policy::repeat_codes`](crate::Policy::repeat_codes)), and the family that it opened was
+    /// revoked since, unused.
     Revoked,
     /// Its client is registered, and not for codes; nothing was changed.
     Unauthorized,
@@ -264,7 +267,12 @@ impl Redemption<'_> {
     ) -> Result<Verdict<Redeemed>> {
         let noted = read.noted.take().filter(|_| grants.policy.repeat_codes);
         let (family, presented) = (read.family.as_ref(), self.presented);
-        let again = repeat::answer(grants, standing, noted, family, presented, Redeemed::Granted)?;
+        let answer = |again| match again {
+            Again::Granted(issued) => Redeemed::Granted(issued),
+            Again::Expired => Redeemed::Expired,
+            Again::Revoked => Redeemed::Revoked,
+        };
+        let again = repeat::answer(grants, standing, noted, family, presented, answer)?;
         match again {
             Some(verdict) => Ok(verdict),
             None => read.replayed(grants, |family| Redeemed::Replayed { family }),
@@ -295,12 +303,12 @@ impl Redemption<'_> {
             ..Opening::default()
         };
         let mut issuing = standing.issue(grants)?;
-        let (family, mut issued) = grants.open_family(&mut issuing, &opening, standing)?;
-        issued.nonce = nonce;
+        let (family, mut first) = grants.open_family(&mut issuing, &opening, standing)?;
+        first.issued.nonce = nonce;
         if grants.policy.repeat_codes {
             let audience = opening.narrowed.as_ref().unwrap_or(&opening.audience).clone();
             let kept = (held.record.redirect_uri.take(), held.record.challenge.take());
-            repeat::note(grants, &mut issuing, held.id, self.presented, kept, &issued, audience)?;
+            repeat::note(grants, &mut issuing, held.id, self.presented, kept, &first, audience)?;
         }
         strip(&mut held.record);
         held.record.state = CodeState::Spent { at: grants.store.wall(), family: Some(family) };
@@ -308,7 +316,7 @@ impl Redemption<'_> {
         issuing.replace(&held, &held.record, until.max(held.expires_at))?;
         let (client, subject) = (opening.client, opening.subject);
         let told = grants.told().event(|| Event::Redeemed { client, subject, family });
-        Ok(issuing.commit(told, Redeemed::Granted(Box::new(issued))))
+        Ok(issuing.commit(told, Redeemed::Granted(Box::new(first.issued))))
     }
 }
 

@@ -6,7 +6,7 @@ pub(crate) mod user_code;
 
 use crate::clients::GrantType;
 use crate::code::redeem::Presented;
-use crate::code::repeat::{self, Noted};
+use crate::code::repeat::{self, Again, Noted};
 use crate::decision::{Flow, Found, Owned, Standing, Verdict};
 use crate::device::user_code::Letters;
 use crate::events::Told;
@@ -113,7 +113,8 @@ pub enum Polled {
     SlowDown,
     /// It was refused.
     Denied,
-    /// It is too late.
+    /// It is too late; or its answer is asked for once more, and the family that it opened has
+    /// expired.
     Expired,
     /// It was issued to another client; nothing was changed.
     Mismatch(Mismatch),
@@ -125,7 +126,9 @@ pub enum Polled {
         /// That family.
         family: FamilyId,
     },
-    /// Its client was revoked since it was issued, or its subject since it was approved.
+    /// Its client was revoked since it was issued, or its subject since it was approved; or its
+    /// answer is asked for once more ([`Policy::repeat_devices`](crate::Policy::repeat_devices)),
+    /// and the family that it opened was revoked since, unused.
     Revoked,
     /// Its client is registered, and not for devices; nothing was changed.
     Unauthorized,
@@ -326,7 +329,12 @@ impl<B: Backend> Flow<B> for Poll<'_> {
             }
             let noted = noted.filter(|_| grants.policy.repeat_devices);
             let (found, presented) = (family.as_ref(), self.presented);
-            let again = repeat::answer(grants, standing, noted, found, presented, Polled::Granted)?;
+            let answer = |again| match again {
+                Again::Granted(issued) => Polled::Granted(issued),
+                Again::Expired => Polled::Expired,
+                Again::Revoked => Polled::Revoked,
+            };
+            let again = repeat::answer(grants, standing, noted, found, presented, answer)?;
             if let Some(verdict) = again {
                 return Ok(verdict);
             }
@@ -391,11 +399,11 @@ impl Poll<'_> {
             ..Opening::default()
         };
         let mut issuing = standing.issue(grants)?;
-        let (family, issued) = grants.open_family(&mut issuing, &opening, standing)?;
+        let (family, first) = grants.open_family(&mut issuing, &opening, standing)?;
         if grants.policy.repeat_devices {
             let audience = opening.narrowed.as_ref().unwrap_or(&opening.audience).clone();
             let kept = (None, None);
-            repeat::note(grants, &mut issuing, held.id, self.presented, kept, &issued, audience)?;
+            repeat::note(grants, &mut issuing, held.id, self.presented, kept, &first, audience)?;
         }
         strip(&mut held.record);
         held.record.state = DeviceState::Spent { at: grants.store.wall(), family };
@@ -403,7 +411,7 @@ impl Poll<'_> {
         issuing.replace(&held, &held.record, until.max(held.expires_at))?;
         let (client, subject) = (opening.client, opening.subject);
         let told = grants.told().event(|| Event::Redeemed { client, subject, family });
-        Ok(issuing.commit(told, Polled::Granted(Box::new(issued))))
+        Ok(issuing.commit(told, Polled::Granted(Box::new(first.issued))))
     }
 }
 

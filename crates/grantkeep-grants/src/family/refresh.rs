@@ -367,7 +367,8 @@ impl Refresh<'_> {
             confirmation: self.request.confirmation,
             ..family_token(&family, issuing.epochs(), grants.store.wall(), narrowed)
         };
-        let access = grants.add_token(&mut issuing, record, access_until, attachment.as_ref())?;
+        let (access, _) =
+            grants.add_token(&mut issuing, record, access_until, attachment.as_ref())?;
         let named = || (family.client.clone(), family.subject.clone(), family.id);
         let mut told = grants.told().event(|| {
             let (client, subject, family) = named();

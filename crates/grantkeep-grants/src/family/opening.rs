@@ -106,7 +106,8 @@ impl<'a> Grant<'a> {
 
     /// How long the family lives unused, each time that it is refreshed: whole seconds, up to the
     /// policy's `refresh_idle`, which counts where this is left out, or where it was made shorter
-    /// since.
+    /// since. Where the policy issues no refresh tokens ([`Refreshing::Off`]), the family and its
+    /// access token end then at the latest, since nothing refreshes it.
     #[must_use]
     pub fn idle(self, lifetime: impl Into<Option<Duration>>) -> Self {
         Self { idle: lifetime.into(), ..self }
@@ -222,8 +223,12 @@ impl<B: Backend> Grants<B> {
                 let until = self.idle_until(family, now);
                 (until, Some(self.add_refresh(issuing, family, until)?))
             }
-            // The family lives as long as the one access token that it is there to revoke.
-            Refreshing::Off => (family.absolute_expires_at, None),
+            // The family lives as long as the one access token that it is there to revoke, unless
+            // it was given less: nothing refreshes it.
+            Refreshing::Off => {
+                let own = family.idle_s.map_or(Duration::MAX, Duration::from_secs);
+                (now.saturating_add(own).min(family.absolute_expires_at), None)
+            }
         };
         let access_until = now.saturating_add(self.policy.access_lifetime).min(expires_at);
         let narrowed = (family.scopes.clone(), audience);

@@ -199,8 +199,9 @@ pub struct Policy {
     pub on_reuse: OnReuse,
     /// How many families a client may have in force on behalf of one subject. With one more the
     /// oldest is revoked, as [`Superseded`](grantkeep::RevocationReason::Superseded), in the same
-    /// write. 0 by default, for no bound; at most [`FAMILIES_PER_PAIR_MAX`]. A bound costs one row
-    /// for each pair, and each opening reads the families of its pair.
+    /// write. 0 by default, for no bound; at most [`FAMILIES_PER_PAIR_MAX`]. Families from before
+    /// it was set, or from an import, count at the next opening. A bound costs one row for each
+    /// pair, and each opening reads the families of its pair.
     pub families_per_pair_max: u32,
     /// How long a spent code, device code, or `request_uri` is recognized, so that a replay ends
     /// what it opened (RFC 6749 section 4.1.2): to the moment, from when it was spent. 1 hour by

@@ -11,8 +11,8 @@
 //! 3. The row is written anew with each family, under the condition that it is as it was read. So
 //!    two openings for one pair never count past each other: the loser decides again.
 //!
-//! Where there is no row yet, the families of the pair are listed instead: those that were opened
-//! before a bound was set count as well.
+//! Where there is no row yet, or one that names no family, the families of the pair are listed
+//! instead: those that were opened before a bound was set, or were imported, count as well.
 //!
 //! # What it does not do
 //!
@@ -90,7 +90,7 @@ impl Bound {
         let row: Option<Held<PairFamilies>> =
             grants.store.get(PairFamilies::row_id(subject, client)).await?;
         let mut in_force = Vec::new();
-        if let Some(row) = &row {
+        if let Some(row) = row.as_ref().filter(|row| !row.record.families.is_empty()) {
             for id in &row.record.families {
                 let held = grants.store.get::<Family>(id.digest()).await?;
                 in_force.extend(still_in_force(grants, held).await?);

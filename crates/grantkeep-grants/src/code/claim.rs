@@ -364,7 +364,7 @@ impl<B: Backend> Flow<B> for Completing<'_> {
         let attachment = attachment.as_ref();
         let first = grants.first_tokens(&mut issuing, &mut family, (audience, key), attachment)?;
         standing.make_room(grants, &mut issuing, &family)?;
-        issuing.replace(&held, &family, first.expires_at)?;
+        issuing.edit(&held, &family, first.expires_at)?;
         let told = grants.told().event(|| Event::Redeemed {
             client: family.client,
             subject: family.subject,

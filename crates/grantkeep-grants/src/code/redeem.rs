@@ -7,7 +7,7 @@ use crate::decision::{Flow, Found, Owned, Rewriting, Standing, Verdict};
 use crate::events::Told;
 use crate::events::event::Event;
 use crate::family::bound::Opens;
-use crate::family::ending::end_family;
+use crate::family::ending::{end_family, mismatched};
 use crate::family::opening::Opening;
 use crate::family::origin::OpenOrigin;
 use crate::grants::{Grants, can_be_held, check_presented};
@@ -224,12 +224,16 @@ impl<B: Backend> Flow<B> for Redemption<'_> {
         standing: &Opens,
     ) -> Result<Verdict<Redeemed>> {
         let (held, presented) = (&read.code, self.presented);
+        let refused = |what| {
+            let whose = (&held.record.subject[..], None);
+            mismatched(grants, whose, presented.client, what, Redeemed::Mismatch)
+        };
         if read.is_forgotten(grants.store.now()) {
             return Ok(Verdict::answer(Redeemed::Unknown));
         }
         if let CodeState::Spent { .. } = held.record.state {
             if presented.client != held.record.client {
-                return Ok(mismatched(grants, held, presented.client, Mismatch::Client));
+                return Ok(refused(Mismatch::Client));
             }
             return self.come_again(grants, read, standing);
         }
@@ -237,7 +241,7 @@ impl<B: Backend> Flow<B> for Redemption<'_> {
             return Ok(Verdict::answer(Redeemed::Expired));
         }
         if let Some(mismatch) = presented.mismatch(&held.record) {
-            let refused = mismatched(grants, held, presented.client, mismatch);
+            let refused = refused(mismatch);
             if !grants.policy.burn_on_mismatch {
                 return Ok(refused);
             }
@@ -318,22 +322,6 @@ impl Redemption<'_> {
         let told = grants.told().event(|| Event::Redeemed { client, subject, family });
         Ok(issuing.commit(told, Redeemed::Granted(Box::new(first.issued))))
     }
-}
-
-/// Refuses what was presented by `client`, or with something else than the code is bound to.
-fn mismatched<B: Backend>(
-    grants: &Grants<B>,
-    held: &Held<Code>,
-    client: &str,
-    what: Mismatch,
-) -> Verdict<Redeemed> {
-    let told = grants.told().event(|| Event::Mismatched {
-        what,
-        client: client.to_owned(),
-        subject: held.record.subject.clone(),
-        family: None,
-    });
-    Verdict::Answer(Redeemed::Mismatch(what), told)
 }
 
 /// Spends a code for nothing.

@@ -12,7 +12,7 @@ use crate::device::user_code::Letters;
 use crate::events::Told;
 use crate::events::event::Event;
 use crate::family::bound::Opens;
-use crate::family::ending::end_family;
+use crate::family::ending::{end_family, mismatched};
 use crate::family::opening::Opening;
 use crate::family::origin::OpenOrigin;
 use crate::grants::{Grants, can_be_held, check_name, check_presented};
@@ -314,14 +314,8 @@ impl<B: Backend> Flow<B> for Poll<'_> {
     ) -> Result<Verdict<Polled>> {
         let FoundDevice { device: held, family, noted } = read;
         if held.record.client != self.presented.client {
-            let what = Mismatch::Client;
-            let told = grants.told().event(|| Event::Mismatched {
-                what,
-                client: self.presented.client.to_owned(),
-                subject: String::new(),
-                family: None,
-            });
-            return Ok(Verdict::Answer(Polled::Mismatch(what), told));
+            let (client, what) = (self.presented.client, Mismatch::Client);
+            return Ok(mismatched(grants, ("", None), client, what, Polled::Mismatch));
         }
         if let DeviceState::Spent { family: id, .. } = held.record.state {
             if held.is_expired(grants.store.now()) {

@@ -193,7 +193,17 @@ struct Family {
     /// True once its refresh token was presented.
     used: bool,
     revoked: bool,
+    /// True if that was for a replay or reuse.
+    suspected: bool,
     owner_revoked: bool,
+}
+
+impl Family {
+    /// Ends it for a replay or reuse; the first reason stands.
+    fn suspect(&mut self) {
+        self.suspected |= !self.revoked;
+        self.revoked = true;
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -359,15 +369,11 @@ impl Reference {
             if code.expires_s <= self.now_s {
                 return vec![Answer::Unknown];
             }
-            right.push(match fault {
-                Fault::Client => Answer::Mismatch(fault),
-                Fault::None if self.is_repeated(number) => {
-                    let refresh = Generation { family: number, number: FIRST };
-                    Answer::Granted { access, refresh }
-                }
-                _ => Answer::Replayed(family),
-            });
-            return right;
+            return match fault {
+                Fault::Client => vec![Answer::Mismatch(fault)],
+                Fault::None if self.is_asked_again(number) => self.again(number, access),
+                _ => vec![Answer::Replayed(family)],
+            };
         }
         if code.expires_s <= self.now_s {
             right.push(Answer::Expired);
@@ -383,15 +389,33 @@ impl Reference {
         right
     }
 
-    /// True if a spent code that comes again is answered as it was, since nothing of that was used.
-    fn is_repeated(&self, code: u32) -> bool {
-        let unused = |family: &Family| {
-            !(family.used || family.revoked || family.owner_revoked)
-                && family.expires_s > self.now_s
-        };
+    /// True if a spent code that comes again is no replay: nothing of its answer was used.
+    fn is_asked_again(&self, code: u32) -> bool {
+        let unused = |family: &Family| !(family.used || family.suspected);
         self.rules.repeating
             && self.now_s < self.codes[&code].repeatable_s
             && self.families.get(&code).is_some_and(unused)
+    }
+
+    /// What such a code is answered: what it was, or how its family has ended.
+    fn again(&self, code: u32, access: u32) -> Vec<Answer> {
+        let family = &self.families[&code];
+        let mut right = Vec::new();
+        if family.expires_s <= self.now_s {
+            right.push(Answer::Expired);
+            // Of a family that is gone nobody knows that it was not used.
+            right.extend(
+                self.may_be_swept(family.expires_s).then_some(Answer::Replayed(Some(code))),
+            );
+        }
+        if family.revoked || right.is_empty() && family.owner_revoked {
+            right.push(Answer::Revoked);
+        }
+        if right.is_empty() {
+            let refresh = Generation { family: code, number: FIRST };
+            right.push(Answer::Granted { access, refresh });
+        }
+        right
     }
 
     fn refreshed(&self, token: Generation, asked: Asked, access: u32) -> Vec<Answer> {
@@ -479,7 +503,7 @@ impl Reference {
                 self.issue(access, code, false);
             }
             (Op::Redeem(_, _), Answer::Replayed(Some(family))) => {
-                self.family(family).revoked = true
+                self.family(family).suspect();
             }
             (Op::Redeem(code, _), Answer::Mismatch(_)) if self.rules.burning => {
                 let code = self.codes.get_mut(&code).expect("a known code");
@@ -506,7 +530,7 @@ impl Reference {
                 }
                 self.issue(access, refresh.family, asked == Asked::Narrowed);
             }
-            (Op::Refresh(_, _), Answer::Reused(family)) => self.family(family).revoked = true,
+            (Op::Refresh(_, _), Answer::Reused(family)) => self.family(family).suspect(),
             (Op::Revoke(Token::Access(access)), _) => {
                 self.access.get_mut(&access).expect("a known token").revoked = true;
             }
@@ -543,6 +567,7 @@ impl Reference {
             retries: 0,
             used: false,
             revoked: false,
+            suspected: false,
             owner_revoked: false,
         };
         self.families.insert(number, family);

@@ -328,6 +328,16 @@ impl Issuing {
         replace(&mut self.change, held, record, until)
     }
 
+    /// Puts a record with other texts or another payload in place of the one that was read.
+    pub(crate) fn edit<R: Record>(
+        &mut self,
+        held: &Held<R>,
+        record: &R,
+        until: Timestamp,
+    ) -> Result<()> {
+        edit(&mut self.change, held, record, until)
+    }
+
     /// Removes a record that was read.
     pub(crate) fn delete<R: Record>(&mut self, held: &Held<R>) {
         self.change.delete(held);
@@ -368,8 +378,23 @@ fn replace<R: Record>(
     record: &R,
     until: Timestamp,
 ) -> Result<()> {
-    let until = if until == Timestamp::NEVER { until } else { until.min(change.latest()) };
+    let until = allowed(change, until);
     change.replace(held, record, until).map(drop)
+}
+
+/// As [`replace`], for a record with other texts or another payload.
+fn edit<R: Record>(
+    change: &mut Change,
+    held: &Held<R>,
+    record: &R,
+    until: Timestamp,
+) -> Result<()> {
+    let until = allowed(change, until);
+    change.edit(held, record, until).map(drop)
+}
+
+fn allowed(change: &Change, until: Timestamp) -> Timestamp {
+    if until == Timestamp::NEVER { until } else { until.min(change.latest()) }
 }
 
 impl<B: Backend> Grants<B> {

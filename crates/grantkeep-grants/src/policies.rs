@@ -17,7 +17,7 @@
 
 use crate::clients::ClientInfo;
 use crate::grants::Grants;
-use crate::policy::Policy;
+use crate::policy::{Policy, Refreshing};
 use grantkeep::backend::Backend;
 use grantkeep::{Client, Error, ErrorKind, Result};
 use std::collections::BTreeMap;
@@ -98,6 +98,12 @@ impl<B: Backend> Grants<B> {
     /// The policy of this name, or the one that the grants were made with.
     pub(crate) fn policy_named(&self, name: Option<&str>) -> Result<&Policy> {
         name.map_or(Ok(&*self.policy), |name| self.policies.named(name).map(|named| &**named))
+    }
+
+    /// What becomes of the refresh tokens of the client of this id.
+    pub(crate) async fn refreshing_of(&self, client: &str) -> Result<Refreshing> {
+        let client = self.store.client(client).await?;
+        Ok(self.policy_for(client.as_ref().map(|held| &held.record))?.refreshing)
     }
 
     /// These grants under the policy of this name: what a client that names it is granted by.

@@ -199,8 +199,9 @@ pub struct Policy {
     pub on_reuse: OnReuse,
     /// How many families a client may have in force on behalf of one subject. With one more the
     /// oldest is revoked, as [`Superseded`](grantkeep::RevocationReason::Superseded), in the same
-    /// write. 0 by default, for no bound; at most [`FAMILIES_PER_PAIR_MAX`]. A bound costs one row
-    /// for each pair, and each opening reads the families of its pair.
+    /// write. 0 by default, for no bound; at most [`FAMILIES_PER_PAIR_MAX`]. Families from before
+    /// it was set, or from an import, count at the next opening. A bound costs one row for each
+    /// pair, and each opening reads the families of its pair.
     pub families_per_pair_max: u32,
     /// How long a spent code, device code, or `request_uri` is recognized, so that a replay ends
     /// what it opened (RFC 6749 section 4.1.2): to the moment, from when it was spent. 1 hour by
@@ -211,8 +212,9 @@ pub struct Policy {
     /// Whether a code may be redeemed again by the same client, with the same verifier, redirect
     /// URI, and key, within `refresh_grace` and while its refresh token is unused: what a client
     /// does whose response was lost. It is answered the same refresh token, and an access token in
-    /// place of the first. False by default: RFC 6749 section 4.1.2 has a code denied that comes
-    /// again.
+    /// place of the first. Where the family has expired meanwhile, or was revoked by itself, that
+    /// is told, and is no replay. False by default: RFC 6749 section 4.1.2 has a code denied that
+    /// comes again.
     pub repeat_codes: bool,
     /// Whether a device may poll again for a grant that it was given, on the same conditions: RFC
     /// 8628 section 3.5 has it poll again after a timeout. True by default.

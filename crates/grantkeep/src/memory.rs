@@ -119,6 +119,10 @@ impl Backend for Memory {
         self.time.now()
     }
 
+    fn settled(&self) -> Timestamp {
+        self.time.settled()
+    }
+
     fn wall(&self) -> Timestamp {
         self.time.wall()
     }

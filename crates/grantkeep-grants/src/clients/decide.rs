@@ -72,7 +72,7 @@ impl<B: Backend, F: FnMut(&mut Client) -> Result<()> + Send> Flow<B> for Edit<'_
     ) -> Result<Verdict<Self::Answer>> {
         (self.rewrite)(&mut held.record)?;
         let mut rewriting = Rewriting::of(grants)?;
-        rewriting.replace(&held, &held.record)?;
+        rewriting.edit(&held, &held.record)?;
         let info = ClientInfo::of(held.record, &grants.store);
         Ok(rewriting.commit(Told::nothing(), Some(info)))
     }

@@ -7,7 +7,7 @@ use crate::decision::{Flow, Found, Owned, Standing, Verdict};
 use crate::events::Told;
 use crate::events::event::Event;
 use crate::family::bound::Opens;
-use crate::family::ending::told_mismatch;
+use crate::family::ending::mismatched;
 use crate::family::opening::Opening;
 use crate::family::origin::OpenOrigin;
 use crate::grants::{Grants, can_be_held, check_presented};
@@ -321,8 +321,12 @@ impl<B: Backend> Flow<B> for Completing<'_> {
         standing: &Opens,
     ) -> Result<Verdict<Completed>> {
         let (mut family, completion) = (held.record.clone(), self.completion);
+        let refused = |what| {
+            let whose = (&held.record.subject[..], Some(held.record.id));
+            mismatched(grants, whose, completion.client, what, Completed::Mismatch)
+        };
         if family.client != completion.client {
-            return Ok(mismatched(grants, &family, completion.client, Mismatch::Client));
+            return Ok(refused(Mismatch::Client));
         }
         if family.state != FamilyState::Active {
             return Ok(Verdict::answer(Completed::Revoked));
@@ -331,7 +335,7 @@ impl<B: Backend> Flow<B> for Completing<'_> {
             return Ok(Verdict::answer(Completed::Already));
         }
         if family.confirmation.is_some() && family.confirmation != completion.confirmation {
-            return Ok(mismatched(grants, &family, completion.client, Mismatch::Confirmation));
+            return Ok(refused(Mismatch::Confirmation));
         }
         let granted = Scopes::stored(std::mem::take(&mut family.scopes));
         family.scopes = match completion.scopes.as_deref().map(Scopes::read) {
@@ -362,25 +366,14 @@ impl<B: Backend> Flow<B> for Completing<'_> {
         grants.start(&mut family, issuing.now());
         let audience = family.audience.clone();
         let attachment = attachment.as_ref();
-        let (issued, expires_at) =
-            grants.first_tokens(&mut issuing, &mut family, (audience, key), attachment)?;
+        let first = grants.first_tokens(&mut issuing, &mut family, (audience, key), attachment)?;
         standing.make_room(grants, &mut issuing, &family)?;
-        issuing.replace(&held, &family, expires_at)?;
+        issuing.edit(&held, &family, first.expires_at)?;
         let told = grants.told().event(|| Event::Redeemed {
             client: family.client,
             subject: family.subject,
             family: family.id,
         });
-        Ok(issuing.commit(told, Completed::Granted(Box::new(issued))))
+        Ok(issuing.commit(told, Completed::Granted(Box::new(first.issued))))
     }
-}
-
-/// Refuses what `client` came with.
-fn mismatched<B: Backend>(
-    grants: &Grants<B>,
-    family: &Family,
-    client: &str,
-    what: Mismatch,
-) -> Verdict<Completed> {
-    Verdict::Answer(Completed::Mismatch(what), told_mismatch(grants, family, client, what))
 }

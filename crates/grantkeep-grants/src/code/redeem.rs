@@ -2,12 +2,12 @@
 
 use crate::clients::GrantType;
 use crate::code::pkce;
-use crate::code::repeat::{self, Noted};
+use crate::code::repeat::{self, Again, Noted};
 use crate::decision::{Flow, Found, Owned, Rewriting, Standing, Verdict};
 use crate::events::Told;
 use crate::events::event::Event;
 use crate::family::bound::Opens;
-use crate::family::ending::end_family;
+use crate::family::ending::{end_family, mismatched};
 use crate::family::opening::Opening;
 use crate::family::origin::OpenOrigin;
 use crate::grants::{Grants, can_be_held, check_presented};
@@ -104,14 +104,17 @@ pub enum Redeemed {
         /// That family.
         family: Option<FamilyId>,
     },
-    /// It is too late.
+    /// It is too late; or its answer is asked for once more, and the family that it opened has
+    /// expired.
     Expired,
     /// It was issued for something else than was presented; it is spent only if the policy says
     /// so.
     Mismatch(Mismatch),
     /// An audience was asked for that was not granted (RFC 8707 section 2); nothing was changed.
     InvalidTarget,
-    /// Its subject or client was revoked since it was issued.
+    /// Its subject or client was revoked since it was issued; or its answer is asked for once more
+    /// ([`Policy::repeat_codes`](crate::Policy::repeat_codes)), and the family that it opened was
+    /// revoked since, unused.
     Revoked,
     /// Its client is registered, and not for codes; nothing was changed.
     Unauthorized,
@@ -221,12 +224,16 @@ impl<B: Backend> Flow<B> for Redemption<'_> {
         standing: &Opens,
     ) -> Result<Verdict<Redeemed>> {
         let (held, presented) = (&read.code, self.presented);
+        let refused = |what| {
+            let whose = (&held.record.subject[..], None);
+            mismatched(grants, whose, presented.client, what, Redeemed::Mismatch)
+        };
         if read.is_forgotten(grants.store.now()) {
             return Ok(Verdict::answer(Redeemed::Unknown));
         }
         if let CodeState::Spent { .. } = held.record.state {
             if presented.client != held.record.client {
-                return Ok(mismatched(grants, held, presented.client, Mismatch::Client));
+                return Ok(refused(Mismatch::Client));
             }
             return self.come_again(grants, read, standing);
         }
@@ -234,7 +241,7 @@ impl<B: Backend> Flow<B> for Redemption<'_> {
             return Ok(Verdict::answer(Redeemed::Expired));
         }
         if let Some(mismatch) = presented.mismatch(&held.record) {
-            let refused = mismatched(grants, held, presented.client, mismatch);
+            let refused = refused(mismatch);
             if !grants.policy.burn_on_mismatch {
                 return Ok(refused);
             }
@@ -264,7 +271,12 @@ impl Redemption<'_> {
     ) -> Result<Verdict<Redeemed>> {
         let noted = read.noted.take().filter(|_| grants.policy.repeat_codes);
         let (family, presented) = (read.family.as_ref(), self.presented);
-        let again = repeat::answer(grants, standing, noted, family, presented, Redeemed::Granted)?;
+        let answer = |again| match again {
+            Again::Granted(issued) => Redeemed::Granted(issued),
+            Again::Expired => Redeemed::Expired,
+            Again::Revoked => Redeemed::Revoked,
+        };
+        let again = repeat::answer(grants, standing, noted, family, presented, answer)?;
         match again {
             Some(verdict) => Ok(verdict),
             None => read.replayed(grants, |family| Redeemed::Replayed { family }),
@@ -295,12 +307,12 @@ impl Redemption<'_> {
             ..Opening::default()
         };
         let mut issuing = standing.issue(grants)?;
-        let (family, mut issued) = grants.open_family(&mut issuing, &opening, standing)?;
-        issued.nonce = nonce;
+        let (family, mut first) = grants.open_family(&mut issuing, &opening, standing)?;
+        first.issued.nonce = nonce;
         if grants.policy.repeat_codes {
             let audience = opening.narrowed.as_ref().unwrap_or(&opening.audience).clone();
             let kept = (held.record.redirect_uri.take(), held.record.challenge.take());
-            repeat::note(grants, &mut issuing, held.id, self.presented, kept, &issued, audience)?;
+            repeat::note(grants, &mut issuing, held.id, self.presented, kept, &first, audience)?;
         }
         strip(&mut held.record);
         held.record.state = CodeState::Spent { at: grants.store.wall(), family: Some(family) };
@@ -308,24 +320,8 @@ impl Redemption<'_> {
         issuing.replace(&held, &held.record, until.max(held.expires_at))?;
         let (client, subject) = (opening.client, opening.subject);
         let told = grants.told().event(|| Event::Redeemed { client, subject, family });
-        Ok(issuing.commit(told, Redeemed::Granted(Box::new(issued))))
+        Ok(issuing.commit(told, Redeemed::Granted(Box::new(first.issued))))
     }
-}
-
-/// Refuses what was presented by `client`, or with something else than the code is bound to.
-fn mismatched<B: Backend>(
-    grants: &Grants<B>,
-    held: &Held<Code>,
-    client: &str,
-    what: Mismatch,
-) -> Verdict<Redeemed> {
-    let told = grants.told().event(|| Event::Mismatched {
-        what,
-        client: client.to_owned(),
-        subject: held.record.subject.clone(),
-        family: None,
-    });
-    Verdict::Answer(Redeemed::Mismatch(what), told)
 }
 
 /// Spends a code for nothing.

@@ -6,21 +6,25 @@
 //! 2. Who comes again with the same, while the family is as it was opened, is answered the same
 //!    refresh token, derived again, and an access token in place of the first ([`answer`]). So
 //!    however often it comes, one access token is in force, and one family was opened (P3).
-//! 3. Anything else is a replay, and ends the family.
+//! 3. Who comes again with the same for a family that ended by itself, unused, is told that it
+//!    expired, or that it was revoked. That is no replay, and nobody is warned of one.
+//! 4. Anything else is a replay, and ends the family.
 //!
 //! A refresh token that a minter made cannot be derived again: such an answer is not repeated.
 
 use crate::code::redeem::Presented;
 use crate::decision::{Issuing, Standing, Verdict};
 use crate::events::event::Event;
-use crate::family::opening::{expires_in, family_token};
+use crate::family::opening::{FirstTokens, expires_in, family_token};
 use crate::grants::Grants;
 use crate::request::issued::Issued;
 use crate::request::proof::token_type;
 use crate::request::scope::Scopes;
 use crate::text::attachment::Attachment;
 use grantkeep::backend::Backend;
-use grantkeep::{Challenge, Digest, Family, FamilyState, Held, Repeat, Result, Token};
+use grantkeep::{
+    Challenge, Digest, Family, FamilyState, Held, Repeat, Result, RevocationReason, Token,
+};
 
 /// The row of an answer that may be repeated, and the access token that it gave.
 pub(crate) struct Noted {
@@ -46,7 +50,7 @@ pub(crate) fn note<B: Backend>(
     id: Digest,
     presented: &Presented<'_>,
     (redirect_uri, challenge): (Option<String>, Option<Challenge>),
-    issued: &Issued,
+    FirstTokens { issued, access, .. }: &FirstTokens,
     audience: String,
 ) -> Result<()> {
     let grace = grants.policy.refresh_grace;
@@ -60,21 +64,31 @@ pub(crate) fn note<B: Backend>(
         confirmation: presented.confirmation,
         nonce: issued.nonce.clone(),
         audience,
-        access: *grants.store.id(issued.access.expose().as_bytes())?.as_bytes(),
+        access: *access.as_bytes(),
     };
     let until = issuing.now().saturating_add(grace);
     issuing.insert(id, &repeat, until)
 }
 
-/// The answer once more, if what is presented is what was presented then and nothing of the answer
-/// was used; `None` for a replay.
+/// What comes of an answer that is asked for once more.
+pub(crate) enum Again {
+    /// The same, but for another access token.
+    Granted(Box<Issued>),
+    /// Its family has expired.
+    Expired,
+    /// Its family was revoked, and not for a replay; or one of the owners was.
+    Revoked,
+}
+
+/// What comes of the answer once more, if what is presented is what was presented then and nothing
+/// of the answer was used; `None` for a replay.
 pub(crate) fn answer<B: Backend, A>(
     grants: &Grants<B>,
     standing: &Standing,
     noted: Option<Noted>,
     family: Option<&Held<Family>>,
     presented: &Presented<'_>,
-    wrap: impl FnOnce(Box<Issued>) -> A,
+    wrap: impl FnOnce(Again) -> A,
 ) -> Result<Option<Verdict<A>>> {
     let Some((Noted { repeat, access }, held)) = noted.zip(family) else {
         return Ok(None);
@@ -82,14 +96,22 @@ pub(crate) fn answer<B: Backend, A>(
     let (first, family) = (&repeat.record, &held.record);
     let unused = family.refreshes == 0 && family.retries == 0;
     let now = grants.store.now();
-    if repeat.is_expired(now)
-        || held.is_expired(now)
-        || !unused
-        || family.state != FamilyState::Active
-        || !presented.is_again(first)
-        || !standing.admits(&family.epochs)
-    {
+    if repeat.is_expired(now) || !unused || !presented.is_again(first) {
         return Ok(None);
+    }
+    match family.state {
+        FamilyState::Active => {}
+        FamilyState::Revoked {
+            reason: RevocationReason::Requested | RevocationReason::Superseded,
+            ..
+        } => return Ok(Some(Verdict::answer(wrap(Again::Revoked)))),
+        FamilyState::Revoked { .. } => return Ok(None),
+    }
+    if held.is_expired(now) {
+        return Ok(Some(Verdict::answer(wrap(Again::Expired))));
+    }
+    if !standing.admits(&family.epochs) {
+        return Ok(Some(Verdict::if_unchanged(held, wrap(Again::Revoked))));
     }
     let mut issuing = standing.issue(grants)?;
     let keyring = grants.store.keyring();
@@ -101,11 +123,11 @@ pub(crate) fn answer<B: Backend, A>(
         confirmation: first.confirmation,
         ..family_token(family, issuing.epochs(), grants.store.wall(), narrowed)
     };
-    let text = grants.add_token(&mut issuing, token, until, attachment.as_ref())?;
+    let (text, id) = grants.add_token(&mut issuing, token, until, attachment.as_ref())?;
     if let Some(access) = &access {
         issuing.delete(access);
     }
-    let access = *grants.store.id(text.expose().as_bytes())?.as_bytes();
+    let access = *id.as_bytes();
     issuing.replace(&repeat, &Repeat { access, ..first.clone() }, repeat.expires_at)?;
     issuing.require(held);
     let (client, subject) = (family.client.clone(), family.subject.clone());
@@ -121,5 +143,60 @@ pub(crate) fn answer<B: Backend, A>(
         payload: attachment.as_ref().map(Attachment::bytes),
         family: Some(family.id),
     };
-    Ok(Some(issuing.commit(told, wrap(Box::new(issued)))))
+    Ok(Some(issuing.commit(told, wrap(Again::Granted(Box::new(issued))))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::{Flow, Found, Owned};
+    use crate::events::Told;
+    use crate::family::bound::Opens;
+    use crate::family::opening::Opening;
+    use crate::policy::Policy;
+    use grantkeep::{Embedded, Store, Wait as _};
+
+    const ID: Digest = Digest::from_bytes([7; 32]);
+
+    /// A first answer during which the root key is rotated.
+    struct Rotated(Opening);
+
+    impl Flow<Embedded> for Rotated {
+        const NAME: &'static str = "rotated";
+        type Read = ();
+        type Rests = Opens;
+        type Answer = ();
+
+        async fn read(&mut self, _: &Grants) -> Result<Found<(), ()>> {
+            Ok(Found::Records(()))
+        }
+
+        fn owners<'r>(&'r self, (): &'r ()) -> Owned<'r> {
+            Owned { subject: &self.0.subject, client: &self.0.client, session: None }
+        }
+
+        fn judge(&mut self, grants: &Grants, (): (), opens: &Opens) -> Result<Verdict<()>> {
+            let mut issuing = opens.issue(grants)?;
+            grants.store().rotate_keyring().wait()?;
+            let (_, first) = grants.open_family(&mut issuing, &self.0, opens)?;
+            let (presented, none) = (Presented::by(&self.0.client), (None, None));
+            note(grants, &mut issuing, ID, &presented, none, &first, String::new())?;
+            Ok(issuing.commit(Told::nothing(), ()))
+        }
+    }
+
+    // Goal: P3, the access token of a first answer is found when another takes its place, also if
+    // the root key was rotated while it was issued (RFC 6749 section 4.1.2). Method: rotate it
+    // between the look at the keys and the note.
+    #[test]
+    fn what_is_noted_is_found_under_its_own_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::options().reserve_bytes(0).open(dir.path().join("store")).unwrap();
+        let grants = Grants::new(store, Policy::default()).unwrap();
+        let (client, subject) = ("client-1".to_owned(), "alice".to_owned());
+        let mut flow = Rotated(Opening { client, subject, ..Opening::default() });
+        grants.decide(&mut flow).wait().unwrap();
+        let noted = Noted::read(&grants, ID).wait().unwrap().unwrap();
+        assert!(noted.access.is_some());
+    }
 }

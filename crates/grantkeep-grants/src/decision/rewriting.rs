@@ -1,6 +1,6 @@
 //! Changes of what is there: revocations, refusals, edits. They issue nothing.
 
-use super::{Commit, Standing, Verdict, replace};
+use super::{Commit, Standing, Verdict, edit, replace};
 use crate::events::Told;
 use crate::grants::Grants;
 use grantkeep::backend::Backend;
@@ -18,6 +18,12 @@ impl Rewriting {
     /// Puts a changed record in place of the one that was read, with its expiry.
     pub(crate) fn replace<R: Record>(&mut self, held: &Held<R>, record: &R) -> Result<()> {
         replace(&mut self.0, held, record, held.expires_at)
+    }
+
+    /// Puts a record with other texts or another payload in place of the one that was read, with
+    /// its expiry.
+    pub(crate) fn edit<R: Record>(&mut self, held: &Held<R>, record: &R) -> Result<()> {
+        edit(&mut self.0, held, record, held.expires_at)
     }
 
     /// Puts a changed record in place of the one that was read, until then, or for as long as this

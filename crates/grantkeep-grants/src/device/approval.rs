@@ -285,7 +285,7 @@ impl<B: Backend> Flow<B> for Approving<'_> {
         let mut issuing = standing.issue(grants)?;
         device.record.epochs = issuing.epochs();
         device.record.state = DeviceState::Approved { subject: approval.subject.to_owned() };
-        issuing.replace(&device, &device.record, device.expires_at)?;
+        issuing.edit(&device, &device.record, device.expires_at)?;
         issuing.delete(&code);
         let told = grants.told().event(|| Event::Authorized {
             client: device.record.client,

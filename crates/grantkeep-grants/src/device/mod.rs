@@ -6,13 +6,13 @@ pub(crate) mod user_code;
 
 use crate::clients::GrantType;
 use crate::code::redeem::Presented;
-use crate::code::repeat::{self, Noted};
+use crate::code::repeat::{self, Again, Noted};
 use crate::decision::{Flow, Found, Owned, Standing, Verdict};
 use crate::device::user_code::Letters;
 use crate::events::Told;
 use crate::events::event::Event;
 use crate::family::bound::Opens;
-use crate::family::ending::end_family;
+use crate::family::ending::{end_family, mismatched};
 use crate::family::opening::Opening;
 use crate::family::origin::OpenOrigin;
 use crate::grants::{Grants, can_be_held, check_name, check_presented};
@@ -113,7 +113,8 @@ pub enum Polled {
     SlowDown,
     /// It was refused.
     Denied,
-    /// It is too late.
+    /// It is too late; or its answer is asked for once more, and the family that it opened has
+    /// expired.
     Expired,
     /// It was issued to another client; nothing was changed.
     Mismatch(Mismatch),
@@ -125,7 +126,9 @@ pub enum Polled {
         /// That family.
         family: FamilyId,
     },
-    /// Its client was revoked since it was issued, or its subject since it was approved.
+    /// Its client was revoked since it was issued, or its subject since it was approved; or its
+    /// answer is asked for once more ([`Policy::repeat_devices`](crate::Policy::repeat_devices)),
+    /// and the family that it opened was revoked since, unused.
     Revoked,
     /// Its client is registered, and not for devices; nothing was changed.
     Unauthorized,
@@ -311,14 +314,8 @@ impl<B: Backend> Flow<B> for Poll<'_> {
     ) -> Result<Verdict<Polled>> {
         let FoundDevice { device: held, family, noted } = read;
         if held.record.client != self.presented.client {
-            let what = Mismatch::Client;
-            let told = grants.told().event(|| Event::Mismatched {
-                what,
-                client: self.presented.client.to_owned(),
-                subject: String::new(),
-                family: None,
-            });
-            return Ok(Verdict::Answer(Polled::Mismatch(what), told));
+            let (client, what) = (self.presented.client, Mismatch::Client);
+            return Ok(mismatched(grants, ("", None), client, what, Polled::Mismatch));
         }
         if let DeviceState::Spent { family: id, .. } = held.record.state {
             if held.is_expired(grants.store.now()) {
@@ -326,7 +323,12 @@ impl<B: Backend> Flow<B> for Poll<'_> {
             }
             let noted = noted.filter(|_| grants.policy.repeat_devices);
             let (found, presented) = (family.as_ref(), self.presented);
-            let again = repeat::answer(grants, standing, noted, found, presented, Polled::Granted)?;
+            let answer = |again| match again {
+                Again::Granted(issued) => Polled::Granted(issued),
+                Again::Expired => Polled::Expired,
+                Again::Revoked => Polled::Revoked,
+            };
+            let again = repeat::answer(grants, standing, noted, found, presented, answer)?;
             if let Some(verdict) = again {
                 return Ok(verdict);
             }
@@ -391,11 +393,11 @@ impl Poll<'_> {
             ..Opening::default()
         };
         let mut issuing = standing.issue(grants)?;
-        let (family, issued) = grants.open_family(&mut issuing, &opening, standing)?;
+        let (family, first) = grants.open_family(&mut issuing, &opening, standing)?;
         if grants.policy.repeat_devices {
             let audience = opening.narrowed.as_ref().unwrap_or(&opening.audience).clone();
             let kept = (None, None);
-            repeat::note(grants, &mut issuing, held.id, self.presented, kept, &issued, audience)?;
+            repeat::note(grants, &mut issuing, held.id, self.presented, kept, &first, audience)?;
         }
         strip(&mut held.record);
         held.record.state = DeviceState::Spent { at: grants.store.wall(), family };
@@ -403,7 +405,7 @@ impl Poll<'_> {
         issuing.replace(&held, &held.record, until.max(held.expires_at))?;
         let (client, subject) = (opening.client, opening.subject);
         let told = grants.told().event(|| Event::Redeemed { client, subject, family });
-        Ok(issuing.commit(told, Polled::Granted(Box::new(issued))))
+        Ok(issuing.commit(told, Polled::Granted(Box::new(first.issued))))
     }
 }
 

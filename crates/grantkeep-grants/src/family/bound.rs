@@ -5,12 +5,14 @@
 //! 1. One row for each pair names its families, the oldest first. Whoever opens one reads that row
 //!    and the families that it names, and leaves out those that are over ([`Opens::read`]).
 //! 2. If there are as many as the policy allows, the oldest are revoked. The new family, the row,
-//!    and those that end are written in one batch ([`Opens::make_room`]).
+//!    and those that end are written in one batch ([`Opens::make_room`]). Whether one is over is
+//!    judged by the time that has come for good: one that only a leap of the clock has ended is in
+//!    force again once that is taken back. It makes room before all others.
 //! 3. The row is written anew with each family, under the condition that it is as it was read. So
 //!    two openings for one pair never count past each other: the loser decides again.
 //!
-//! Where there is no row yet, the families of the pair are listed instead: those that were opened
-//! before a bound was set count as well.
+//! Where there is no row yet, or one that names no family, the families of the pair are listed
+//! instead: those that were opened before a bound was set, or were imported, count as well.
 //!
 //! # What it does not do
 //!
@@ -48,7 +50,7 @@ pub(crate) struct Opens {
 struct Bound {
     max: usize,
     row: Option<Held<PairFamilies>>,
-    /// Those in force, the oldest first.
+    /// Those that are not over for good, the oldest first.
     in_force: Vec<Held<Family>>,
 }
 
@@ -88,7 +90,7 @@ impl Bound {
         let row: Option<Held<PairFamilies>> =
             grants.store.get(PairFamilies::row_id(subject, client)).await?;
         let mut in_force = Vec::new();
-        if let Some(row) = &row {
+        if let Some(row) = row.as_ref().filter(|row| !row.record.families.is_empty()) {
             for id in &row.record.families {
                 let held = grants.store.get::<Family>(id.digest()).await?;
                 in_force.extend(still_in_force(grants, held).await?);
@@ -111,14 +113,14 @@ impl Bound {
     }
 }
 
-/// The family, unless it is over.
+/// The family, unless it is over for good.
 async fn still_in_force<B: Backend>(
     grants: &Grants<B>,
     held: Option<Held<Family>>,
 ) -> Result<Option<Held<Family>>> {
     let Some(held) = held else { return Ok(None) };
     let admitted = grants.admitted_family(held).await?;
-    Ok(admitted.filter(|held| held.in_force(grants.store.now())))
+    Ok(admitted.filter(|held| held.in_force(grants.store.settled())))
 }
 
 impl Opens {
@@ -135,8 +137,12 @@ impl Opens {
         let too_many = (in_force.len() + 1).saturating_sub(*max);
         let texts = family.client.len() + family.subject.len();
         let may_end = (ENDED_BYTES_MAX / (texts + 256)).clamp(1, ENDED_MAX);
-        let (oldest, kept) = in_force.split_at(too_many.min(may_end));
-        for held in oldest {
+        let mut ending: Vec<_> = in_force.iter().collect();
+        ending.sort_by_key(|held| held.in_force(issuing.now()));
+        ending.truncate(too_many.min(may_end));
+        let stays = |held: &&Held<Family>| !ending.iter().any(|over| over.id == held.id);
+        let kept: Vec<_> = in_force.iter().filter(stays).collect();
+        for held in &ending {
             issuing.end(held, ended(grants, held, RevocationReason::Superseded))?;
         }
         // More than the row has room for: they are listed again next time.

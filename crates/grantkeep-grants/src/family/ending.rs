@@ -8,8 +8,8 @@ use crate::request::mismatch::Mismatch;
 use crate::text::kind::ClaimsKind;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Family, FamilyState, Held, HeldEpoch, Owner, Personal, Record, Result, RevocationReason,
-    SessionId, Timestamp, Token,
+    Family, FamilyId, FamilyState, Held, HeldEpoch, Owner, Personal, Record, Result,
+    RevocationReason, SessionId, Timestamp, Token,
 };
 
 /// Everything of an owner that is to be revoked.
@@ -154,17 +154,20 @@ impl Revocable for Personal {
     }
 }
 
-/// What is told where something of a family does not match.
-pub(crate) fn told_mismatch<B: Backend>(
+/// Refuses what `client` came with for a grant of `subject`, and tells of it; the family, where
+/// there is one already.
+pub(crate) fn mismatched<B: Backend, A>(
     grants: &Grants<B>,
-    family: &Family,
+    (subject, family): (&str, Option<FamilyId>),
     client: &str,
     what: Mismatch,
-) -> Told {
-    grants.told().event(|| Event::Mismatched {
+    answer: impl FnOnce(Mismatch) -> A,
+) -> Verdict<A> {
+    let told = grants.told().event(|| Event::Mismatched {
         what,
         client: client.to_owned(),
-        subject: family.subject.clone(),
-        family: Some(family.id),
-    })
+        subject: subject.to_owned(),
+        family,
+    });
+    Verdict::Answer(answer(what), told)
 }

@@ -164,7 +164,7 @@ impl<B: Backend> Flow<B> for Editing<'_> {
             family.payload = close(payload)?;
         }
         let mut rewriting = Rewriting::of(grants)?;
-        rewriting.replace(&held, &family)?;
+        rewriting.edit(&held, &family)?;
         Ok(rewriting.commit(Told::nothing(), FamilyEdited::Done))
     }
 }

@@ -193,8 +193,8 @@ mod tests {
                 let grants = Grants::new(store.clone(), policy).unwrap();
                 let brings = grants.clone().with_minter(Arc::new(Alike));
                 for grants in [grants, brings] {
-                    let pair = grants.open(Grant::new("client-1", "alice")).wait().unwrap();
-                    tokens.push((ids.len(), pair.refresh.unwrap(), pair.family.unwrap()));
+                    let opened = grants.open(Grant::new("client-1", "alice")).wait().unwrap();
+                    tokens.push((ids.len(), opened.refresh.unwrap(), opened.family.unwrap()));
                 }
             }
             store.close().unwrap();

@@ -19,7 +19,7 @@ use crate::text::minter::Minting;
 use crate::text::secret::Secret;
 use grantkeep::backend::Backend;
 use grantkeep::{
-    Confirmation, Epochs, Error, ErrorKind, Family, FamilyId, FamilyState, Origin, Result,
+    Confirmation, Digest, Epochs, Error, ErrorKind, Family, FamilyId, FamilyState, Origin, Result,
     Timestamp, Token, TokenKind, random,
 };
 use std::fmt;
@@ -106,7 +106,8 @@ impl<'a> Grant<'a> {
 
     /// How long the family lives unused, each time that it is refreshed: whole seconds, up to the
     /// policy's `refresh_idle`, which counts where this is left out, or where it was made shorter
-    /// since.
+    /// since. Where the policy issues no refresh tokens ([`Refreshing::Off`]), the family and its
+    /// access token end then at the latest, since nothing refreshes it.
     #[must_use]
     pub fn idle(self, lifetime: impl Into<Option<Duration>>) -> Self {
         Self { idle: lifetime.into(), ..self }
@@ -150,6 +151,15 @@ pub(crate) struct Opening {
     pub(crate) absolute: Option<Duration>,
 }
 
+/// The first tokens of a family.
+pub(crate) struct FirstTokens {
+    pub(crate) issued: Issued,
+    /// The id that the access token is filed under.
+    pub(crate) access: Digest,
+    /// When the family expires, unless it is refreshed.
+    pub(crate) expires_at: Timestamp,
+}
+
 impl<B: Backend> Grants<B> {
     /// Opens a family without a code, for a subject that the server has verified itself, and issues
     /// its first tokens.
@@ -188,34 +198,37 @@ impl<B: Backend> Grants<B> {
         issuing: &mut Issuing,
         opening: &Opening,
         opens: &Opens,
-    ) -> Result<(FamilyId, Issued)> {
+    ) -> Result<(FamilyId, FirstTokens)> {
         let mut family = self.new_family(issuing, opening)?;
         let audience = opening.narrowed.as_ref().unwrap_or(&family.audience).clone();
         let attachment = opening.attachment.as_ref();
         let key = opening.confirmation;
-        let (issued, expires_at) =
-            self.first_tokens(issuing, &mut family, (audience, key), attachment)?;
-        issuing.insert(family.id.digest(), &family, expires_at)?;
+        let first = self.first_tokens(issuing, &mut family, (audience, key), attachment)?;
+        issuing.insert(family.id.digest(), &family, first.expires_at)?;
         opens.make_room(self, issuing, &family)?;
-        Ok((family.id, issued))
+        Ok((family.id, first))
     }
 
-    /// Issues the first tokens of `family`, but not the family, which expires then.
+    /// Issues the first tokens of `family`, but not the family.
     pub(crate) fn first_tokens(
         &self,
         issuing: &mut Issuing,
         family: &mut Family,
         (audience, key): (String, Option<Confirmation>),
         attachment: Option<&Attachment>,
-    ) -> Result<(Issued, Timestamp)> {
+    ) -> Result<FirstTokens> {
         let now = issuing.now();
         let (expires_at, refresh) = match self.policy.refreshing {
             Refreshing::Rotating | Refreshing::Fixed => {
                 let until = self.idle_until(family, now);
                 (until, Some(self.add_refresh(issuing, family, until)?))
             }
-            // The family lives as long as the one access token that it is there to revoke.
-            Refreshing::Off => (family.absolute_expires_at, None),
+            // The family lives as long as the one access token that it is there to revoke, unless
+            // it was given less: nothing refreshes it.
+            Refreshing::Off => {
+                let own = family.idle_s.map_or(Duration::MAX, Duration::from_secs);
+                (now.saturating_add(own).min(family.absolute_expires_at), None)
+            }
         };
         let access_until = now.saturating_add(self.policy.access_lifetime).min(expires_at);
         let narrowed = (family.scopes.clone(), audience);
@@ -223,9 +236,9 @@ impl<B: Backend> Grants<B> {
             confirmation: key,
             ..family_token(family, issuing.epochs(), self.store.wall(), narrowed)
         };
-        let access = self.add_token(issuing, token, access_until, attachment)?;
+        let (text, access) = self.add_token(issuing, token, access_until, attachment)?;
         let issued = Issued {
-            access,
+            access: text,
             refresh,
             expires_in: expires_in(now, access_until),
             token_type: token_type(key.as_ref()),
@@ -235,7 +248,7 @@ impl<B: Backend> Grants<B> {
             payload: attachment.map(Attachment::bytes),
             family: Some(family.id),
         };
-        Ok((issued, expires_at))
+        Ok(FirstTokens { issued, access, expires_at })
     }
 
     pub(crate) fn new_family(&self, issuing: &Issuing, opening: &Opening) -> Result<Family> {
@@ -304,14 +317,14 @@ impl<B: Backend> Grants<B> {
         family.absolute_expires_at = now.saturating_add(absolute);
     }
 
-    /// Mints an access token and issues it.
+    /// Mints an access token and issues it; answers the id that it is filed under as well.
     pub(crate) fn add_token(
         &self,
         issuing: &mut Issuing,
         mut token: Token,
         expires_at: Timestamp,
         attachment: Option<&Attachment>,
-    ) -> Result<Secret> {
+    ) -> Result<(Secret, Digest)> {
         let access = self.mint(&Minting {
             tag: Tag::Access,
             client: &token.client,
@@ -328,8 +341,8 @@ impl<B: Backend> Grants<B> {
         if let Some(attachment) = attachment {
             token.payload = Some(attachment.close(&self.store.keyring(), secret)?);
         }
-        self.add_text(issuing, &access, &token, expires_at)?;
-        Ok(access)
+        let id = self.add_text(issuing, &access, &token, expires_at)?;
+        Ok((access, id))
     }
 }
 
@@ -396,13 +409,13 @@ impl<B: Backend> Flow<B> for Opened {
             Some(grant) => standing.issue_by(grants, grant.as_str())?,
             None => standing.issue(grants)?,
         };
-        let (family, issued) = grants.open_family(&mut issuing, &self.opening, standing)?;
+        let (family, first) = grants.open_family(&mut issuing, &self.opening, standing)?;
         let told = grants.told().event(|| Event::Issued {
             kind: ClaimsKind::Access,
             client: self.opening.client.clone(),
             subject: self.opening.subject.clone(),
             family: Some(family),
         });
-        Ok(issuing.commit(told, issued))
+        Ok(issuing.commit(told, first.issued))
     }
 }

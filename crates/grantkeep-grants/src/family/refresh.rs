@@ -4,7 +4,7 @@ use crate::clients::GrantType;
 use crate::decision::{Flow, Found, Owned, Standing, Verdict};
 use crate::events::Told;
 use crate::events::event::Event;
-use crate::family::ending::{end_family, told_mismatch};
+use crate::family::ending::{end_family, mismatched};
 use crate::family::generation::Presented;
 use crate::family::opening::{expires_in, family_token};
 use crate::grants::{Grants, can_be_held, check_presented};
@@ -270,11 +270,15 @@ impl<B: Backend> Flow<B> for Refresh<'_> {
             return Ok(Verdict::answer(Refreshed::Unknown));
         }
         let (family, request) = (&read.held.record, self.request);
+        let refused = |what| {
+            let whose = (&family.subject[..], Some(family.id));
+            mismatched(grants, whose, request.client, what, Refreshed::Mismatch)
+        };
         if family.client != request.client {
-            return Ok(mismatched(grants, family, request.client, Mismatch::Client));
+            return Ok(refused(Mismatch::Client));
         }
         if family.confirmation.is_some() && family.confirmation != request.confirmation {
-            return Ok(mismatched(grants, family, request.client, Mismatch::Confirmation));
+            return Ok(refused(Mismatch::Confirmation));
         }
         let used = read.use_now(grants);
         match used {
@@ -367,7 +371,8 @@ impl Refresh<'_> {
             confirmation: self.request.confirmation,
             ..family_token(&family, issuing.epochs(), grants.store.wall(), narrowed)
         };
-        let access = grants.add_token(&mut issuing, record, access_until, attachment.as_ref())?;
+        let (access, _) =
+            grants.add_token(&mut issuing, record, access_until, attachment.as_ref())?;
         let named = || (family.client.clone(), family.subject.clone(), family.id);
         let mut told = grants.told().event(|| {
             let (client, subject, family) = named();
@@ -424,16 +429,6 @@ fn note_retry(family: &mut Family) {
     family.retries = family.retries.saturating_add(1);
 }
 
-/// Refuses what `client` presented, or with which key.
-fn mismatched<B: Backend>(
-    grants: &Grants<B>,
-    family: &Family,
-    client: &str,
-    what: Mismatch,
-) -> Verdict<Refreshed> {
-    Verdict::Answer(Refreshed::Mismatch(what), told_mismatch(grants, family, client, what))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -448,9 +443,9 @@ mod tests {
     fn a_generation_not_issued_is_unknown() {
         let store = Store::in_memory(Arc::new(SystemClock::new())).unwrap();
         let grants = Grants::new(store, Policy::default()).unwrap();
-        let pair = grants.open(Grant::new("client-1", "alice")).wait().unwrap();
+        let opened = grants.open(Grant::new("client-1", "alice")).wait().unwrap();
         let held =
-            grants.store.get::<Family>(pair.family.unwrap().digest()).wait().unwrap().unwrap();
+            grants.store.get::<Family>(opened.family.unwrap().digest()).wait().unwrap().unwrap();
         let family = held.record;
         let keyring = grants.store.keyring();
         let root = keyring.active().unwrap();
@@ -470,9 +465,13 @@ mod tests {
         for (generation, rotates) in [(u32::MAX - 1, true), (u32::MAX, false)] {
             let store = Store::in_memory(Arc::new(SystemClock::new())).unwrap();
             let grants = Grants::new(store, Policy::default()).unwrap();
-            let pair = grants.open(Grant::new("client-1", "alice")).wait().unwrap();
-            let held =
-                grants.store.get::<Family>(pair.family.unwrap().digest()).wait().unwrap().unwrap();
+            let opened = grants.open(Grant::new("client-1", "alice")).wait().unwrap();
+            let held = grants
+                .store
+                .get::<Family>(opened.family.unwrap().digest())
+                .wait()
+                .unwrap()
+                .unwrap();
             let family = Family { generation, ..held.record.clone() };
             let mut change = grants.store.change().unwrap();
             change.replace(&held, &family, held.expires_at).unwrap();

@@ -152,7 +152,7 @@ impl<B: Backend> Flow<B> for Credential<'_> {
             revoked_at: None,
             payload: None,
         };
-        let access = grants.add_token(&mut issuing, token, until, self.attachment.as_ref())?;
+        let (access, _) = grants.add_token(&mut issuing, token, until, self.attachment.as_ref())?;
         let told = grants.told().event(|| Event::Issued {
             kind: ClaimsKind::ClientCredential,
             client: request.client.to_owned(),

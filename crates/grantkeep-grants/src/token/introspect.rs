@@ -94,11 +94,13 @@ impl<B: Backend> Grants<B> {
     ///
     /// It is active if its own row is neither expired nor revoked, its family is in force, and
     /// neither its subject nor its client was revoked since it was issued. Of refresh tokens only
-    /// the present generation is. A text that no store can hold is inactive. That a personal token
-    /// was used is noted in memory: see [`Grants::write_last_uses`].
+    /// the present generation is, unless the policy of its client issues none. A text that no store
+    /// can hold is inactive. That a personal token was used is noted in memory: see
+    /// [`Grants::write_last_uses`].
     ///
     /// # Errors
-    /// As [`Backend::get`].
+    /// [`ErrorKind::Missing`](grantkeep::ErrorKind::Missing) for a refresh token of a client whose
+    /// record names a policy that is not registered; otherwise as [`Backend::get`].
     pub async fn introspect(&self, token: &str) -> Result<Introspection> {
         if !can_be_held(token) {
             return Ok(Introspection::Inactive);
@@ -177,10 +179,11 @@ impl<B: Backend> Grants<B> {
         Ok(None)
     }
 
-    /// Of refresh tokens only the present generation is in force.
+    /// Of refresh tokens only the present generation is in force, and none is where the policy of
+    /// its client issues none.
     async fn present_claims(&self, presented: Presented) -> Result<Option<Claims>> {
         let Presented { held, generation } = presented;
-        if self.policy.refreshing == Refreshing::Off {
+        if self.refreshing_of(&held.record.client).await? == Refreshing::Off {
             return Ok(None);
         }
         // In this order: the epoch of a pair goes when what it revoked has expired.

@@ -1,7 +1,9 @@
 //! What an import brings, once its line was checked.
 
 use crate::decision::Owned;
-use grantkeep::{Client, Digest, Family, FamilyId, Personal, Timestamp, Token, TokenSha256};
+use grantkeep::{
+    Client, Digest, Family, FamilyId, PairFamilies, Personal, Timestamp, Token, TokenSha256,
+};
 use zeroize::Zeroizing;
 
 /// A token's text, or its SHA-256.
@@ -74,8 +76,18 @@ impl Arrival {
         }
     }
 
-    /// How many steps of a batch it takes at most, without its owners: of a token that of the
-    /// session of its family as well.
+    /// The row of the pair that it adds a family to.
+    pub(crate) fn pair(&self) -> Option<Digest> {
+        match self {
+            Self::Family { record, .. } => {
+                Some(PairFamilies::row_id(&record.subject, &record.client))
+            }
+            _ => None,
+        }
+    }
+
+    /// How many steps of a batch it takes at most, without its owners and its pair: of a token that
+    /// of the session of its family as well.
     pub(crate) fn rows(&self) -> usize {
         match self {
             Self::Token { record, .. } if record.family.is_some() => 2,

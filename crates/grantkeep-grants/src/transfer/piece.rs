@@ -3,7 +3,10 @@
 //! 1. What is there already is passed over: an import that was interrupted is run again as a whole.
 //! 2. Each line is issued under the standing of its own owners, by an [`Issuing`] of its own, and
 //!    these are joined. So none is issued past a revocation, or to a client that is disabled.
-//! 3. The piece is decided as everything else is, and again if something has changed meanwhile.
+//! 3. Where the families of a pair are bounded, their row comes to name none in the same batch:
+//!    those that are there are listed anew by whoever opens the next one. An opening and an import
+//!    that meet are a conflict, so neither misses what the other adds.
+//! 4. The piece is decided as everything else is, and again if something has changed meanwhile.
 
 use super::arrival::{Arrival, Bearer};
 use super::check::limit;
@@ -14,10 +17,10 @@ use crate::events::Told;
 use crate::grants::Grants;
 use grantkeep::backend::{BATCH_STEPS_MAX, Backend};
 use grantkeep::{
-    Digest, Family, FamilyId, Held, Importing, Personal, Record, RefreshText, Result, SessionId,
-    Timestamp, Token,
+    Digest, Family, FamilyId, Held, Importing, PairFamilies, Personal, Record, RefreshText, Result,
+    SessionId, Timestamp, Token,
 };
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// What is left of a batch for last uses, which go along with what is issued.
 const STEPS_MAX: usize = BATCH_STEPS_MAX - 10;
@@ -31,6 +34,8 @@ pub(crate) struct Piece {
     arrivals: Vec<(u64, Arrival)>,
     owners: HashSet<(String, String)>,
     sessions: HashSet<SessionId>,
+    /// The rows of the pairs that families are added to.
+    pairs: HashSet<Digest>,
     rows: usize,
     bytes: usize,
 }
@@ -44,8 +49,9 @@ impl Piece {
     pub(crate) fn is_full_for(&self, arrival: &Arrival, bytes: usize) -> bool {
         // The epochs of a subject, a client, the pair of both, and a session; lines share some.
         let owners = self.owners.len() + self.sessions.len() + 4;
-        !self.is_empty()
-            && (self.rows + arrival.rows() + owners > STEPS_MAX || self.bytes + bytes > BYTES_MAX)
+        let pairs = self.pairs.len() + usize::from(arrival.pair().is_some());
+        let steps = self.rows + arrival.rows() + owners + pairs;
+        !self.is_empty() && (steps > STEPS_MAX || self.bytes + bytes > BYTES_MAX)
     }
 
     /// The session of a family that comes in the same piece.
@@ -62,6 +68,7 @@ impl Piece {
         for owner in [(subject, ""), ("", client), (subject, client)] {
             self.owners.insert((owner.0.to_owned(), owner.1.to_owned()));
         }
+        self.pairs.extend(arrival.pair());
         self.rows += arrival.rows();
         self.bytes += bytes;
         self.arrivals.push((number, arrival));
@@ -84,6 +91,9 @@ pub(crate) struct Due {
 /// The lines of a piece that are to be issued.
 pub(crate) struct Dues {
     lines: Vec<Due>,
+    /// The rows of the pairs that families are added to, and whether one is due where there is
+    /// none.
+    pairs: HashMap<Digest, (Option<Held<PairFamilies>>, bool)>,
     ids: Ids,
     counts: Imported,
 }
@@ -98,6 +108,7 @@ impl<B: Backend> Flow<B> for Piece {
         let ids = self.ids(grants).await?;
         let mut counts = Imported::default();
         let (mut dues, mut seen) = (Vec::with_capacity(self.arrivals.len()), HashSet::new());
+        let mut pairs = HashMap::new();
         for (at, (number, arrival)) in self.arrivals.iter().enumerate() {
             let named = |cause| at_line(*number, cause);
             let marks = arrival.marks();
@@ -122,9 +133,15 @@ impl<B: Backend> Flow<B> for Piece {
             }
             seen.extend(marks);
             let standing = Standing::read(grants, owners).await?;
+            if let Some(pair) = arrival.pair().filter(|pair| !pairs.contains_key(pair)) {
+                // A policy that is not known may be one that has a bound.
+                let policy = grants.policy_for(standing.client());
+                let is_bounded = policy.map_or(true, |policy| policy.families_per_pair_max > 0);
+                pairs.insert(pair, (grants.store.get(pair).await?, is_bounded));
+            }
             dues.push(Due { at, standing });
         }
-        Ok(Found::Records(Dues { lines: dues, ids, counts }))
+        Ok(Found::Records(Dues { lines: dues, pairs, ids, counts }))
     }
 
     fn owners<'r>(&'r self, _: &'r Dues) -> Owned<'r> {
@@ -134,10 +151,11 @@ impl<B: Backend> Flow<B> for Piece {
     fn judge(
         &mut self,
         grants: &Grants<B>,
-        Dues { lines, ids, mut counts }: Dues,
+        Dues { lines, pairs, ids, mut counts }: Dues,
         (): &(),
     ) -> Result<Verdict<Imported>> {
         let mut whole: Option<Issuing> = None;
+        let mut ends = HashMap::new();
         for Due { at, standing } in &lines {
             let Some((number, arrival)) = self.arrivals.get(*at) else { continue };
             let mut issuing = standing.issue(grants).map_err(|cause| at_line(*number, cause))?;
@@ -146,13 +164,20 @@ impl<B: Backend> Flow<B> for Piece {
                 counts.ended += 1;
                 continue;
             }
+            if let (Some(pair), Arrival::Family { record, .. }) = (arrival.pair(), arrival) {
+                let until = ends.entry(pair).or_insert(record.absolute_expires_at);
+                *until = record.absolute_expires_at.max(*until);
+            }
             match &mut whole {
                 Some(whole) => whole.join(issuing),
                 None => whole = Some(issuing),
             }
         }
         Ok(match whole {
-            Some(whole) => whole.commit(Told::nothing(), counts),
+            Some(mut whole) => {
+                count_anew(&mut whole, &pairs, &ends)?;
+                whole.commit(Told::nothing(), counts)
+            }
             None => Verdict::answer(counts),
         })
     }
@@ -264,6 +289,26 @@ impl<B: Backend> Grants<B> {
         let held = self.store.get::<Family>(id.digest()).await?;
         Ok(held.map(|held| (held.record.subject, held.record.client)))
     }
+}
+
+/// Has the families of these pairs counted anew, where that is due; with each the end of the last
+/// of those that come.
+fn count_anew(
+    issuing: &mut Issuing,
+    pairs: &HashMap<Digest, (Option<Held<PairFamilies>>, bool)>,
+    ends: &HashMap<Digest, Timestamp>,
+) -> Result<()> {
+    let nobody = PairFamilies::default();
+    for (pair, until) in ends {
+        match pairs.get(pair) {
+            Some((Some(row), _)) => {
+                issuing.replace(row, &nobody, row.expires_at.max(*until))?;
+            }
+            Some((None, true)) => issuing.insert(*pair, &nobody, issuing.latest().min(*until))?,
+            Some((None, false)) | None => {}
+        }
+    }
+    Ok(())
 }
 
 /// Issues what a line brings; false if it has ended meanwhile.

@@ -4,8 +4,9 @@ use crate::device::polled;
 use crate::interposed::Interposed;
 use crate::races::race_of;
 use crate::world::*;
-use grantkeep::{ErrorKind, Family, ManualClock, PairFamilies, Record as _, Wait};
+use grantkeep::{Clock as _, ErrorKind, Family, LEAP_HOLD, ManualClock};
 use grantkeep::{FamilyState, RevocationReason};
+use grantkeep::{PairFamilies, Record as _, Wait};
 use grantkeep_grants::{
     Claimed, Completed, Completion, Event, Events, FAMILIES_PER_PAIR_MAX, Grant, Grants, Issued,
     Policy, RefreshRequest, Refreshed, Verified,
@@ -189,6 +190,39 @@ fn the_largest_families_make_room() {
         world.grants.open(grant()).wait().unwrap();
     }
     assert!(world.grants.families_of(&subject, None, 100).wait().unwrap().items.len() < 11);
+}
+
+// Goal: P5, a leap of the clock that is taken back lets no family escape the bound: one that only
+// the leap had ended counts still, and makes room before those that it had not. Method: a bound of
+// 3, a leap of an hour over short families, two opened during it; a leap that holds, after which
+// they are over.
+#[test]
+fn families_that_a_leap_ended_count_once_it_is_taken_back() {
+    for holds in [false, true] {
+        let world = World::under(bounded(3));
+        let long = world.next_opened();
+        world.clock.advance(MS);
+        let short = || world.grants.open(Grant::new(CLIENT, SUBJECT).absolute(s(60))).wait();
+        let short = [short().unwrap(), short().unwrap()];
+        let before = world.clock.wall();
+        world.clock.step_to(before + s(3_600));
+        assert!(world.none_active(&short) && world.is_active(refresh_of(&long)));
+        if holds {
+            world.clock.advance(LEAP_HOLD);
+            world.grants.store().now();
+        }
+        let during = [world.next_opened(), world.next_opened()];
+        world.clock.step_to(before + s(1));
+        assert!(world.none_active(&short));
+        assert_eq!(world.count_in_force(), 3);
+        assert!(world.is_active(refresh_of(&long)) && world.all_active(&during));
+        let row = PairFamilies::row_id(SUBJECT, CLIENT);
+        let row = world.grants.store().get::<PairFamilies>(row).wait().unwrap().unwrap();
+        assert_eq!(row.record.families.len(), 3);
+        world.next_opened();
+        assert_eq!(world.count_in_force(), 3);
+        assert!(!world.is_active(refresh_of(&long)), "now the oldest");
+    }
 }
 
 // Goal: the bound has a limit, as the row of a pair has. Method: at it and one over.

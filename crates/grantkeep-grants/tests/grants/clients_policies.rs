@@ -4,8 +4,9 @@ use crate::clients::new_client;
 use crate::world::*;
 use grantkeep::{ErrorKind, Wait};
 use grantkeep_grants::{
-    Authorize, ClientCredentials, ClientEdit, DeviceRequest, Grant, GrantType, Grants, NewClient,
-    OAuthError, Policy, Profile, Refreshing, RequirePkce,
+    Authorize, ClientCredentials, ClientEdit, DeviceRequest, Grant, GrantType, Grants,
+    Introspection, NewClient, OAuthError, Policy, Profile, RefreshRequest, Refreshed, Refreshing,
+    RequirePkce,
 };
 
 const CHALLENGED: bool = true;
@@ -214,4 +215,35 @@ fn every_flow_is_under_the_clients_own_policy() {
         let redeemed = grants.redeem(code.unwrap().expose(), &presented).wait().unwrap();
         assert_eq!(matches!(redeemed, grantkeep_grants::Redeemed::Expired), own);
     }
+}
+
+// Goal: a refresh token is introspected under the policy that its client's record names, as it
+// would be refreshed (RFC 7662 section 2.2): inactive where that issues none. Method: refreshing
+// switched off by the named policy, and by the default one alone; a policy that is not registered.
+#[test]
+fn a_refresh_token_is_introspected_under_its_clients_policy() {
+    let world = World::new();
+    let off = || Policy { refreshing: Refreshing::Off, ..Policy::default() };
+    let issuing = world.with(Policy::default()).with_policy("kiosk", Policy::default()).unwrap();
+    let grants = [GrantType::AuthorizationCode, GrantType::RefreshToken];
+    let new = NewClient::confidential("lobby").grants(grants).policy("kiosk");
+    issuing.create_client(new).wait().unwrap();
+    for (default, named, lobby, another) in
+        [(Policy::default(), off(), false, true), (off(), Policy::default(), true, false)]
+    {
+        let judging = world.with(default).with_policy("kiosk", named).unwrap();
+        for (client, active) in [("lobby", lobby), ("another", another)] {
+            let pair = issuing.open(Grant::new(client, SUBJECT)).wait().unwrap();
+            let answer = judging.introspect(refresh_of(&pair)).wait().unwrap();
+            assert_eq!(matches!(answer, Introspection::Active(_)), active, "{client}");
+            let answer = judging.introspect(pair.access.expose()).wait().unwrap();
+            assert!(matches!(answer, Introspection::Active(_)));
+            let request = RefreshRequest::by(client);
+            let answer = judging.refresh(refresh_of(&pair), &request).wait().unwrap();
+            assert_eq!(matches!(answer, Refreshed::Rotated(_)), active, "{client}");
+        }
+    }
+    let pair = issuing.open(Grant::new("lobby", SUBJECT)).wait().unwrap();
+    let error = world.grants.introspect(refresh_of(&pair)).wait().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Missing, "{error}");
 }

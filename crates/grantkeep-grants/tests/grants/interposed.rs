@@ -64,6 +64,10 @@ impl Backend for Interposed {
         self.inner.now()
     }
 
+    fn settled(&self) -> Timestamp {
+        self.inner.settled()
+    }
+
     async fn get(&self, key: Key) -> Result<Option<Row>> {
         self.hook_of(key.kind);
         self.inner.get(key).await

@@ -29,6 +29,7 @@ mod introspection;
 #[cfg(feature = "serde")]
 mod json;
 mod last_use;
+mod lengths;
 mod opening;
 mod others;
 mod pairs;

@@ -81,3 +81,24 @@ fn lifetimes_of_its_own_are_within_the_policy() {
     let off = world.with(Policy { refreshing: Refreshing::Off, ..Policy::default() });
     assert_eq!(open(&off, idle, s(60)).unwrap().expires_in, s(60));
 }
+
+// Goal: a lifetime unused holds without refresh tokens as well: what is opened ends with it (RFC
+// 6749 section 5.1, `expires_in`). Method: one below and above the lifetime of an access token; a
+// millisecond before the end of family and token and at it, and what is listed.
+#[test]
+fn a_lifetime_unused_holds_without_refresh_tokens() {
+    for (idle, lives) in [(60, 60), (300, 300), (301, 300)] {
+        let access_lifetime = s(300);
+        let policy = Policy { refreshing: Refreshing::Off, access_lifetime, ..Policy::default() };
+        let world = World::under(policy);
+        let issued = world.grants.open(Grant::new(CLIENT, SUBJECT).idle(s(idle))).wait().unwrap();
+        assert_eq!(issued.expires_in, s(lives));
+        world.clock.advance(s(lives) - MS);
+        assert!(world.is_active(issued.access.expose()));
+        let listed = || world.grants.families_of(SUBJECT, None, 10).wait().unwrap().items;
+        assert_eq!(listed()[0].expires_at, world.now() + MS);
+        world.clock.advance(MS);
+        assert!(!world.is_active(issued.access.expose()));
+        assert!(listed().is_empty());
+    }
+}

@@ -5,7 +5,7 @@ use crate::world::*;
 use grantkeep::Wait;
 use grantkeep::backend::Budget;
 use grantkeep_grants::{
-    Claimed, Events, Issued, Policy, Polled, Presented, Redeemed, Refreshed, Taken,
+    Claimed, Events, Grant, Issued, Policy, Polled, Presented, Redeemed, Refreshed, Taken,
 };
 
 fn repeating() -> World {
@@ -85,12 +85,65 @@ fn only_the_same_is_answered_again() {
     let code = world.code();
     granted(world.redeem(&code));
     assert!(matches!(world.redeem(&code), Redeemed::Replayed { .. }), "off by default");
-    let world = repeating();
-    let code = world.code();
-    let pair = granted(world.redeem(&code));
-    world.grants.revoke_pair(SUBJECT, CLIENT).wait().unwrap();
-    assert!(matches!(world.redeem(&code), Redeemed::Replayed { .. }));
-    assert!(!world.is_active(pair.access.expose()));
+}
+
+// Goal: who lost an answer and asks for it again is no thief where the family has ended by itself
+// meanwhile: it is told so, and nobody is warned of a replay (RFC 6749 section 4.1.2, RFC 8628
+// section 3.5). One that was used before is a replay. Method: a code and a device; families that
+// were revoked by themselves, with their owners, or for another one, and that have expired; the
+// events.
+#[test]
+fn a_repeat_of_an_ended_family_is_no_replay() {
+    type End = fn(&World, &Issued);
+    let ends: [(&str, End); 4] = [
+        ("Revoked", |world, pair| {
+            world.grants.revoke_family(pair.family.unwrap()).wait().unwrap();
+        }),
+        ("Revoked", |world, _| world.grants.revoke_pair(SUBJECT, CLIENT).wait().unwrap()),
+        ("Revoked", |world, _| {
+            world.clock.advance(MS);
+            world.grants.open(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
+        }),
+        ("Expired", |world, _| world.clock.advance(s(20))),
+    ];
+    for (told, end) in ends {
+        for used in [false, true] {
+            let mut world = World::under(Policy {
+                repeat_codes: true,
+                families_per_pair_max: 1,
+                refresh_idle: s(20),
+                access_lifetime: s(20),
+                ..Policy::default()
+            });
+            let events = Events::new();
+            world.grants = world.grants.with_events(events.clone());
+            for is_code in [true, false] {
+                let (code, device) = (world.code(), world.device());
+                world.approve(&device);
+                let pair = if is_code {
+                    granted(world.redeem(&code))
+                } else {
+                    polled(world.poll(&device))
+                };
+                if used {
+                    rotated(world.refresh(refresh_of(&pair)));
+                }
+                end(&world, &pair);
+                let mut seen = events.subscribe(100);
+                let answer = if is_code {
+                    format!("{:?}", world.redeem(&code))
+                } else {
+                    format!("{:?}", world.poll(&device))
+                };
+                let seen = std::iter::from_fn(|| seen.try_next());
+                let warned = seen.map(|event| event.name()).any(|name| name == "replayed");
+                assert_eq!(answer.starts_with("Replayed"), used, "{answer}");
+                assert_eq!(answer == told, !used, "{answer}");
+                assert_eq!(warned, used, "{answer}");
+                assert!(!world.is_active(pair.access.expose()));
+            }
+        }
+    }
 }
 
 // Goal: a device whose answer was lost polls again, and is answered the same grant (RFC 8628

@@ -1,10 +1,14 @@
 //! What an import is held to beyond its lines: the owners of families, what has ended here, and the
 //! size of a batch.
 
+use crate::interposed::Interposed;
 use crate::transfer_in::{import, line};
 use crate::world::*;
-use grantkeep::{ErrorKind, Wait as _};
-use grantkeep_grants::{Creation, Introspection, NewClient};
+use grantkeep::{ErrorKind, ManualClock, PairFamilies, Record as _, Wait as _};
+use grantkeep_grants::{Creation, Grant, Grants, Introspection, NewClient, Policy};
+use std::io::Cursor;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 /// A family of this subject under this name, with a refresh token of its own.
 fn family(name: &str, subject: &str, refresh: &str) -> String {
@@ -119,4 +123,60 @@ fn an_end_beyond_all_lifetimes_is_refused() {
         r#""text":"a token of the old server","subject":"alice","expires_at":1800000000000000000"#;
     let error = import(&world.grants, &line("personal", fields)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Lifetime, "{error}");
+}
+
+// Goal: families that are imported count against the bound of their pair, whether one was opened
+// there before, since, or while they came; two that meet are a conflict. Method: a bound of 3;
+// import 4 families of alice beside none, one, and an opening that comes between; open one more.
+#[test]
+fn imported_families_count_against_the_bound() {
+    let policy = || Policy { families_per_pair_max: 3, ..Policy::default() };
+    let families = |from: u32| {
+        let family = |number| {
+            let fields = format!(r#""name":"f-{number}","client":"client-1","subject":"alice""#);
+            line("family", &format!(r#"{fields},"expires_in":86400,"ends_in":864000"#))
+        };
+        (from..from + 4).map(family).collect::<Vec<_>>().join("\n")
+    };
+    for before in [0, 1, 3] {
+        let world = World::under(policy());
+        let open = || world.grants.open(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
+        let count = || world.grants.families_of(SUBJECT, None, 100).wait().unwrap().items.len();
+        for _ in 0..before {
+            open();
+        }
+        for round in 0..2 {
+            assert_eq!(import(&world.grants, &families(round * 4)).unwrap().families, 4);
+            world.clock.advance(MS);
+            let newest = open();
+            assert_eq!(count(), 3, "{before} before, round {round}");
+            assert!(world.is_active(newest.access.expose()));
+        }
+    }
+    let world = World::new();
+    import(&world.grants, &families(0)).unwrap();
+    assert_eq!(world.grants.store().stats().rows_of(PairFamilies::KIND), 0, "no bound, no row");
+
+    for has_row in [false, true] {
+        let clock = Arc::new(ManualClock::at(UNIX_EPOCH + s(1_800_000_000)));
+        let stage: Grants<Interposed> = Interposed::grants(clock, policy());
+        let open = |grants: &Grants<Interposed>| {
+            grants.open(Grant::new(CLIENT, SUBJECT)).wait().unwrap();
+        };
+        if has_row {
+            open(&stage);
+        }
+        let (same, lines) = (stage.clone(), families(0));
+        stage.store().backend().before_commit(move || {
+            same.import(&mut Cursor::new(&lines), |_| {}).wait().unwrap();
+        });
+        open(&stage);
+        let count = || stage.families_of(SUBJECT, None, 100).wait().unwrap().items.len();
+        assert_eq!(count(), 3, "imported while one was opened");
+        let same = stage.clone();
+        stage.store().backend().before_commit(move || open(&same));
+        stage.import(&mut Cursor::new(&families(4)), |_| {}).wait().unwrap();
+        open(&stage);
+        assert_eq!(count(), 3, "opened while others were imported");
+    }
 }

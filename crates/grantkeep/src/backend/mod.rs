@@ -99,6 +99,14 @@ pub trait Backend: Send + Sync + 'static {
     /// where that was ahead for a while, and was then corrected.
     fn now(&self) -> Timestamp;
 
+    /// The time that may be acted on for good: never after [`Backend::now`], which may go back to
+    /// it where the clock has leapt ahead and that is taken back. What has ended by it has ended.
+    ///
+    /// A backend that judges validity by no clock which leaps leaves this as it is.
+    fn settled(&self) -> Timestamp {
+        self.now()
+    }
+
     /// The wall clock as it is, in which everybody else lives.
     ///
     /// A backend that judges validity by the wall clock itself leaves this as it is.

@@ -249,6 +249,10 @@ impl Backend for Embedded {
         self.core.time.now()
     }
 
+    fn settled(&self) -> Timestamp {
+        self.core.time.settled()
+    }
+
     fn wall(&self) -> Timestamp {
         self.core.time.wall()
     }

@@ -1,8 +1,8 @@
 //! Changes: what is to happen to several records together.
 
-use super::record::{Held, Record};
+use super::record::{Held, Record, put_bytes_max};
 use super::{check_token, codec, horizon, no_key};
-use crate::backend::{Batch, Expect, Key, NewRow};
+use crate::backend::{Batch, Expect, Key, NewRow, VALUE_BYTES_MAX};
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -123,7 +123,8 @@ impl Change {
     /// # Errors
     /// [`ErrorKind::Lifetime`] if `expires_at` is not after now, or is further off than the
     /// store's longest lifetime and not [`Timestamp::NEVER`], or is that where the record
-    /// [must expire](Record::RESTS_ON_PAIR); [`ErrorKind::Limit`] for a field over its limit.
+    /// [must expire](Record::RESTS_ON_PAIR); [`ErrorKind::Limit`] for a field over its limit, or a
+    /// record that leaves no [room](Record::ROOM_BYTES) to grow.
     pub fn insert<R: Record>(
         &mut self,
         id: Digest,
@@ -136,7 +137,7 @@ impl Change {
                 format!("a {} would be expired when it is issued: extend its lifetime", R::NAME),
             ));
         }
-        let row = self.row(record, expires_at)?;
+        let row = self.row(record, expires_at, put_bytes_max::<R>())?;
         self.batch.insert(Key::new(R::KIND, id), row);
         Ok(self)
     }
@@ -179,17 +180,33 @@ impl Change {
         self.keyring.as_ref().filter(|_| !self.texts.is_empty())
     }
 
-    /// Puts a record in place of the one that was read.
+    /// Puts a record in place of the one that was read: as it becomes by itself, or with less.
     ///
     /// # Errors
-    /// As [`Change::insert`]; an expiry in the past is accepted.
+    /// As [`Change::insert`]; an expiry in the past is accepted, and so is a record without room.
     pub fn replace<R: Record>(
         &mut self,
         held: &Held<R>,
         record: &R,
         expires_at: Timestamp,
     ) -> Result<&mut Self> {
-        let row = self.row(record, expires_at)?;
+        let row = self.row(record, expires_at, VALUE_BYTES_MAX)?;
+        self.batch.replace(held.key(), held.version, row);
+        Ok(self)
+    }
+
+    /// Puts a record with other texts or another payload in place of the one that was read.
+    ///
+    /// # Errors
+    /// As [`Change::insert`]; an expiry in the past is accepted, and so is a record without room
+    /// that is no longer than the one that was read.
+    pub fn edit<R: Record>(
+        &mut self,
+        held: &Held<R>,
+        record: &R,
+        expires_at: Timestamp,
+    ) -> Result<&mut Self> {
+        let row = self.row(record, expires_at, held.edit_bytes_max())?;
         self.batch.replace(held.key(), held.version, row);
         Ok(self)
     }
@@ -206,7 +223,7 @@ impl Change {
         old: Option<&Held<R>>,
         record: &R,
     ) -> Result<&mut Self> {
-        let row = encoded(record, other.expires_at)?;
+        let row = encoded(record, other.expires_at, put_bytes_max::<R>())?;
         match old {
             Some(old) => self.batch.replace(old.key(), old.version, row),
             None => self.batch.insert(Key::new(R::KIND, other.id), row),
@@ -284,7 +301,7 @@ impl Change {
         record: &R,
         expires_at: Timestamp,
     ) -> Result<&mut Self> {
-        let row = encoded(record, expires_at)?;
+        let row = encoded(record, expires_at, VALUE_BYTES_MAX)?;
         match held {
             Some(held) => self.batch.replace(held.key(), held.version, row),
             None => self.batch.insert(Key::new(R::KIND, id), row),
@@ -292,7 +309,12 @@ impl Change {
         Ok(self)
     }
 
-    fn row<R: Record>(&mut self, record: &R, expires_at: Timestamp) -> Result<NewRow> {
+    fn row<R: Record>(
+        &mut self,
+        record: &R,
+        expires_at: Timestamp,
+        bytes_max: usize,
+    ) -> Result<NewRow> {
         let lifetime = expires_at.since(self.now);
         if lifetime > self.lifetime_max && expires_at != Timestamp::NEVER {
             return Err(Error::new(
@@ -314,12 +336,12 @@ impl Change {
             }
             self.ends_at = self.ends_at.max(expires_at);
         }
-        encoded(record, expires_at)
+        encoded(record, expires_at, bytes_max)
     }
 }
 
-fn encoded<R: Record>(record: &R, expires_at: Timestamp) -> Result<NewRow> {
+fn encoded<R: Record>(record: &R, expires_at: Timestamp, bytes_max: usize) -> Result<NewRow> {
     record.check()?;
-    let value = codec::encode(R::NAME, R::FORMAT, record)?;
+    let value = codec::encode_within(R::NAME, R::FORMAT, record, bytes_max)?;
     Ok(NewRow { value, expires_at, terms: record.terms() })
 }

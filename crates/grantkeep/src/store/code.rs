@@ -6,7 +6,7 @@ use super::confirmation::Confirmation;
 use super::epoch::Epochs;
 use super::family::FamilyId;
 use super::origin::Origin;
-use super::record::{Record, check_optional, check_text};
+use super::record::{ROOM_OF_A_FAMILY_BYTES, Record, check_optional, check_text};
 use super::seal::Payload;
 use crate::backend::Kind;
 use crate::clock::Timestamp;
@@ -91,6 +91,7 @@ pub struct Code {
 impl Record for Code {
     const KIND: Kind = Kind::write_once(1);
     const NAME: &'static str = "code";
+    const ROOM_BYTES: usize = ROOM_OF_A_FAMILY_BYTES;
     const RESTS_ON_PAIR: bool = true;
 
     fn check(&self) -> Result<()> {

@@ -14,18 +14,29 @@ const CONFIG: bincode::config::Configuration<
     bincode::config::Limit<CLAIM_BYTES_MAX>,
 > = bincode::config::standard().with_limit::<CLAIM_BYTES_MAX>();
 
+/// A value of any length that a row may have.
 pub(super) fn encode<T: Serialize>(name: &str, format: u8, value: &T) -> Result<Vec<u8>> {
+    encode_within(name, format, value, VALUE_BYTES_MAX)
+}
+
+/// A value of at most so many bytes, and of at most [`VALUE_BYTES_MAX`].
+pub(super) fn encode_within<T: Serialize>(
+    name: &str,
+    format: u8,
+    value: &T,
+    bytes_max: usize,
+) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(192);
     bytes.push(format);
     let too_long = || {
         Error::new(
             ErrorKind::Limit,
-            format!("a {name} does not fit in {VALUE_BYTES_MAX} bytes: shorten its fields"),
+            format!("a {name} does not fit in {bytes_max} bytes: shorten its fields"),
         )
     };
     bincode::serde::encode_into_std_write(value, &mut bytes, CONFIG)
         .map_err(|cause| too_long().with_source(cause))?;
-    if bytes.len() > VALUE_BYTES_MAX { Err(too_long()) } else { Ok(bytes) }
+    if bytes.len() > bytes_max.min(VALUE_BYTES_MAX) { Err(too_long()) } else { Ok(bytes) }
 }
 
 pub(super) fn decode<T: DeserializeOwned>(name: &str, format: u8, bytes: &[u8]) -> Result<T> {

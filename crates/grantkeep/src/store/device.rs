@@ -5,7 +5,7 @@ use super::bytes;
 use super::epoch::Epochs;
 use super::family::FamilyId;
 use super::origin::Origin;
-use super::record::{Record, check_text};
+use super::record::{ROOM_OF_A_FAMILY_BYTES, Record, check_text};
 use super::seal::Payload;
 use crate::backend::Kind;
 use crate::clock::Timestamp;
@@ -61,6 +61,7 @@ pub struct Device {
 impl Record for Device {
     const KIND: Kind = Kind::revised(9);
     const NAME: &'static str = "device authorization request";
+    const ROOM_BYTES: usize = ROOM_OF_A_FAMILY_BYTES;
     const RESTS_ON_PAIR: bool = true;
 
     fn check(&self) -> Result<()> {

@@ -47,7 +47,7 @@ pub use once::Burned;
 pub use origin::Origin;
 pub use owner::{Owner, Owners, SessionId};
 pub use pair_families::{PAIR_FAMILIES_MAX, PairFamilies};
-pub use record::{Held, Record, TEXT_BYTES_MAX};
+pub use record::{Held, ROOM_BYTES, Record, TEXT_BYTES_MAX};
 pub use refresh_text::{RefreshText, Successor};
 pub use repeat::Repeat;
 pub use seal::{PAYLOAD_BYTES_MAX, Payload};

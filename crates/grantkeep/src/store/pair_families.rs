@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 pub const PAIR_FAMILIES_MAX: usize = 100;
 
 /// Which families were opened for a pair, the oldest first. It names those that were in force when
-/// the last of them was opened, and it expires no earlier than they do.
+/// the last of them was opened, and it expires no earlier than they do. Where it names none, the
+/// families of the pair are to be listed and counted anew: others have come beside them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PairFamilies {
     /// Their ids.

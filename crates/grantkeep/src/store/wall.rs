@@ -17,6 +17,12 @@ impl<B: Backend> Store<B> {
         self.inner.backend.wall()
     }
 
+    /// The time that has come for good. [`Store::now`] is ahead of it while the clock has leapt
+    /// ahead and it is not sure that this stays so: what has ended meanwhile may be in force again.
+    pub fn settled(&self) -> Timestamp {
+        self.inner.backend.settled()
+    }
+
     /// How far [`Store::now`] is ahead of the wall clock. It changes in steps of more than two
     /// seconds, so that a time which is converted twice is the same both times.
     pub fn lead(&self) -> Duration {

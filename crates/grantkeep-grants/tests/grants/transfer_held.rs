@@ -110,6 +110,35 @@ fn what_a_deleted_client_has_is_refused() {
     assert_eq!(rows(&world), before);
 }
 
+// Goal: a line that its epochs would make too long is refused before anything is written. Method:
+// an owner of whom each epoch has a number, and lines up to the longest that is accepted, behind
+// one that fills a batch.
+#[test]
+fn a_record_fits_with_its_epochs_or_is_refused() {
+    let world = World::new();
+    let (client, subject) = ("c".repeat(4_096), "s".repeat(4_096));
+    world.grants.revoke_subject(&subject).wait().unwrap();
+    world.grants.revoke_client(&client).wait().unwrap();
+    world.grants.revoke_pair(&subject, &client).wait().unwrap();
+    let audience = format!("https://{}", "a".repeat(4_088));
+    let long = |number: u32, payload: usize| {
+        let payload = data_encoding::BASE64.encode(&vec![7; payload]);
+        let owners = format!(r#""client":"{client}","subject":"{subject}""#);
+        let texts = format!(r#""scopes":"{}","audience":["{audience}"]"#, "x".repeat(4_096));
+        let bearer = format!(r#""text":"token {number} of the old server","expires_in":60"#);
+        line("token", &format!(r#"{bearer},{owners},{texts},"payload":"{payload}""#))
+    };
+    let before = rows(&world);
+    let longest = (0..=16 * 1024).rev().find(|payload| {
+        let imported = import(&world.grants, &[long(1, 16_000), long(2, *payload)].join("\n"));
+        let Err(error) = imported else { return true };
+        assert!(error.to_string().starts_with("line 2 of the import: "), "{error}");
+        assert_eq!(rows(&world), before, "a payload of {payload} bytes");
+        false
+    });
+    assert!(longest.unwrap() > 16_000 && is_active(&world, "token 2"));
+}
+
 // Goal: P5, an end beyond all lifetimes is refused, and is not taken for none. Method: a personal
 // token that ends at a time in nanoseconds.
 #[test]

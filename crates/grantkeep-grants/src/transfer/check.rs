@@ -150,6 +150,9 @@ impl<B: Backend> Grants<B> {
         if generation == 0 {
             return Err(limit("its generation is 0, and the first is 1"));
         }
+        if line.idle == Some(0) {
+            return Err(limit("its `idle` is 0 seconds, and the least is 1"));
+        }
         let mut salt = Zeroizing::new([0; 32]);
         random(&mut salt[..])?;
         let record = Family {
@@ -160,7 +163,7 @@ impl<B: Backend> Grants<B> {
             subject: line.subject,
             granted_at: line.granted_at.map_or(moment.wall, wall_time),
             label: line.label,
-            session: line.session.map(|Text(session)| SessionId::of(&session)),
+            session: session(line.session, line.session_id)?,
             facts: None,
             scopes: Scopes::read(&line.scopes)?.into_text(),
             audience: audience(line.audience)?,
@@ -174,7 +177,7 @@ impl<B: Backend> Grants<B> {
             refreshes: generation - 1,
             retries: 0,
             retried_generations: 0,
-            idle_s: None,
+            idle_s: line.idle,
             epochs: Epochs::longest(),
             payload: self.plain(line.payload)?,
         };
@@ -267,6 +270,22 @@ fn confirmation(jkt: Option<String>, x5t: Option<String>) -> Result<Option<Confi
         (Some(jkt), None) => read(jkt).map(|bytes| Some(Confirmation::Jkt(bytes))),
         (None, Some(x5t)) => read(x5t).map(|bytes| Some(Confirmation::X5tS256(bytes))),
         (Some(_), Some(_)) => Err(limit("it is bound to two keys: give one")),
+    }
+}
+
+/// The log-in session of this name, or of the id that an export has of it.
+fn session(name: Option<Text>, id: Option<String>) -> Result<Option<SessionId>> {
+    match (name, id) {
+        (None, None) => Ok(None),
+        (Some(Text(name)), None) => {
+            check_name("the name of a log-in session", &name)?;
+            Ok(Some(SessionId::of(&name)))
+        }
+        (None, Some(id)) => {
+            let read = id.parse();
+            read.map(Some).map_err(|_| limit("its `session_id` is not 32 hex digits"))
+        }
+        (Some(_), Some(_)) => Err(limit("it has a `session` and a `session_id`: give one")),
     }
 }
 

@@ -221,4 +221,18 @@ mod tests {
             assert!(Owner::Pair { subject, client }.check_has_epoch().is_err());
         }
     }
+
+    // Goal: the id of a log-in session is read back from what it is displayed as, and from nothing
+    // else. Method: there and back; longer and shorter texts, upper case, and no digits.
+    #[test]
+    fn ids_of_sessions_are_read_back() {
+        let session = SessionId::of("s");
+        let text = session.to_string();
+        assert_eq!(text.parse::<SessionId>().unwrap(), session);
+        let wrong = ["", &text[1..], &format!("{text}0"), &text.to_uppercase(), &"g".repeat(32)];
+        for wrong in wrong {
+            let error = wrong.parse::<SessionId>().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Limit, "{wrong}");
+        }
+    }
 }

@@ -175,6 +175,12 @@ impl Standing {
         self.client.as_ref()
     }
 
+    /// True if the client was deleted: its epoch is closed, and it has no record.
+    #[cfg(feature = "transfer")]
+    pub(crate) fn has_deleted_client(&self) -> bool {
+        self.epochs.is_closed() && self.client.is_none()
+    }
+
     /// True unless the client is registered here, and not for this grant type.
     pub(crate) fn permits(&self, grant: &str) -> bool {
         let named = |client: &Client| client.grant_types.split(' ').any(|own| own == grant);

@@ -2,7 +2,7 @@
 
 use super::NewClient;
 use super::authenticate::digested;
-use super::decide::Registration;
+use super::decide::{Registered, Registration};
 use super::public_with;
 use crate::grants::Grants;
 use grantkeep::backend::Backend;
@@ -68,9 +68,9 @@ impl<B: Backend> Grants<B> {
         Ok(client)
     }
 
-    /// Registers it; false if there is a client of its id.
-    pub(crate) async fn register_arrived(&self, client: Client) -> Result<bool> {
-        self.decide(&mut Registration(client)).await
+    /// Registers it, unless there is a client of its id, or was one that was deleted.
+    pub(crate) async fn register_arrived(&self, client: Client) -> Result<Registered> {
+        self.decide(&mut Registration { client, anew: false }).await
     }
 }
 

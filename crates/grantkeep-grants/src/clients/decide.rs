@@ -11,35 +11,61 @@ use grantkeep::{Client, ClientState as Stored, Held, HeldEpoch, Owner, Result};
 /// A client, as it was found, and its epoch.
 pub(crate) type Standing = (Held<Client>, HeldEpoch);
 
-/// A client that is to be registered; false if its id is another's.
-pub(super) struct Registration(pub(super) Client);
+/// A client that is to be registered.
+pub(super) struct Registration {
+    pub(super) client: Client,
+    /// Whether it is also registered where one of its id was deleted.
+    pub(super) anew: bool,
+}
+
+/// What became of a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Registered {
+    Done,
+    /// Its id is another's.
+    Taken,
+    /// One of its id was deleted, and it is not to be registered anew.
+    Deleted,
+}
 
 impl<B: Backend> Flow<B> for Registration {
     const NAME: &'static str = "create_client";
     type Read = HeldEpoch;
     type Rests = ();
-    type Answer = bool;
+    type Answer = Registered;
 
-    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<HeldEpoch, bool>> {
-        let epoch = grants.store.epoch(Owner::Client(&self.0.id)).await?;
-        let taken = grants.store.client(&self.0.id).await?.is_some();
-        Ok(if taken { Found::Answer(false, Told::nothing()) } else { Found::Records(epoch) })
+    async fn read(&mut self, grants: &Grants<B>) -> Result<Found<HeldEpoch, Registered>> {
+        let id = &self.client.id;
+        let epoch = grants.store.epoch(Owner::Client(id)).await?;
+        let answer = if grants.store.client(id).await?.is_some() {
+            Registered::Taken
+        } else if epoch.is_closed() && !self.anew {
+            Registered::Deleted
+        } else {
+            return Ok(Found::Records(epoch));
+        };
+        Ok(Found::Answer(answer, Told::nothing()))
     }
 
     fn owners<'r>(&'r self, _: &'r HeldEpoch) -> Owned<'r> {
         Owned::default()
     }
 
-    fn judge(&mut self, grants: &Grants<B>, epoch: HeldEpoch, (): &()) -> Result<Verdict<bool>> {
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        epoch: HeldEpoch,
+        (): &(),
+    ) -> Result<Verdict<Registered>> {
         let mut rewriting = Rewriting::of(grants)?;
-        rewriting.register(&self.0)?;
+        rewriting.register(&self.client)?;
         if epoch.is_closed() {
             // A client of this id was deleted: what it had stays revoked.
             rewriting.open_epoch(&epoch)?;
         } else {
             rewriting.require_epoch(&epoch);
         }
-        Ok(rewriting.commit(Told::nothing(), true))
+        Ok(rewriting.commit(Told::nothing(), Registered::Done))
     }
 }
 

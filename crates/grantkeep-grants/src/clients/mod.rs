@@ -34,6 +34,7 @@ use crate::request::listed::Listed;
 use crate::request::scope::{Scopes, join};
 use crate::text::secret::Secret;
 use authenticate::digested;
+pub(crate) use decide::Registered;
 use decide::{Deletion, Disabling, Edit, Enabling, Registration};
 use grant_type::{grant_types, read_grant_types};
 use grantkeep::backend::Backend;
@@ -113,10 +114,9 @@ impl<B: Backend> Grants<B> {
         let mut client = self.client_of(id, &new)?;
         let secret = self.first_secret(&mut client, &new)?;
         let info = ClientInfo::of(client.clone(), &self.store);
-        Ok(if self.decide(&mut Registration(client)).await? {
-            Creation::Created(Box::new(ClientCreated { client: info, secret }))
-        } else {
-            Creation::Taken
+        Ok(match self.decide(&mut Registration { client, anew: true }).await? {
+            Registered::Done => Creation::Created(Box::new(ClientCreated { client: info, secret })),
+            Registered::Taken | Registered::Deleted => Creation::Taken,
         })
     }
 

@@ -100,36 +100,45 @@ pub(crate) fn ended<B: Backend>(
     }
 }
 
-/// Revokes a record by itself in `rewriting`; false if it is revoked already.
+/// Revokes a record by itself in `rewriting`; false if it is revoked already. It keeps nothing that
+/// nobody needs any more: so it can be revoked however long it was, and all that one text is fits
+/// into one batch.
 pub(crate) fn revoke<B: Backend, R: Revocable>(
     grants: &Grants<B>,
     rewriting: &mut Rewriting,
-    held: &mut Held<R>,
+    held: &Held<R>,
     told: Told,
 ) -> Result<(bool, Told)> {
-    let revoked_at = held.record.revoked_at_mut();
-    if revoked_at.is_some() {
+    if held.record.is_revoked() {
         return Ok((false, told));
     }
-    *revoked_at = Some(grants.store.wall());
-    rewriting.end(held, &held.record)?;
-    Ok((true, told.event(|| held.record.revoked())))
+    let revoked = held.record.revoked(grants.store.wall());
+    rewriting.end(held, &revoked)?;
+    Ok((true, told.event(|| revoked.event())))
 }
 
 /// A record that can be revoked by itself.
 pub(crate) trait Revocable: Record {
-    fn revoked_at_mut(&mut self) -> &mut Option<Timestamp>;
+    fn is_revoked(&self) -> bool;
+
+    /// This as it ends.
+    fn revoked(&self, at: Timestamp) -> Self;
 
     /// What is told of it.
-    fn revoked(&self) -> Event;
+    fn event(&self) -> Event;
 }
 
 impl Revocable for Token {
-    fn revoked_at_mut(&mut self) -> &mut Option<Timestamp> {
-        &mut self.revoked_at
+    fn is_revoked(&self) -> bool {
+        self.revoked_at.is_some()
     }
 
-    fn revoked(&self) -> Event {
+    fn revoked(&self, at: Timestamp) -> Self {
+        let (scopes, audience) = (String::new(), String::new());
+        Self { revoked_at: Some(at), scopes, audience, payload: None, ..self.clone() }
+    }
+
+    fn event(&self) -> Event {
         Event::TokenRevoked {
             kind: self.kind.into(),
             client: self.client.clone(),
@@ -140,11 +149,15 @@ impl Revocable for Token {
 }
 
 impl Revocable for Personal {
-    fn revoked_at_mut(&mut self) -> &mut Option<Timestamp> {
-        &mut self.revoked_at
+    fn is_revoked(&self) -> bool {
+        self.revoked_at.is_some()
     }
 
-    fn revoked(&self) -> Event {
+    fn revoked(&self, at: Timestamp) -> Self {
+        Self { revoked_at: Some(at), scopes: String::new(), payload: None, ..self.clone() }
+    }
+
+    fn event(&self) -> Event {
         Event::TokenRevoked {
             kind: ClaimsKind::Personal,
             client: self.client.clone(),

@@ -29,18 +29,14 @@ impl<B: Backend> Grants<B> {
         }
         // A brought text may look like a derived one.
         for id in self.store.ids(token.as_bytes())? {
-            if let Some(presented) = self.presented_brought(id).await? {
-                return Ok(Some(presented));
+            if let Some(text) = self.brought(id).await? {
+                return self.presented_by(&text).await;
             }
         }
-        self.presented_imported(token).await
-    }
-
-    /// What is presented by a text that was imported as its SHA-256.
-    pub(crate) async fn presented_imported(&self, token: &str) -> Result<Option<Presented>> {
+        // What was imported as its SHA-256 comes last: a text's own row says what it is.
         for id in self.store.imported_ids::<RefreshText>(token.as_bytes()) {
-            if let Some(presented) = self.presented_brought(id).await? {
-                return Ok(Some(presented));
+            if let Some(text) = self.brought(id).await? {
+                return self.presented_by(&text).await;
             }
         }
         Ok(None)
@@ -63,11 +59,15 @@ impl<B: Backend> Grants<B> {
         Ok(None)
     }
 
-    /// The same for a text that was brought, and has this id.
-    pub(crate) async fn presented_brought(&self, id: Digest) -> Result<Option<Presented>> {
-        let Some(text) = self.store.get::<RefreshText>(id).await? else {
-            return Ok(None);
-        };
+    /// The text that was brought, and has this id. One that has expired is none: whether it was
+    /// swept makes no difference.
+    pub(crate) async fn brought(&self, id: Digest) -> Result<Option<Held<RefreshText>>> {
+        let text = self.store.get::<RefreshText>(id).await?;
+        Ok(text.filter(|text| !text.is_expired(self.store.now())))
+    }
+
+    /// The family and the generation of a text that was brought.
+    pub(crate) async fn presented_by(&self, text: &Held<RefreshText>) -> Result<Option<Presented>> {
         let RefreshText { family, generation } = text.record;
         let held = self.store.get::<Family>(family.digest()).await?;
         Ok(held.and_then(|held| issued(held, generation)))

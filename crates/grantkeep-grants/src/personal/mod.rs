@@ -332,12 +332,12 @@ impl FoundPersonal {
 
     /// Revokes it in `rewriting`; false if it is revoked already. Its last use ends when it does.
     pub(crate) fn revoke<B: Backend>(
-        &mut self,
+        &self,
         grants: &Grants<B>,
         rewriting: &mut Rewriting,
         told: Told,
     ) -> Result<(bool, Told)> {
-        let (changed, told) = revoke(grants, rewriting, &mut self.held, told)?;
+        let (changed, told) = revoke(grants, rewriting, &self.held, told)?;
         if let Some(used) = self.used.as_ref().filter(|_| changed) {
             rewriting.end(used, &used.record)?;
         }
@@ -369,12 +369,7 @@ impl<B: Backend> Flow<B> for Removal<'_> {
         Owned::default()
     }
 
-    fn judge(
-        &mut self,
-        grants: &Grants<B>,
-        mut found: FoundPersonal,
-        (): &(),
-    ) -> Result<Verdict<()>> {
+    fn judge(&mut self, grants: &Grants<B>, found: FoundPersonal, (): &()) -> Result<Verdict<()>> {
         let mut rewriting = Rewriting::of(grants)?;
         let (changed, told) = found.revoke(grants, &mut rewriting, grants.told())?;
         Ok(if changed { rewriting.commit(told, ()) } else { Verdict::answer(()) })

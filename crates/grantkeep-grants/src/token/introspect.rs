@@ -60,6 +60,15 @@ struct Attached {
     salt: Option<Zeroizing<[u8; 32]>>,
 }
 
+/// Of which types a text has a row of its own that has not expired. One that has is none: whether
+/// it was swept makes no difference.
+#[derive(Debug, Clone, Copy, Default)]
+struct OwnRows {
+    access: bool,
+    personal: bool,
+    refresh: bool,
+}
+
 impl Claims {
     /// True if the token is bound to no key, or to the one whose possession the request proved.
     /// A resource server refuses otherwise (RFC 9449 section 7.1, RFC 8705 section 3).
@@ -113,26 +122,27 @@ impl<B: Backend> Grants<B> {
     /// it may be.
     async fn claims(&self, token: &str) -> Result<Option<Claims>> {
         let _measured = observe::measured("introspect");
-        let (mut is_access, mut is_personal) = (false, false);
+        let mut own = OwnRows::default();
         for id in self.store.ids(token.as_bytes())? {
             // One text may be several tokens, where the server makes them: the first in force
             // counts.
             if let Some(held) = self.store.get::<Token>(id).await? {
-                is_access = true;
+                own.access |= !held.is_expired(self.store.now());
                 if let Some(claims) = self.access_claims(held).await? {
                     return Ok(Some(claims));
                 }
             }
             if let Some(held) = self.store.get::<Personal>(id).await? {
-                is_personal = true;
+                own.personal |= !held.is_expired(self.store.now());
                 if let Some(claims) = self.personal_claims(held).await? {
                     return Ok(Some(claims));
                 }
             }
-            if let Some(presented) = self.presented_brought(id).await?
-                && let Some(claims) = self.present_claims(presented).await?
-            {
-                return Ok(Some(claims));
+            if let Some(text) = self.brought(id).await? {
+                own.refresh = true;
+                if let Some(claims) = self.brought_claims(&text).await? {
+                    return Ok(Some(claims));
+                }
             }
         }
         if let Some(presented) = self.presented_derived(token).await? {
@@ -140,20 +150,15 @@ impl<B: Backend> Grants<B> {
         }
         // What was imported as its SHA-256 comes last: a text's own row says what it is.
         match self.store.sha256_to_look_for(token.as_bytes()) {
-            Some(sha256) => self.imported_claims(&sha256, is_access, is_personal).await,
+            Some(sha256) => self.imported_claims(&sha256, own).await,
             None => Ok(None),
         }
     }
 
-    /// The claims of whatever is in force under this SHA-256, but of a type that the text itself
-    /// was not found as.
-    async fn imported_claims(
-        &self,
-        sha256: &TokenSha256,
-        is_access: bool,
-        is_personal: bool,
-    ) -> Result<Option<Claims>> {
-        let access = (!is_access).then(|| self.store.ids_of_imported::<Token>(sha256));
+    /// The claims of whatever is in force under this SHA-256, but of a type that the text has a row
+    /// of its own of.
+    async fn imported_claims(&self, sha256: &TokenSha256, own: OwnRows) -> Result<Option<Claims>> {
+        let access = (!own.access).then(|| self.store.ids_of_imported::<Token>(sha256));
         for id in access.into_iter().flatten() {
             if let Some(held) = self.store.get(id).await?
                 && let Some(claims) = self.access_claims(held).await?
@@ -161,7 +166,7 @@ impl<B: Backend> Grants<B> {
                 return Ok(Some(claims));
             }
         }
-        let personal = (!is_personal).then(|| self.store.ids_of_imported::<Personal>(sha256));
+        let personal = (!own.personal).then(|| self.store.ids_of_imported::<Personal>(sha256));
         for id in personal.into_iter().flatten() {
             if let Some(held) = self.store.get(id).await?
                 && let Some(claims) = self.personal_claims(held).await?
@@ -169,14 +174,22 @@ impl<B: Backend> Grants<B> {
                 return Ok(Some(claims));
             }
         }
-        for id in self.store.ids_of_imported::<RefreshText>(sha256) {
-            if let Some(presented) = self.presented_brought(id).await?
-                && let Some(claims) = self.present_claims(presented).await?
+        let refresh = (!own.refresh).then(|| self.store.ids_of_imported::<RefreshText>(sha256));
+        for id in refresh.into_iter().flatten() {
+            if let Some(text) = self.brought(id).await?
+                && let Some(claims) = self.brought_claims(&text).await?
             {
                 return Ok(Some(claims));
             }
         }
         Ok(None)
+    }
+
+    async fn brought_claims(&self, text: &Held<RefreshText>) -> Result<Option<Claims>> {
+        match self.presented_by(text).await? {
+            Some(presented) => self.present_claims(presented).await,
+            None => Ok(None),
+        }
     }
 
     /// Of refresh tokens only the present generation is in force, and none is where the policy of

@@ -2,11 +2,12 @@
 
 use crate::decision::{Flow, Found, Owned, Rewriting, Verdict};
 use crate::family::ending::{OwnerRevocation, end_family, revoke, revoke_family};
-use crate::family::generation::Presented;
 use crate::grants::{Grants, can_be_held, check_name};
 use crate::personal::FoundPersonal;
 use grantkeep::backend::Backend;
-use grantkeep::{Family, FamilyId, Held, Owner, Result, RevocationReason, Token};
+use grantkeep::{
+    Family, FamilyId, Held, Owner, Record, RefreshText, Result, RevocationReason, Token,
+};
 
 /// The answer to a client that asks for a revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,31 @@ impl<B: Backend> Grants<B> {
     pub async fn revoke_by(&self, client: &str, token: &str) -> Result<RevokedBy> {
         check_name("a client id", client)?;
         self.revoke_for(token, Some(client)).await
+    }
+
+    /// Each record of this type that is filed under a text, by itself or by its SHA-256, expired or
+    /// not.
+    async fn filed_as<R: Record>(&self, token: &str) -> Result<Vec<Held<R>>> {
+        let imported = self.store.imported_ids::<R>(token.as_bytes());
+        let mut found = Vec::new();
+        for id in self.store.ids(token.as_bytes())?.chain(imported) {
+            found.extend(self.store.get(id).await?);
+        }
+        Ok(found)
+    }
+
+    /// Each family of which a text is a refresh token.
+    async fn families_by(&self, token: &str) -> Result<Vec<Held<Family>>> {
+        let derived = self.presented_derived(token).await?;
+        let mut found: Vec<Held<Family>> = derived.into_iter().map(|it| it.held).collect();
+        for text in self.filed_as::<RefreshText>(token).await? {
+            if found.iter().all(|held| held.record.id != text.record.family)
+                && let Some(presented) = self.presented_by(&text).await?
+            {
+                found.push(presented.held);
+            }
+        }
+        Ok(found)
     }
 
     async fn revoke_for(&self, token: &str, client: Option<&str>) -> Result<RevokedBy> {
@@ -136,11 +162,25 @@ struct Revocation<'a> {
     client: Option<&'a str>,
 }
 
-/// All that one text is: it may be several tokens, where the server makes them.
+/// All that one text is. It may be tokens of several types, where the server makes them, and two of
+/// one type, where it was imported by its text and as its SHA-256.
 struct AllOf {
-    access: Option<Held<Token>>,
-    personal: Option<FoundPersonal>,
-    family: Option<Held<Family>>,
+    access: Vec<Held<Token>>,
+    personal: Vec<FoundPersonal>,
+    families: Vec<Held<Family>>,
+}
+
+impl AllOf {
+    fn is_empty(&self) -> bool {
+        self.access.is_empty() && self.personal.is_empty() && self.families.is_empty()
+    }
+
+    /// Keeps what is of this client.
+    fn keep_of(&mut self, client: &str) {
+        self.access.retain(|held| held.record.client == client);
+        self.personal.retain(|found| found.held.record.client == client);
+        self.families.retain(|held| held.record.client == client);
+    }
 }
 
 impl<B: Backend> Flow<B> for Revocation<'_> {
@@ -150,15 +190,14 @@ impl<B: Backend> Flow<B> for Revocation<'_> {
     type Answer = RevokedBy;
 
     async fn read(&mut self, grants: &Grants<B>) -> Result<Found<AllOf, RevokedBy>> {
-        let presented = grants.presented(self.token).await?;
-        let personal = match grants.store.find(self.token.as_bytes()).await? {
-            Some(held) => Some(FoundPersonal::read(grants, held).await?),
-            None => None,
-        };
+        let mut personal = Vec::new();
+        for held in grants.filed_as(self.token).await? {
+            personal.push(FoundPersonal::read(grants, held).await?);
+        }
         Ok(Found::Records(AllOf {
-            access: grants.store.find(self.token.as_bytes()).await?,
+            access: grants.filed_as(self.token).await?,
             personal,
-            family: presented.map(|Presented { held, .. }| held),
+            families: grants.families_by(self.token).await?,
         }))
     }
 
@@ -166,30 +205,38 @@ impl<B: Backend> Flow<B> for Revocation<'_> {
         Owned::default()
     }
 
-    fn judge(&mut self, grants: &Grants<B>, read: AllOf, (): &()) -> Result<Verdict<RevokedBy>> {
-        let AllOf { access, personal, family } = read;
-        let theirs = |client: &str| self.client.is_none_or(|own| own == client);
-        let any = access.is_some() || personal.is_some() || family.is_some();
-        let access = access.filter(|held| theirs(&held.record.client));
-        let personal = personal.filter(|found| theirs(&found.held.record.client));
-        let family = family.filter(|held| theirs(&held.record.client));
-        if access.is_none() && personal.is_none() && family.is_none() {
-            let answer = if any { RevokedBy::NotYours } else { RevokedBy::Unknown };
-            return Ok(Verdict::answer(answer));
+    fn judge(
+        &mut self,
+        grants: &Grants<B>,
+        mut read: AllOf,
+        (): &(),
+    ) -> Result<Verdict<RevokedBy>> {
+        if read.is_empty() {
+            return Ok(Verdict::answer(RevokedBy::Unknown));
+        }
+        if let Some(client) = self.client {
+            read.keep_of(client);
+        }
+        if read.is_empty() {
+            return Ok(Verdict::answer(RevokedBy::NotYours));
         }
         let (mut rewriting, mut told) = (Rewriting::of(grants)?, grants.told());
-        let mut changed = [false; 3];
-        if let Some(mut held) = access {
-            (changed[0], told) = revoke(grants, &mut rewriting, &mut held, told)?;
+        let mut any = false;
+        let mut changed;
+        for held in read.access {
+            (changed, told) = revoke(grants, &mut rewriting, &held, told)?;
+            any |= changed;
         }
-        if let Some(mut found) = personal {
-            (changed[1], told) = found.revoke(grants, &mut rewriting, told)?;
+        for found in read.personal {
+            (changed, told) = found.revoke(grants, &mut rewriting, told)?;
+            any |= changed;
         }
-        if let Some(held) = family {
+        for held in read.families {
             let reason = RevocationReason::Requested;
-            (changed[2], told) = revoke_family(grants, &mut rewriting, &held, reason, told)?;
+            (changed, told) = revoke_family(grants, &mut rewriting, &held, reason, told)?;
+            any |= changed;
         }
-        Ok(if changed.contains(&true) {
+        Ok(if any {
             rewriting.commit(told, RevokedBy::Done)
         } else {
             Verdict::answer(RevokedBy::Done)

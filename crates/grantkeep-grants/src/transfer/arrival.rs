@@ -24,7 +24,8 @@ impl Bearer {
     }
 }
 
-/// One line, ready to be issued. Epochs and root keys are those of the moment when it is.
+/// One line, ready to be issued. Its epochs and root keys are put when it is: until then there are
+/// the longest.
 pub(crate) enum Arrival {
     Token {
         bearer: Bearer,
@@ -65,6 +66,17 @@ impl Arrival {
             | Self::Personal { until, .. }
             | Self::Family { until, .. } => Some(*until),
             Self::Client(_) | Self::Ended(_) => None,
+        }
+    }
+
+    /// This, or that it has ended by `now`.
+    pub(crate) fn unless_over(self, now: Timestamp) -> Self {
+        match (&self, self.until()) {
+            (Self::Family { record, .. }, Some(until)) if until <= now => {
+                Self::Ended(Some(record.id))
+            }
+            (_, Some(until)) if until <= now => Self::Ended(None),
+            _ => self,
         }
     }
 

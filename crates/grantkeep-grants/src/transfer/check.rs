@@ -53,7 +53,8 @@ pub(crate) fn family_id(name: &str) -> FamilyId {
 }
 
 impl<B: Backend> Grants<B> {
-    /// What a line brings.
+    /// What a line brings. Its epochs and root keys are the longest that there may be, so that it
+    /// fits with those of the moment when it is issued.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -64,6 +65,7 @@ impl<B: Backend> Grants<B> {
             Line::Family(line) => self.family_arrival(line, moment)?,
             Line::Client(line) => self.client_arrival(&line, moment)?,
         };
+        let arrival = arrival.unless_over(moment.now);
         match &arrival {
             Arrival::Token { record, until, .. } => self.try_out(record, *until),
             Arrival::Personal { record, until, .. } => self.try_out(record, *until),
@@ -102,15 +104,11 @@ impl<B: Backend> Grants<B> {
             confirmation: confirmation(line.jkt, line.x5t_s256)?,
             family: line.family.as_deref().map(family_id),
             issued_at: line.issued_at.map_or(moment.wall, wall_time),
-            epochs: Epochs::default(),
+            epochs: Epochs::longest(),
             revoked_at: None,
             payload: self.plain(line.payload)?,
         };
-        Ok(if until <= moment.now {
-            Arrival::Ended(None)
-        } else {
-            Arrival::Token { bearer, record, until }
-        })
+        Ok(Arrival::Token { bearer, record, until })
     }
 
     fn personal_arrival(&self, mut line: PersonalLine, moment: Moment) -> Result<Arrival> {
@@ -130,20 +128,16 @@ impl<B: Backend> Grants<B> {
         };
         let record = Personal {
             name: line.name,
-            key_id: 0,
+            key_id: u32::MAX,
             subject: line.subject,
             client: line.client,
             scopes: Scopes::read(&line.scopes)?.into_text(),
             issued_at: line.issued_at.map_or(moment.wall, wall_time),
-            epochs: Epochs::default(),
+            epochs: Epochs::longest().without_pair(),
             revoked_at: None,
             payload: self.plain(line.payload)?,
         };
-        Ok(if until <= moment.now {
-            Arrival::Ended(None)
-        } else {
-            Arrival::Personal { bearer, record, until }
-        })
+        Ok(Arrival::Personal { bearer, record, until })
     }
 
     fn family_arrival(&self, mut line: FamilyLine, moment: Moment) -> Result<Arrival> {
@@ -156,6 +150,9 @@ impl<B: Backend> Grants<B> {
         if generation == 0 {
             return Err(limit("its generation is 0, and the first is 1"));
         }
+        if line.idle == Some(0) {
+            return Err(limit("its `idle` is 0 seconds, and the least is 1"));
+        }
         let mut salt = Zeroizing::new([0; 32]);
         random(&mut salt[..])?;
         let record = Family {
@@ -166,29 +163,25 @@ impl<B: Backend> Grants<B> {
             subject: line.subject,
             granted_at: line.granted_at.map_or(moment.wall, wall_time),
             label: line.label,
-            session: line.session.map(|Text(session)| SessionId::of(&session)),
+            session: session(line.session, line.session_id)?,
             facts: None,
             scopes: Scopes::read(&line.scopes)?.into_text(),
             audience: audience(line.audience)?,
             confirmation: confirmation(line.jkt, line.x5t_s256)?,
             generation,
-            brought: None,
+            brought: bearer.as_ref().map(|_| u32::MAX),
             salt: *salt,
-            key_id: 0,
+            key_id: u32::MAX,
             rotated_at: moment.now,
             rotated_lead_ms: 0,
             refreshes: generation - 1,
             retries: 0,
             retried_generations: 0,
-            idle_s: None,
-            epochs: Epochs::default(),
+            idle_s: line.idle,
+            epochs: Epochs::longest(),
             payload: self.plain(line.payload)?,
         };
-        Ok(if until <= moment.now {
-            Arrival::Ended(Some(record.id))
-        } else {
-            Arrival::Family { bearer, record: Box::new(record), until }
-        })
+        Ok(Arrival::Family { bearer, record: Box::new(record), until })
     }
 
     fn client_arrival(&self, line: &ClientLine, moment: Moment) -> Result<Arrival> {
@@ -277,6 +270,22 @@ fn confirmation(jkt: Option<String>, x5t: Option<String>) -> Result<Option<Confi
         (Some(jkt), None) => read(jkt).map(|bytes| Some(Confirmation::Jkt(bytes))),
         (None, Some(x5t)) => read(x5t).map(|bytes| Some(Confirmation::X5tS256(bytes))),
         (Some(_), Some(_)) => Err(limit("it is bound to two keys: give one")),
+    }
+}
+
+/// The log-in session of this name, or of the id that an export has of it.
+fn session(name: Option<Text>, id: Option<String>) -> Result<Option<SessionId>> {
+    match (name, id) {
+        (None, None) => Ok(None),
+        (Some(Text(name)), None) => {
+            check_name("the name of a log-in session", &name)?;
+            Ok(Some(SessionId::of(&name)))
+        }
+        (None, Some(id)) => {
+            let read = id.parse();
+            read.map(Some).map_err(|_| limit("its `session_id` is not 32 hex digits"))
+        }
+        (Some(_), Some(_)) => Err(limit("it has a `session` and a `session_id`: give one")),
     }
 }
 

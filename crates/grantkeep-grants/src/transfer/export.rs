@@ -11,13 +11,16 @@
 //!   written as in force whose family was revoked after that.
 //! - No line can be presented, and none can be imported: the texts are not stored. With the root
 //!   keys, a text can be found among the lines.
+//! - The row of an access token, a code, or a device code does not name the root key that it is
+//!   filed under, unless its payload is sealed. So after a retirement, those that died with the key
+//!   may be written as in force until they end.
 
 use super::json::{self, Filed};
 use crate::grants::Grants;
 use grantkeep::backend::{Backend, Key, Kind, Scan};
 use grantkeep::{
-    Client, Code, CodeState, Device, DeviceState, Error, ErrorKind, Family, Held, Personal, Record,
-    RefreshText, Result, Timestamp, Token,
+    Client, Code, CodeState, Device, DeviceState, Error, ErrorKind, Family, Held, Owners, Payload,
+    Personal, Record, RefreshText, Result, Timestamp, Token,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -124,20 +127,26 @@ impl<B: Backend> Grants<B> {
             }
             kind if kind == Personal::KIND => {
                 let Some(held) = self.held::<Personal>(key).await? else { return Ok(None) };
-                let admitted =
-                    held.record.revoked_at.is_none() && self.admitted_apart(&held.record).await?;
+                let admitted = held.record.revoked_at.is_none()
+                    && self.store.keyring().key(held.record.key_id).is_some()
+                    && self.admitted_apart(&held.record).await?;
                 let filed = self.filed(&held, admitted);
                 count(&mut counts.personal, &mut counts.personal_active, filed.active);
                 json::personal(filed, &held.record, self.last_use_of(held.id).await?)
             }
             kind if kind == Family::KIND => {
                 let Some(held) = self.held::<Family>(key).await? else { return Ok(None) };
-                let Family { subject, client, epochs, absolute_expires_at, .. } = &held.record;
-                let admitted = held.in_force(self.store.now())
-                    && self.admitted(subject, client, epochs).await?;
-                let filed = self.filed(&held, admitted);
+                // It may be kept, while the others end, between the looks at it and its owners.
+                let admitted = self.admitted_family(held.clone()).await?;
+                let active = admitted.as_ref().is_some_and(|held| {
+                    held.in_force(self.store.now())
+                        && held.record.is_presentable(&self.store.keyring())
+                });
+                let held = admitted.unwrap_or(held);
+                let filed = self.filed(&held, active);
                 count(&mut counts.families, &mut counts.families_active, filed.active);
-                json::family(filed, &held.record, self.store.on_the_wall(*absolute_expires_at))
+                let ends_at = self.store.on_the_wall(held.record.absolute_expires_at);
+                json::family(filed, &held.record, ends_at)
             }
             kind => return self.exported_other(kind, key, counts).await,
         };
@@ -157,9 +166,11 @@ impl<B: Backend> Grants<B> {
         }
         if kind == Code::KIND {
             let Some(held) = self.held::<Code>(key).await? else { return Ok(None) };
-            let Code { subject, client, epochs, state, .. } = &held.record;
-            let admitted =
-                *state == CodeState::Fresh && self.admitted(subject, client, epochs).await?;
+            let Code { subject, client, epochs, state, origin, payload, .. } = &held.record;
+            let owners = Owners::new(subject, client).in_session(origin.session);
+            let admitted = *state == CodeState::Fresh
+                && self.opens(payload.as_ref())
+                && self.store.admits(owners, epochs).await?;
             counts.codes += 1;
             return Ok(Some(json::code(self.filed(&held, admitted), &held.record)));
         }
@@ -170,17 +181,19 @@ impl<B: Backend> Grants<B> {
                 DeviceState::Approved { subject } => (subject.as_str(), true),
                 DeviceState::Denied | DeviceState::Spent { .. } => ("", false),
             };
-            let Device { client, epochs, .. } = &held.record;
-            let admitted = open && self.admitted(subject, client, epochs).await?;
+            let Device { client, epochs, origin, payload, .. } = &held.record;
+            let owners = Owners::new(subject, client).in_session(origin.session);
+            let admitted =
+                open && self.opens(payload.as_ref()) && self.store.admits(owners, epochs).await?;
             counts.devices += 1;
             return Ok(Some(json::device(self.filed(&held, admitted), &held.record)));
         }
         if kind == Client::KIND {
             let Some(held) = self.held::<Client>(key).await? else { return Ok(None) };
-            // As the store judges it after a restore.
-            let judged = self.store.client(&held.record.id).await?;
+            // As the store judges it after a restore. It may be deleted between the two looks.
+            let Some(judged) = self.store.client(&held.record.id).await? else { return Ok(None) };
             counts.clients += 1;
-            return Ok(judged.map(|held| json::client(&held.record)));
+            return Ok(Some(json::client(&judged.record)));
         }
         counts.others += 1;
         Ok(None)
@@ -192,7 +205,14 @@ impl<B: Backend> Grants<B> {
 
     async fn is_active(&self, held: &Held<Token>) -> Result<bool> {
         Ok(held.record.revoked_at.is_none()
+            && self.opens(held.record.payload.as_ref())
             && self.admitted_with_family(&held.record, self.store.now()).await?)
+    }
+
+    /// False for a payload that is sealed under a root key which was retired: what it goes with is
+    /// filed under the same key.
+    fn opens(&self, payload: Option<&Payload>) -> bool {
+        payload.is_none_or(|payload| payload.opens_under(&self.store.keyring()))
     }
 
     /// What is told of each row. An expiry is judged after the epochs: that of a pair goes when

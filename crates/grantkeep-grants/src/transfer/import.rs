@@ -4,6 +4,7 @@
 //!    first that is wrong ends the import, and nothing was written.
 //! 2. The second pass reads them again and issues them, a few pieces of many lines at a time. What
 //!    is there already is passed over, so an import that was interrupted is run again as a whole.
+//!    So is all that belongs to a client which was deleted here: nothing brings that back.
 //!
 //! # What the first pass keeps in memory
 //!
@@ -15,18 +16,20 @@
 //!
 //! - A token is not told from another line's that has the same text: the first counts.
 //! - What is revoked while the import runs stays revoked only if it was there already: revoke after
-//!   it, or leave it out.
+//!   it, or leave it out. The same goes for what a later run adds.
+//! - A revocation is known as long as its row is there: `docs/transfer.md` says how long.
 
-use super::arrival::Arrival;
+use super::arrival::{Arrival, Bearer};
 use super::check::{Moment, limit};
 use super::line::Line;
 use super::lines::{Lines, at_line, named};
 use super::piece::Piece;
+use crate::clients::Registered;
 use crate::decision::Owned;
 use crate::grants::Grants;
 use futures_util::future::try_join_all;
 use grantkeep::backend::Backend;
-use grantkeep::{Client, Digest, Error, ErrorKind, FamilyId, Owner, Result};
+use grantkeep::{Client, Digest, Error, ErrorKind, FamilyId, Owner, Result, Token};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, Seek, SeekFrom};
@@ -61,7 +64,7 @@ pub struct Imported {
     pub clients: u64,
     /// Lines of what was there already.
     pub skipped: u64,
-    /// Lines of what had ended.
+    /// Lines of what had ended, and those of a client that was deleted here, its own among them.
     pub ended: u64,
 }
 
@@ -88,7 +91,8 @@ impl<B: Backend> Grants<B> {
     ///
     /// Every line is checked before anything is written: a wrong one is named by its number, and
     /// changes nothing. What is there already is passed over, so that an import which was
-    /// interrupted can be run again. `progress` is told now and then how far it has come.
+    /// interrupted can be run again; a client that was deleted here is not registered anew, and
+    /// nothing is issued to it. `progress` is told now and then how far it has come.
     ///
     /// A family comes before the tokens that name it, if it is not there already. What is imported
     /// is issued at this moment as far as revocations go. No event is told of it.
@@ -195,10 +199,11 @@ impl<B: Backend> Grants<B> {
     }
 
     async fn register(&self, client: Client) -> Result<Imported> {
-        Ok(if self.register_arrived(client).await? {
-            Imported { clients: 1, ..Imported::default() }
-        } else {
-            Imported { skipped: 1, ..Imported::default() }
+        let none = Imported::default();
+        Ok(match self.register_arrived(client).await? {
+            Registered::Done => Imported { clients: 1, ..none },
+            Registered::Taken => Imported { skipped: 1, ..none },
+            Registered::Deleted => Imported { ended: 1, ..none },
         })
     }
 
@@ -225,72 +230,99 @@ struct Known {
     hasher: RandomState,
     /// Those that have ended: so have their tokens.
     ended: HashSet<FamilyId>,
-    /// Clients that are not disabled.
-    enabled: HashSet<String>,
+    /// Clients that are not disabled; false for those that were deleted.
+    clients: HashMap<String, bool>,
 }
 
 impl Known {
     /// Checks a line against those before, and against the store.
     async fn check<B: Backend>(&mut self, grants: &Grants<B>, arrival: &Arrival) -> Result<()> {
         let Owned { subject, client, .. } = arrival.owners();
-        if !client.is_empty() && !self.enabled.contains(client) {
-            let held = grants.store.client(client).await?;
-            // A client that was deleted is closed, and has no record.
-            let epoch = grants.store.epoch(Owner::Client(client)).await?;
-            if epoch.is_closed() || held.is_some_and(|held| !held.record.is_enabled()) {
-                return Err(Error::new(
-                    ErrorKind::Disabled,
-                    "its client is disabled here, or deleted: enable it, or leave out what it has",
-                ));
+        if !self.is_there(grants, client).await? {
+            // It is passed over.
+            if let Arrival::Family { record, .. } = arrival {
+                self.ended.insert(record.id);
             }
-            self.enabled.insert(client.to_owned());
+            return Ok(());
         }
         let owners = self.hasher.hash_one((subject, client));
         match arrival {
             Arrival::Family { bearer, record, .. } => {
-                grants.has_arrived(arrival).await?;
-                let of = self.owners_of(grants, record.id).await?;
-                if of.is_some_and(|of| of != owners) {
-                    return Err(limit(
-                        "a family of this name is of another subject or client, here or on a line \
-                         before",
-                    ));
-                }
-                self.families.insert(record.id, owners);
-                if let Some(bearer) = bearer {
-                    let of = *self.refresh.entry(bearer.mark()).or_insert(record.id);
-                    if of != record.id {
-                        return Err(limit(
-                            "its refresh token is that of a family on a line before",
-                        ));
-                    }
+                self.check_family(grants, bearer.as_ref(), record.id, owners).await
+            }
+            Arrival::Token { record: Token { family: Some(family), .. }, .. } => {
+                match self.owners_of(grants, *family).await? {
+                    Some(of) if of == owners => Ok(()),
+                    Some(_) => Err(limit("its family is of another subject or client")),
+                    None if self.ended.contains(family) => Ok(()),
+                    None => Err(limit(
+                        "its family is neither here nor on a line before: put the family first, \
+                         or leave `family` out",
+                    )),
                 }
             }
-            Arrival::Token { record, .. } => {
-                let Some(family) = record.family else { return Ok(()) };
-                let of = self.owners_of(grants, family).await?;
-                match of {
-                    Some(of) if of == owners => {}
-                    Some(_) => {
-                        return Err(limit("its family is of another subject or client"));
-                    }
-                    None if self.ended.contains(&family) => {}
-                    None => {
-                        return Err(limit(
-                            "its family is neither here nor on a line before: put the family \
-                             first, or leave `family` out",
-                        ));
-                    }
-                }
+            Arrival::Ended(family) => {
+                self.ended.extend(family);
+                Ok(())
             }
-            Arrival::Ended(family) => self.ended.extend(family),
-            Arrival::Personal { .. } | Arrival::Client(_) => {}
+            Arrival::Token { .. } | Arrival::Personal { .. } | Arrival::Client(_) => Ok(()),
+        }
+    }
+
+    /// False for a client that was deleted here. An empty name is nobody, who is there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Disabled`] for one that is disabled.
+    async fn is_there<B: Backend>(&mut self, grants: &Grants<B>, client: &str) -> Result<bool> {
+        if client.is_empty() {
+            return Ok(true);
+        }
+        if let Some(is_there) = self.clients.get(client) {
+            return Ok(*is_there);
+        }
+        let held = grants.store.client(client).await?;
+        let is_closed = grants.store.epoch(Owner::Client(client)).await?.is_closed();
+        let is_there = match held {
+            Some(held) if is_closed || !held.record.is_enabled() => {
+                return Err(Error::new(
+                    ErrorKind::Disabled,
+                    "its client is disabled here: enable it, or leave out what it has",
+                ));
+            }
+            Some(_) => true,
+            // One that was deleted is closed, and has no record.
+            None => !is_closed,
+        };
+        self.clients.insert(client.to_owned(), is_there);
+        Ok(is_there)
+    }
+
+    async fn check_family<B: Backend>(
+        &mut self,
+        grants: &Grants<B>,
+        bearer: Option<&Bearer>,
+        family: FamilyId,
+        owners: u64,
+    ) -> Result<()> {
+        let stored = grants.family_owners(family).await?;
+        if stored.is_none() {
+            grants.refresh_token_has_arrived(bearer, family).await?;
+        }
+        if self.known_owners(stored, family).is_some_and(|of| of != owners) {
+            return Err(limit(
+                "a family of this name is of another subject or client, here or on a line before",
+            ));
+        }
+        self.families.insert(family, owners);
+        if let Some(bearer) = bearer {
+            let of = *self.refresh.entry(bearer.mark()).or_insert(family);
+            if of != family {
+                return Err(limit("its refresh token is that of a family on a line before"));
+            }
         }
         Ok(())
     }
-}
 
-impl Known {
     /// Whose a family is: by the store, or else by a line before.
     async fn owners_of<B: Backend>(
         &self,
@@ -298,10 +330,14 @@ impl Known {
         family: FamilyId,
     ) -> Result<Option<u64>> {
         let stored = grants.family_owners(family).await?;
+        Ok(self.known_owners(stored, family))
+    }
+
+    fn known_owners(&self, stored: Option<(String, String)>, family: FamilyId) -> Option<u64> {
         let hash = |(subject, client): (String, String)| {
             self.hasher.hash_one((subject.as_str(), client.as_str()))
         };
-        Ok(stored.map(hash).or_else(|| self.families.get(&family).copied()))
+        stored.map(hash).or_else(|| self.families.get(&family).copied())
     }
 }
 

@@ -69,6 +69,7 @@ pub(super) fn family(filed: Filed, family: &Family, ends_at: Timestamp) -> Value
         "audience": words(&family.audience),
         "confirmation": confirmation(family.confirmation.as_ref()),
         "label": family.label,
+        "session": family.session.map(|session| session.to_string()),
         "generation": family.generation,
         "refreshes": family.refreshes,
         "key_id": family.key_id,
@@ -78,6 +79,7 @@ pub(super) fn family(filed: Filed, family: &Family, ends_at: Timestamp) -> Value
         "refreshed_at_ms": ms(family.refreshed_at()),
         "expires_at_ms": ms(filed.expires_at),
         "ends_at_ms": ms(ends_at),
+        "idle_s": family.idle_s,
         "revoked_at_ms": revoked_at,
         "revoked_for": reason,
         "facts": family.facts.as_ref().map(payload),
@@ -110,6 +112,8 @@ pub(super) fn code(filed: Filed, code: &Code) -> Value {
         "scopes": code.scopes,
         "audience": words(&code.audience),
         "redirect_uri": code.redirect_uri,
+        "label": code.origin.label,
+        "session": code.origin.session.map(|session| session.to_string()),
         "confirmation": confirmation(code.confirmation.as_ref()),
         "expires_at_ms": ms(filed.expires_at),
         "spent_at_ms": spent_at,
@@ -134,6 +138,8 @@ pub(super) fn device(filed: Filed, device: &Device) -> Value {
         "subject": subject,
         "scopes": device.scopes,
         "audience": words(&device.audience),
+        "label": device.origin.label,
+        "session": device.origin.session.map(|session| session.to_string()),
         "expires_at_ms": ms(filed.expires_at),
         "payload": device.payload.as_ref().map(payload),
     })
@@ -182,6 +188,7 @@ fn revoked(reason: RevocationReason) -> &'static str {
         RevocationReason::Requested => "requested",
         RevocationReason::CodeReplayed => "code_replayed",
         RevocationReason::RefreshReused => "refresh_reused",
+        RevocationReason::Superseded => "superseded",
         _ => "other",
     }
 }

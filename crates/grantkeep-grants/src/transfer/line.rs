@@ -99,6 +99,8 @@ pub(crate) struct FamilyLine {
     #[serde(default)]
     pub(crate) label: String,
     pub(crate) session: Option<Text>,
+    pub(crate) session_id: Option<String>,
+    pub(crate) idle: Option<u64>,
     pub(crate) granted_at: Option<u64>,
     expires_in: Option<u64>,
     expires_at: Option<u64>,

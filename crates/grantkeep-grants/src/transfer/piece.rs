@@ -123,16 +123,22 @@ impl<B: Backend> Flow<B> for Piece {
                 match grants.store.get::<Family>(family.digest()).await? {
                     // It would be worth something where its family is not: its own epochs are those
                     // of now.
-                    Some(held) if grants.is_over(&held).await? => {
-                        counts.ended += 1;
-                        continue;
+                    Some(held) => {
+                        owners.session = held.record.session;
+                        if grants.is_over(held).await? {
+                            counts.ended += 1;
+                            continue;
+                        }
                     }
-                    Some(held) => owners.session = held.record.session,
                     None => owners.session = self.session_of(family),
                 }
             }
-            seen.extend(marks);
             let standing = Standing::read(grants, owners).await?;
+            if standing.has_deleted_client() {
+                counts.ended += 1;
+                continue;
+            }
+            seen.extend(marks);
             if let Some(pair) = arrival.pair().filter(|pair| !pairs.contains_key(pair)) {
                 // A policy that is not known may be one that has a bound.
                 let policy = grants.policy_for(standing.client());
@@ -246,25 +252,35 @@ impl<B: Backend> Grants<B> {
             Arrival::Token { bearer, .. } => Ok(self.borne::<Token>(bearer).await?.is_some()),
             Arrival::Personal { bearer, .. } => Ok(self.borne::<Personal>(bearer).await?.is_some()),
             Arrival::Family { bearer, record, .. } => {
-                if self.store.get::<Family>(record.id.digest()).await?.is_some() {
-                    return Ok(true);
-                }
-                let Some(bearer) = bearer else { return Ok(false) };
-                match self.borne::<RefreshText>(bearer).await? {
-                    None => Ok(false),
-                    // It came before, and lapsed here earlier than its refresh token.
-                    Some(text) if text.family == record.id => Ok(true),
-                    Some(_) => Err(limit("its refresh token is that of another family")),
-                }
+                Ok(self.store.get::<Family>(record.id.digest()).await?.is_some()
+                    || self.refresh_token_has_arrived(bearer.as_ref(), record.id).await?)
             }
             Arrival::Client(record) => Ok(self.store.client(&record.id).await?.is_some()),
             Arrival::Ended(_) => Ok(false),
         }
     }
 
+    /// True if the refresh token of a family is there, and the family is not: it came before, and
+    /// lapsed here earlier than its refresh token.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`](grantkeep::ErrorKind::Limit) if it is another family's.
+    pub(crate) async fn refresh_token_has_arrived(
+        &self,
+        bearer: Option<&Bearer>,
+        family: FamilyId,
+    ) -> Result<bool> {
+        let Some(bearer) = bearer else { return Ok(false) };
+        match self.borne::<RefreshText>(bearer).await? {
+            None => Ok(false),
+            Some(text) if text.family == family => Ok(true),
+            Some(_) => Err(limit("its refresh token is that of another family")),
+        }
+    }
+
     /// True for a family that is not in force, or whose owners do not admit it.
-    async fn is_over(&self, held: &Held<Family>) -> Result<bool> {
-        let admitted = self.admitted_family(held.clone()).await?;
+    async fn is_over(&self, held: Held<Family>) -> Result<bool> {
+        let admitted = self.admitted_family(held).await?;
         Ok(!admitted.is_some_and(|held| held.in_force(self.store.now())))
     }
 

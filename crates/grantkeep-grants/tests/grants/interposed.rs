@@ -1,7 +1,7 @@
 //! A memory engine that does something else just before a commit, or loses its answer.
 
 use grantkeep::backend::{
-    Backend, Batch, Budget, Key, Kind, Outcome, Page, Row, Stats, Swept, Term,
+    Backend, Batch, Budget, Key, Kind, Outcome, Page, Row, Scan, Stats, Swept, Term,
 };
 use grantkeep::{Error, ErrorKind, Keyring, LIFETIME_DEFAULT_MAX, ManualClock, Memory};
 use grantkeep::{Result, Store, Timestamp, Wait};
@@ -87,6 +87,10 @@ impl Backend for Interposed {
 
     async fn list(&self, term: Term, after: Option<Key>, limit: usize) -> Result<Page> {
         self.inner.list(term, after, limit).await
+    }
+
+    async fn scan(&self, scan: &mut Scan) -> Result<Vec<Row>> {
+        self.inner.scan(scan).await
     }
 
     async fn sweep(&self, budget: Budget) -> Result<Swept> {

@@ -56,4 +56,6 @@ mod transfer_held;
 mod transfer_in;
 #[cfg(feature = "transfer")]
 mod transfer_out;
+#[cfg(feature = "transfer")]
+mod transfer_twice;
 mod world;

@@ -2,7 +2,9 @@
 
 use crate::world::*;
 use grantkeep::{ErrorKind, FamilyId, Wait};
-use grantkeep_grants::{Grant, NewPersonal, OAuthError, Refreshed, RevokedBy};
+use grantkeep_grants::{
+    ClientCredentials, Grant, NewPersonal, OAuthError, Refreshed, RevokedBy, Secret,
+};
 
 // Goal: RFC 7009: an access token goes alone, a refresh token of any generation takes its family,
 // anything else is success. Method: each kind, twice, and texts that are no tokens.
@@ -105,4 +107,34 @@ fn a_client_revokes_its_own_only() {
     assert_eq!(nobody.unwrap_err().kind(), ErrorKind::Limit);
     assert_eq!(RevokedBy::NotYours.oauth_error(), Some(OAuthError::UnauthorizedClient));
     assert_eq!(RevokedBy::Done.oauth_error(), None);
+}
+
+// Goal: RFC 7009 section 2.1, a token can be revoked however long its record is. Method: an access
+// and a personal token with the longest texts, and the longest payload that is accepted beside
+// them.
+#[test]
+fn the_longest_tokens_can_be_revoked() {
+    let world = World::new();
+    let (client, subject) = ("c".repeat(4_096), "s".repeat(4_096));
+    let (scopes, resource) = ("x".repeat(4_096), format!("https://{}", "a".repeat(4_088)));
+    let payload = vec![7; 16 * 1024];
+    let longest = |issue: &dyn Fn(&[u8]) -> grantkeep::Result<Secret>| {
+        let lengths = (0..payload.len()).rev();
+        lengths.map(|length| issue(&payload[..length])).find_map(Result::ok).unwrap()
+    };
+    let access = longest(&|payload| {
+        let request = ClientCredentials::new(&client).subject(subject.as_str());
+        let request = request.scopes([&scopes]).audience([&resource]).payload(payload);
+        world.grants.client_credentials(request).wait().map(|issued| issued.access)
+    });
+    let name = "n".repeat(4_096);
+    let personal = longest(&|payload| {
+        let new = NewPersonal::new(&subject, &name).client(&client).scopes([&scopes]);
+        world.grants.create_personal(new.payload(payload)).wait().map(|issued| issued.token)
+    });
+    for token in [access, personal] {
+        assert!(world.is_active(token.expose()));
+        assert_eq!(world.grants.revoke(token.expose()).wait().unwrap(), RevokedBy::Done);
+        assert!(!world.is_active(token.expose()));
+    }
 }

@@ -4,8 +4,9 @@
 use crate::interposed::Interposed;
 use crate::transfer_in::{import, line};
 use crate::world::*;
+use grantkeep::backend::Budget;
 use grantkeep::{ErrorKind, ManualClock, PairFamilies, Record as _, Wait as _};
-use grantkeep_grants::{Creation, Grant, Grants, Introspection, NewClient, Policy};
+use grantkeep_grants::{Creation, Grant, Grants, ImportStep, Introspection, NewClient, Policy};
 use std::io::Cursor;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -98,20 +99,132 @@ fn a_token_of_an_ended_family_is_passed_over() {
     assert!(!is_active(&world, "access"));
 }
 
-// Goal: what belongs to a client that was deleted here is refused before anything is written.
-// Method: delete a client, then import a token of it behind a client of its own.
+fn registered(world: &World, id: &str) -> bool {
+    world.grants.client(id).wait().unwrap().is_some()
+}
+
+/// A client, a family of it, a token of that, and a token and a personal token without one.
+fn of_client(client: &str) -> Vec<String> {
+    let own = |line: String| line.replace(r#""client":"c""#, &format!(r#""client":"{client}""#));
+    let text = |what: &str| format!(r#""text":"{what} of {client} of the old server""#);
+    let personal = format!(r#"{},"subject":"alice","expires_in":600"#, text("personal"));
+    let apart = format!(r#"{},"expires_in":600"#, text("apart"));
+    vec![
+        line("client", &format!(r#""id":"{client}","confidential":false"#)),
+        own(family(&format!("f of {client}"), "alice", &format!("refresh of {client}"))),
+        own(token(&format!("access of {client}"), "alice", &format!("f of {client}"))),
+        own(line("token", &format!(r#""client":"c",{apart}"#))),
+        own(line("personal", &format!(r#""client":"c",{personal}"#))),
+    ]
+}
+
+// Goal: P2, an import that is run again registers no client anew that was deleted here, and issues
+// nothing to it, and adds the rest; a client that is made anew is issued to. Method: delete one of
+// whose lines a part was imported, and run the whole again, before and after it is made anew.
 #[test]
-fn what_a_deleted_client_has_is_refused() {
+fn a_deleted_client_does_not_come_again() {
     let world = World::new();
+    let texts = ["refresh of c", "access of c", "apart of c", "personal of c"];
+    let (c, d) = (of_client("c"), of_client("d"));
+    assert_eq!(import(&world.grants, &c[..3].join("\n")).unwrap().lines(), 3);
+    world.grants.delete_client("c").wait().unwrap();
+    let all = [c, d].concat().join("\n");
+    let imported = import(&world.grants, &all).unwrap();
+    assert_eq!((imported.clients, imported.families), (1, 1));
+    // Of the deleted client the family and one token are there, revoked.
+    assert_eq!((imported.skipped, imported.ended, imported.lines()), (2, 3, 10));
+    assert!(!registered(&world, "c") && registered(&world, "d"));
+    assert!(!texts.iter().any(|text| is_active(&world, text)));
+    assert!(texts.iter().all(|text| is_active(&world, &text.replace(" c", " d"))));
+
     let made = world.grants.create_client(NewClient::public("c")).wait().unwrap();
     assert!(matches!(made, Creation::Created(_)));
-    world.grants.delete_client("c").wait().unwrap();
+    let imported = import(&world.grants, &all).unwrap();
+    assert_eq!((imported.tokens, imported.personal, imported.skipped), (1, 1, 8));
+    let active = texts.map(|text| is_active(&world, text));
+    assert_eq!(active, [false, false, true, true], "what was revoked stays so");
+}
+
+// Goal: P2, a client that is deleted while an import runs is not registered anew by it. Method:
+// delete it between the two passes, from where their progress is told.
+#[test]
+fn a_client_that_is_deleted_meanwhile_stays_so() {
+    let world = World::new();
+    let lines = of_client("c").join("\n");
+    world.grants.create_client(NewClient::public("c")).wait().unwrap();
+    let mut input = std::io::Cursor::new(&lines);
+    let imported = world.grants.import(&mut input, |step| {
+        if matches!(step, ImportStep::Checked(_)) {
+            world.grants.delete_client("c").wait().unwrap();
+        }
+    });
+    let imported = imported.wait().unwrap();
+    assert_eq!((imported.ended, imported.lines()), (5, 5));
+    assert!(!registered(&world, "c"));
+}
+
+// Goal: P2, a revocation is remembered for as long as the store can: until the end of what was
+// revoked, or, where that has none, for the longest lifetime. Method: revoke imported tokens and a
+// family, and import again, up to the last millisecond before and after a sweep.
+#[test]
+fn an_import_that_is_run_again_undoes_no_revocation() {
+    let world = World::under(Policy { personal_without_expiry: true, ..Policy::default() });
+    let subject = r#""subject":"alice""#;
+    let ends = r#""expires_at":1800000600"#;
+    let lines = [
+        family("f", "alice", "refresh").replace(r#""expires_in":86400"#, ends),
+        line("token", &format!(r#""text":"access of the old server","client":"c",{ends}"#)),
+        line("personal", &format!(r#""text":"with end of the old server",{subject},{ends}"#)),
+        line(
+            "personal",
+            &format!(r#""text":"without end of the old server",{subject},"without_expiry":true"#),
+        ),
+    ];
+    let (lines, texts) = (lines.join("\n"), ["refresh", "access", "with end", "without end"]);
+    assert_eq!(import(&world.grants, &lines).unwrap().skipped, 0);
+    for text in texts {
+        world.grants.revoke(&format!("{text} of the old server")).wait().unwrap();
+    }
+    let year = s(365 * DAY_S);
+    for (wait, there) in [(s(0), 4), (s(600) - MS, 4), (MS, 1), (10 * year - s(600) - MS, 1)] {
+        world.clock.advance(wait);
+        world.grants.store().accept_clock();
+        for _ in 0..2 {
+            let again = import(&world.grants, &lines).unwrap();
+            assert_eq!((again.skipped, again.ended), (there, 4 - there), "{wait:?}");
+            assert!(!texts.iter().any(|text| is_active(&world, text)));
+            world.grants.store().sweep(Budget::rows(1_000)).wait().unwrap();
+        }
+    }
+}
+
+// Goal: a line that its epochs would make too long is refused before anything is written. Method:
+// an owner of whom each epoch has a number, and lines up to the longest that is accepted, behind
+// one that fills a batch.
+#[test]
+fn a_record_fits_with_its_epochs_or_is_refused() {
+    let world = World::new();
+    let (client, subject) = ("c".repeat(4_096), "s".repeat(4_096));
+    world.grants.revoke_subject(&subject).wait().unwrap();
+    world.grants.revoke_client(&client).wait().unwrap();
+    world.grants.revoke_pair(&subject, &client).wait().unwrap();
+    let audience = format!("https://{}", "a".repeat(4_088));
+    let long = |number: u32, payload: usize| {
+        let payload = data_encoding::BASE64.encode(&vec![7; payload]);
+        let owners = format!(r#""client":"{client}","subject":"{subject}""#);
+        let texts = format!(r#""scopes":"{}","audience":["{audience}"]"#, "x".repeat(4_096));
+        let bearer = format!(r#""text":"token {number} of the old server","expires_in":60"#);
+        line("token", &format!(r#"{bearer},{owners},{texts},"payload":"{payload}""#))
+    };
     let before = rows(&world);
-    let lines =
-        [line("client", r#""id":"d","confidential":false"#), family("f", "alice", "refresh")];
-    let error = import(&world.grants, &lines.join("\n")).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Disabled, "{error}");
-    assert_eq!(rows(&world), before);
+    let longest = (0..=16 * 1024).rev().find(|payload| {
+        let imported = import(&world.grants, &[long(1, 16_000), long(2, *payload)].join("\n"));
+        let Err(error) = imported else { return true };
+        assert!(error.to_string().starts_with("line 2 of the import: "), "{error}");
+        assert_eq!(rows(&world), before, "a payload of {payload} bytes");
+        false
+    });
+    assert!(longest.unwrap() > 16_000 && is_active(&world, "token 2"));
 }
 
 // Goal: P5, an end beyond all lifetimes is refused, and is not taken for none. Method: a personal

@@ -261,7 +261,7 @@ fn what_has_ended_is_passed_over() {
     assert!(!world.is_active("a token that ends soon"));
 }
 
-fn on_disk(dir: &std::path::Path, keys: &[u8]) -> Grants<Embedded> {
+pub(crate) fn on_disk(dir: &std::path::Path, keys: &[u8]) -> Grants<Embedded> {
     let keys = keys.iter().map(|id| (u32::from(*id), [*id; 32]));
     let keys = KeySource::Given(Keyring::from_keys(keys).unwrap());
     let store = Store::options().keys(keys).reserve_bytes(0).open(dir).unwrap();

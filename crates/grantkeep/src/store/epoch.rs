@@ -103,6 +103,20 @@ pub struct Epochs {
 }
 
 impl Epochs {
+    /// As many bytes as any take: a record that fits with these fits with those that it is issued
+    /// under.
+    pub fn longest() -> Self {
+        let number = Some(EpochNumber(u64::MAX));
+        Self {
+            fence: Some(Fence::longest()),
+            subject: number,
+            families: number,
+            client: number,
+            pair: number,
+            session: number,
+        }
+    }
+
     /// These for what does not rest on the pair, as a personal token: nor does it go with the
     /// families of its subject, or with a session.
     #[must_use]

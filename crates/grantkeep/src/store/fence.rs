@@ -26,6 +26,11 @@ pub struct Fence {
 }
 
 impl Fence {
+    /// One that takes as many bytes as any.
+    pub(super) fn longest() -> Self {
+        Self { number: u64::MAX, at: Timestamp::NEVER, set_back_ms: u64::MAX }
+    }
+
     /// When the store was restored, by the wall clock.
     pub fn at(&self) -> Timestamp {
         self.at

@@ -16,8 +16,8 @@
 //! - A row that was filed under an imported id, and has not ended, is looked for: the note ends no
 //!   earlier than any of them, whatever the clock does, since it is compared with the time that
 //!   rows end by.
-//! - A text that is filed by itself comes first. So the same token, imported in both ways, is what
-//!   the text's own row says.
+//! - A text that is filed by itself comes first. So a token that was imported in both ways is what
+//!   the text's own row says, until that ends.
 //!
 //! # What it does not do
 //!

@@ -7,8 +7,10 @@ use super::bytes;
 use crate::backend::{Term, Terms};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// Whose records are listed, or revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +89,29 @@ impl SessionId {
 
     fn term(self) -> Term {
         Term(self.0)
+    }
+}
+
+impl fmt::Display for SessionId {
+    /// 32 hex digits; [`FromStr`] reads them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = Error;
+
+    /// Reads what is displayed: 32 hex digits, in lower case, and nothing around them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] for any other text. The error does not repeat it.
+    fn from_str(text: &str) -> Result<Self> {
+        let mut bytes = [0; 16];
+        if text.len() == 32 && HEXLOWER.decode_mut(text.as_bytes(), &mut bytes).is_ok() {
+            return Ok(Self(bytes));
+        }
+        Err(Error::new(ErrorKind::Limit, "the id of a log-in session is 32 hex digits"))
     }
 }
 
@@ -194,6 +219,20 @@ mod tests {
             let session = Some(SessionId::of("s"));
             assert_eq!(nobody.in_session(session), nobody, "and nobody is in a session");
             assert!(Owner::Pair { subject, client }.check_has_epoch().is_err());
+        }
+    }
+
+    // Goal: the id of a log-in session is read back from what it is displayed as, and from nothing
+    // else. Method: there and back; longer and shorter texts, upper case, and no digits.
+    #[test]
+    fn ids_of_sessions_are_read_back() {
+        let session = SessionId::of("s");
+        let text = session.to_string();
+        assert_eq!(text.parse::<SessionId>().unwrap(), session);
+        let wrong = ["", &text[1..], &format!("{text}0"), &text.to_uppercase(), &"g".repeat(32)];
+        for wrong in wrong {
+            let error = wrong.parse::<SessionId>().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Limit, "{wrong}");
         }
     }
 }

@@ -128,7 +128,7 @@ fn work(
                 if failed {
                     return;
                 }
-                if let Err(error) = flow(grants, system, number, &timer).await
+                if let Err(error) = Box::pin(flow(grants, system, number, &timer)).await
                     && let Ok(mut wrong) = wrong.lock()
                 {
                     wrong.get_or_insert(error);

@@ -6,6 +6,7 @@ mod demo;
 mod keys;
 mod made;
 mod policy;
+mod serve;
 mod stats;
 mod verify;
 
@@ -25,6 +26,9 @@ enum Command {
     /// Plays the flows of four real systems on a store on disk, kills a process that is at work,
     /// and shows that nothing acknowledged is lost
     Demo(DemoArguments),
+    /// Serves one of four real systems on a store: token, authorization, introspection, revocation,
+    /// and its pages
+    Serve(serve::ServeArguments),
     /// Prints what a store holds; nothing is swept for it
     Stats {
         /// The store's directory; it must not be open in another process
@@ -102,7 +106,10 @@ struct PolicyArguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Err(cause) = made::remove_when_interrupted() {
+    // A server is told to end by the same signals, and ends what is under way first.
+    if !matches!(arguments.command, Command::Serve(_))
+        && let Err(cause) = made::remove_when_interrupted()
+    {
         eprintln!("error: cannot be told of an interruption: {cause}");
         return ExitCode::FAILURE;
     }
@@ -110,6 +117,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => {
             demo::run(arguments.dir.as_deref(), arguments.count, arguments.tasks)
         }
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Stats { dir } => stats::print(&dir).map_err(Into::into),
         Command::Verify { dir } => verify::verify(&dir).map_err(Into::into),
         Command::Backup { dir, to } => copies::backup(&dir, &to).map_err(Into::into),

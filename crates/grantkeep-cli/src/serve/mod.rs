@@ -1,0 +1,178 @@
+//! `grantkeep serve`: an authorization server on a store, as one of four real systems.
+
+mod lines;
+
+use grantkeep::Store;
+use grantkeep_grants::{Creation, Grants, NewClient, Policy};
+use grantkeep_server::{Config, KnownUsers, Limits, SYSTEMS, Server, Stop, System, TlsFiles};
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The redirect URI of the client that is made for a try-out.
+const DEMO_REDIRECT: &str = "https://app.example/cb";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServeArguments {
+    /// Which system it is: hourfleet, `rest_api_v1`, hospitable, hapn
+    #[arg(long)]
+    profile: String,
+    /// A file with another policy than the profile's
+    #[arg(long)]
+    policy: Option<PathBuf>,
+    /// The store's directory, made if it is not there; a temporary one by default, which goes with
+    /// the command
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Where it listens; without a certificate on this machine alone
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// How it is reached, where that is not where it listens
+    #[arg(long)]
+    issuer: Option<String>,
+    /// A certificate and those it is signed by, PEM
+    #[arg(long, requires = "key")]
+    cert: Option<PathBuf>,
+    /// The certificate's key, PEM
+    #[arg(long, requires = "cert")]
+    key: Option<PathBuf>,
+    /// Makes a user and a client for this run, and prints commands to try them with
+    #[arg(long)]
+    demo_users: bool,
+    /// Connections at once
+    #[arg(long, default_value_t = Limits::default().connections)]
+    connections: usize,
+}
+
+/// Serves until it is told to end by Ctrl-C, SIGTERM, or SIGHUP.
+pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Box<dyn Error>> {
+    let system = System::named(&arguments.profile).ok_or_else(|| {
+        let known = SYSTEMS.map(|system| system.name).join(", ");
+        format!("there is no profile {:?}: take one of {known}", arguments.profile)
+    })?;
+    let policy = arguments.policy.as_ref().map(Policy::load).transpose()?;
+    let temporary = match arguments.dir {
+        None => Some(tempfile::Builder::new().prefix("grantkeep-serve-").tempdir()?),
+        Some(_) => None,
+    };
+    let path = match (&arguments.dir, &temporary) {
+        (Some(dir), _) => dir.clone(),
+        (None, Some(made)) => made.path().join("store"),
+        (None, None) => PathBuf::new(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(serve(arguments, system, policy, path));
+    // Whatever is left has no connection any more.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve(
+    arguments: &ServeArguments,
+    system: &'static System,
+    policy: Option<Policy>,
+    path: PathBuf,
+) -> Result<(), Box<dyn Error>> {
+    let shown = path.display().to_string();
+    let store = tokio::task::spawn_blocking(move || Store::open(path)).await??;
+    let users = Arc::new(KnownUsers::new()?);
+    let tls = match (&arguments.cert, &arguments.key) {
+        (Some(certificates), Some(key)) => {
+            Some(TlsFiles { certificates: certificates.clone(), key: key.clone() })
+        }
+        _ => None,
+    };
+    let config = Config {
+        system,
+        policy,
+        listen: arguments.listen,
+        issuer: arguments.issuer.clone(),
+        tls,
+        limits: Limits { connections: arguments.connections, ..Limits::default() },
+    };
+    let stop = Stop::new();
+    let server = Server::bind(store, Arc::clone(&users) as _, config, &stop).await?;
+    println!("{} at {}, on the store in {shown}", system.title, server.issuer());
+    if arguments.dir.is_none() {
+        println!("The store is in a temporary directory, and goes when this command ends.");
+    }
+    if arguments.demo_users {
+        let demo = demo(&server, &users, system).await?;
+        print!("{}", lines::lines(system, server.issuer(), &demo));
+    }
+    println!("Ctrl-C ends it.");
+    tokio::spawn(async move {
+        told_to_end().await;
+        eprintln!("ending: what is under way is answered");
+        stop.stop();
+    });
+    server.run().await?;
+    Ok(())
+}
+
+/// Who and what is made for a try-out. None of it is known before.
+pub(crate) struct Demo {
+    pub(crate) user: &'static str,
+    pub(crate) password: String,
+    pub(crate) client: String,
+    pub(crate) secret: String,
+    pub(crate) code: Option<String>,
+    pub(crate) personal: Option<String>,
+}
+
+async fn demo(
+    server: &Server,
+    users: &KnownUsers,
+    system: &System,
+) -> Result<Demo, Box<dyn Error>> {
+    let grants: &Grants = server.grants();
+    let new = NewClient::confidential(None)
+        .name("Demo app")
+        .redirect_uri(DEMO_REDIRECT)
+        .grants(system.grants.iter().cloned())
+        .scopes(system.scopes.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    let Creation::Created(made) = grants.create_client(new).await? else {
+        return Err("a client id was taken that nobody knew".into());
+    };
+    let client = made.client.id;
+    let secret = made.secret.ok_or("a confidential client has a secret")?.expose().to_owned();
+    // A secret of the same kind, so as good as any.
+    let password: String = secret.chars().rev().take(20).collect();
+    users.add("alice", &grantkeep_server::hash(&password)?, true)?;
+    let code = match system.asks() {
+        true => {
+            let asked = grantkeep_grants::Authorize::new(&client, "alice")
+                .scopes(system.scopes.iter().map(|(name, _)| *name).collect::<Vec<_>>())
+                .lifetime(grants.policy().code_lifetime_max);
+            Some(grants.authorize(asked).await?.expose().to_owned())
+        }
+        false => None,
+    };
+    let personal = match system.personal {
+        true => {
+            let new = grantkeep_grants::NewPersonal::new("alice", "demo");
+            Some(grants.create_personal(new).await?.token.expose().to_owned())
+        }
+        false => None,
+    };
+    Ok(Demo { user: "alice", password, client, secret, code, personal })
+}
+
+/// Waits for Ctrl-C, SIGTERM, or SIGHUP.
+async fn told_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let told = |kind| async move {
+        match signal(kind) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = told(SignalKind::interrupt()) => {}
+        () = told(SignalKind::terminate()) => {}
+        () = told(SignalKind::hangup()) => {}
+    }
+}

@@ -1,0 +1,20 @@
+//! An authorization server on a [Grantkeep](grantkeep) store: the four systems of its profiles,
+//! running. `grantkeep serve` is it; [`Server`] is the same for a program of your own.
+
+mod api;
+mod consent;
+mod failure;
+mod listen;
+mod pages;
+mod people;
+mod server;
+mod session;
+mod systems;
+mod tls;
+mod users;
+
+pub use failure::Failure;
+pub use listen::Limits;
+pub use server::{Config, Server, Stop, TlsFiles};
+pub use systems::{SYSTEMS, System};
+pub use users::{KnownUsers, PasswordError, Users, VERIFYING_MAX, WAITING_MAX, hash};

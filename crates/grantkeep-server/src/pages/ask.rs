@@ -1,0 +1,61 @@
+//! Signing in, and saying yes or no to a client.
+
+use crate::pages::layout::page;
+use axum::http::StatusCode;
+use axum::response::Response;
+use maud::{Markup, html};
+
+/// The page to sign in on; its form goes to `action`.
+pub(crate) fn sign_in(title: &str, action: &str, csrf: &str, wrong: Option<&str>) -> Response {
+    let body = html! {
+        h1 { "Sign in to " (title) }
+        @if let Some(wrong) = wrong { p class="wrong" role="alert" { (wrong) } }
+        form method="post" action=(action) {
+            input type="hidden" name="csrf" value=(csrf);
+            label {
+                "User name"
+                input type="text" name="username" autocomplete="username" required autofocus;
+            }
+            label {
+                "Password"
+                input type="password" name="password" autocomplete="current-password" required;
+            }
+            p class="choices" { button { "Sign in" } }
+        }
+    };
+    let status = if wrong.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+    page(status, &format!("Sign in to {title}"), &body, None)
+}
+
+/// What is asked for, in words.
+pub(crate) struct Question<'a> {
+    pub(crate) client: &'a str,
+    pub(crate) subject: &'a str,
+    pub(crate) scopes: &'a [String],
+    pub(crate) action: &'a str,
+    pub(crate) csrf: &'a str,
+    /// The origin that the answer leads to.
+    pub(crate) leads_to: &'a str,
+}
+
+/// The page to approve or deny on.
+pub(crate) fn approve(question: &Question<'_>) -> Response {
+    let body: Markup = html! {
+        h1 { (question.client) " asks for access" }
+        p { "You are signed in as " strong { (question.subject) } "." }
+        @if question.scopes.is_empty() {
+            p { "It will know who you are, and nothing else." }
+        } @else {
+            p { "It will be able to:" }
+            ul { @for scope in question.scopes { li { (scope) } } }
+        }
+        p class="quiet" { "You can take this back at any time, under connected apps." }
+        form method="post" action=(question.action) class="choices" {
+            input type="hidden" name="csrf" value=(question.csrf);
+            button name="decision" value="approve" { "Authorize" }
+            button name="decision" value="deny" class="plain" { "Deny" }
+        }
+    };
+    let title = format!("{} asks for access", question.client);
+    page(StatusCode::OK, &title, &body, Some(question.leads_to))
+}

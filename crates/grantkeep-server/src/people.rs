@@ -1,0 +1,108 @@
+//! What the pages share: who may sign in, how, and what a system calls things.
+
+use crate::pages::{ask, layout};
+use crate::session::{self, Cookies, Session, Shown as _};
+use crate::systems::System;
+use crate::users::Users;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use grantkeep_axum::{Guessed, OAuth, Params};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The people of a server, and what its pages need.
+pub(crate) struct People {
+    pub(crate) oauth: OAuth,
+    pub(crate) users: Arc<dyn Users>,
+    pub(crate) cookies: Cookies,
+    pub(crate) system: &'static System,
+    /// The address of the server, as a browser names it.
+    pub(crate) origin: String,
+}
+
+/// What a sign-in form is for, as its digest has it.
+const SIGN_IN: &str = "sign in";
+
+impl People {
+    /// The session of a request, if there is one.
+    pub(crate) async fn session(&self, headers: &HeaderMap) -> Result<Option<Session>, Response> {
+        session::session(self.oauth.grants(), self.cookies, headers).await.map_err(failed)
+    }
+
+    /// Refuses a form that another site has sent.
+    pub(crate) fn check_origin(&self, headers: &HeaderMap) -> Result<(), Response> {
+        if session::is_same_site(headers, &self.origin) {
+            return Ok(());
+        }
+        Err(layout::wrong(StatusCode::FORBIDDEN, "This form was sent by another site."))
+    }
+
+    /// The page to sign in on.
+    pub(crate) fn sign_in_page(
+        &self,
+        headers: &HeaderMap,
+        action: &str,
+        wrong: Option<&str>,
+    ) -> Result<Response, Response> {
+        let Some((visitor, cookie)) = self.cookies.visitor(headers) else {
+            let what = "The server has no randomness.";
+            return Err(layout::wrong(StatusCode::INTERNAL_SERVER_ERROR, what));
+        };
+        let mut page = ask::sign_in(self.system.title, action, &visitor.csrf(SIGN_IN), wrong);
+        if let Some(cookie) = cookie {
+            page.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        Ok(page)
+    }
+
+    /// Signs in whoever has filled in that page.
+    pub(crate) async fn sign_in(
+        &self,
+        headers: &HeaderMap,
+        from: Option<IpAddr>,
+        action: &str,
+        form: &Params,
+    ) -> Result<(Session, Option<HeaderValue>), Response> {
+        let visitor = self.cookies.visitor(headers).map(|(visitor, _)| visitor);
+        if !visitor.is_some_and(|visitor| visitor.is_own(SIGN_IN, form.get("csrf"))) {
+            let wrong = "The page was too old, or cookies are blocked. Please try again.";
+            return Err(self.sign_in_page(headers, action, Some(wrong))?);
+        }
+        let guesses = self.oauth.table_of_guesses();
+        if guesses.check(Guessed::Password, from).is_err() {
+            let wrong = "Too many failed attempts. Wait a minute, then try again.";
+            let mut page = self.sign_in_page(headers, action, Some(wrong))?;
+            *page.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+            return Err(page);
+        }
+        let (name, password) = (form.get("username"), form.get("password"));
+        let (name, password) = (name.unwrap_or_default(), password.unwrap_or_default());
+        let verified = self.users.verify(name.to_owned(), password.to_owned().into()).await;
+        let subject = match verified {
+            Ok(subject) => subject,
+            Err(busy) => {
+                let wrong = busy.description().unwrap_or("Please try again.").to_owned();
+                return Err(self.sign_in_page(headers, action, Some(&wrong))?);
+            }
+        };
+        let Some(subject) = subject else {
+            guesses.failed(Guessed::Password, from);
+            let wrong = "The user name or the password is wrong.";
+            return Err(self.sign_in_page(headers, action, Some(wrong))?);
+        };
+        let opened = session::sign_in(self.oauth.grants(), self.cookies, headers, &subject).await;
+        opened.map_err(failed)
+    }
+
+    /// What a person is told of a scope.
+    pub(crate) fn in_words(&self, scope: &str) -> String {
+        let known = self.system.scopes.iter().find(|(name, _)| *name == scope);
+        known.map_or_else(|| format!("use \"{scope}\""), |(_, words)| (*words).to_owned())
+    }
+}
+
+/// A page for what the store answered.
+pub(crate) fn failed(error: grantkeep::Error) -> Response {
+    tracing::error!(target: "grantkeep", "a page could not be shown: {error}");
+    layout::wrong(StatusCode::SERVICE_UNAVAILABLE, "The server cannot do that at the moment.")
+}

@@ -1,0 +1,164 @@
+//! The people of the server: names and passwords.
+//!
+//! A password is kept as an Argon2id hash. Verifying one takes 19 MiB and some tens of
+//! milliseconds, so it is done on a few threads that may block, and no more wait for them than
+//! [`WAITING_MAX`]; whoever comes then is told to come again. A name that nobody has takes as long
+//! as one that somebody has.
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use futures_util::future::BoxFuture;
+use grantkeep_axum::Rejection;
+use grantkeep_grants::OAuthError;
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+/// Passwords that are verified at the same time.
+pub const VERIFYING_MAX: usize = 2;
+/// Passwords that wait to be verified.
+pub const WAITING_MAX: usize = 64;
+
+/// Who has which password. A server that has its own people implements this.
+pub trait Users: Send + Sync + 'static {
+    /// The subject of this name and password, if there is one; what is refused is told as it is.
+    fn verify(
+        &self,
+        name: String,
+        password: Zeroizing<String>,
+    ) -> BoxFuture<'static, Result<Option<String>, Rejection>>;
+
+    /// Whether this subject may see the pages of operators.
+    fn is_operator(&self, subject: &str) -> bool;
+}
+
+/// People in memory, by name: those of a demonstration, or of a file that was read.
+pub struct KnownUsers {
+    users: RwLock<BTreeMap<String, User>>,
+    /// Of no password: what a name that nobody has is held against.
+    nobody: Arc<str>,
+    verifying: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
+
+#[derive(Clone)]
+struct User {
+    hash: Arc<str>,
+    operator: bool,
+}
+
+impl fmt::Debug for KnownUsers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownUsers").field("users", &self.users.read().len()).finish_non_exhaustive()
+    }
+}
+
+/// What is wrong with a password, or with a hash of one.
+#[derive(Debug)]
+pub struct PasswordError(String);
+
+impl fmt::Display for PasswordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for PasswordError {}
+
+/// The Argon2id hash of a password, as a PHC string.
+///
+/// # Errors
+/// Where the operating system has no randomness.
+pub fn hash(password: &str) -> Result<String, PasswordError> {
+    let hashed: Result<argon2::password_hash::phc::PasswordHash, _> =
+        Argon2::default().hash_password(password.as_bytes());
+    hashed.map(|hash| hash.to_string()).map_err(|cause| PasswordError(cause.to_string()))
+}
+
+impl KnownUsers {
+    /// Nobody yet.
+    ///
+    /// # Errors
+    /// As [`hash`].
+    pub fn new() -> Result<Self, PasswordError> {
+        Ok(Self {
+            users: RwLock::default(),
+            nobody: hash("")?.into(),
+            verifying: Arc::new(Semaphore::new(VERIFYING_MAX)),
+            waiting: Arc::new(Semaphore::new(VERIFYING_MAX + WAITING_MAX)),
+        })
+    }
+
+    /// Adds somebody, or gives them another password.
+    ///
+    /// # Errors
+    /// For a hash that is no Argon2 hash.
+    pub fn add(&self, name: &str, hash: &str, operator: bool) -> Result<(), PasswordError> {
+        let read = PasswordHash::new(hash).map_err(|cause| {
+            PasswordError(format!("the password hash of {name:?} is none of Argon2: {cause}"))
+        })?;
+        if !read.algorithm.as_str().starts_with("argon2") {
+            return Err(PasswordError(format!("the password hash of {name:?} is none of Argon2")));
+        }
+        let user = User { hash: hash.into(), operator };
+        self.users.write().insert(name.to_owned(), user);
+        Ok(())
+    }
+}
+
+impl Users for KnownUsers {
+    fn verify(
+        &self,
+        name: String,
+        password: Zeroizing<String>,
+    ) -> BoxFuture<'static, Result<Option<String>, Rejection>> {
+        let held = self.users.read().get(&name).cloned();
+        let hash = held.as_ref().map_or_else(|| Arc::clone(&self.nobody), |held| held.hash.clone());
+        let (verifying, waiting) = (Arc::clone(&self.verifying), Arc::clone(&self.waiting));
+        Box::pin(async move {
+            let busy = || {
+                let told = Rejection::new(OAuthError::TemporarilyUnavailable);
+                told.because("too many passwords are being verified: come again")
+            };
+            let _in_line = waiting.try_acquire_owned().map_err(|_| busy())?;
+            let permit = verifying.acquire_owned().await.map_err(|_| busy())?;
+            let verify = move || {
+                let _permit = permit;
+                let hash = PasswordHash::new(&hash).ok()?;
+                Argon2::default().verify_password(password.as_bytes(), &hash).ok()
+            };
+            let verified = tokio::task::spawn_blocking(verify).await.map_err(|_| busy())?;
+            Ok((verified.is_some() && held.is_some()).then_some(name))
+        })
+    }
+
+    fn is_operator(&self, subject: &str) -> bool {
+        self.users.read().get(subject).is_some_and(|user| user.operator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: a password opens its own name alone, and a name that nobody has nothing, the empty
+    // password of "nobody" included. Method: each pair.
+    #[tokio::test]
+    async fn passwords_are_verified() {
+        let users = KnownUsers::new().unwrap();
+        users.add("alice", &hash("wonderland").unwrap(), true).unwrap();
+        assert!(users.add("bob", "$2b$12$none", false).is_err());
+        let tried = async |name: &str, password: &str| {
+            let password = Zeroizing::new(password.to_owned());
+            users.verify(name.to_owned(), password).await.unwrap()
+        };
+        assert_eq!(tried("alice", "wonderland").await.as_deref(), Some("alice"));
+        for (name, password) in [("alice", "Wonderland"), ("alice", ""), ("nobody", ""), ("", "")] {
+            assert_eq!(tried(name, password).await, None, "{name}");
+        }
+        assert!(users.is_operator("alice") && !users.is_operator("bob"));
+    }
+}

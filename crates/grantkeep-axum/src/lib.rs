@@ -32,6 +32,7 @@
 
 // Each uses those before it: rejection, params, guesses, client, bearer, paths, asking, oauth and
 // the endpoints.
+mod admin;
 mod asking;
 mod authorize;
 mod bearer;
@@ -49,6 +50,7 @@ mod revoke;
 mod token;
 mod wanted;
 
+pub use admin::{Admin, admin};
 pub use asking::{Asking, Consent, Granted};
 pub use bearer::{Bearer, Resource};
 pub use client::AuthenticatedClient;

@@ -2,9 +2,12 @@
 //! running. `grantkeep serve` is it; [`Server`] is the same for a program of your own.
 
 mod api;
+mod audit;
 mod consent;
 mod failure;
 mod listen;
+mod openapi;
+mod operators;
 mod pages;
 mod people;
 mod server;
@@ -15,6 +18,6 @@ mod users;
 
 pub use failure::Failure;
 pub use listen::Limits;
-pub use server::{Config, Server, Stop, TlsFiles};
+pub use server::{Config, Operators, Server, Stop, TlsFiles};
 pub use systems::{SYSTEMS, System};
 pub use users::{KnownUsers, PasswordError, Users, VERIFYING_MAX, WAITING_MAX, hash};

@@ -8,7 +8,7 @@ use crate::people::People;
 use crate::session::{self, Cookies};
 use crate::systems::System;
 use crate::users::Users;
-use crate::{api, tls};
+use crate::{api, audit, openapi, operators, tls};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -16,11 +16,14 @@ use grantkeep::Store;
 use grantkeep_axum::OAuth;
 use grantkeep_grants::{GrantType, Grants, Policy};
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 /// The files of a certificate, both PEM.
 #[derive(Debug, Clone)]
@@ -31,14 +34,25 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+/// Where operators reach the server.
+#[derive(Debug, Clone)]
+pub struct Operators {
+    /// An address of this machine's own: metrics and health are told to whoever asks there.
+    pub listen: SocketAddr,
+    /// What opens the JSON API; without it there is none.
+    pub secret: Option<String>,
+}
+
 /// A server that listens.
 pub struct Server {
     grants: Grants,
     oauth: OAuth,
     address: SocketAddr,
     listener: TcpListener,
-    tls: Option<tokio_rustls::TlsAcceptor>,
+    tls: Option<TlsAcceptor>,
     app: Router,
+    operators: Option<(TcpListener, Router)>,
+    audit: Option<JoinHandle<()>>,
     limits: Limits,
     stop: watch::Receiver<bool>,
 }
@@ -79,8 +93,42 @@ pub struct Config {
     pub issuer: Option<String>,
     /// The files of its certificate; without, it listens on this machine alone.
     pub tls: Option<TlsFiles>,
+    /// Where operators reach it; nowhere by default.
+    pub operators: Option<Operators>,
+    /// The file that events are appended to, as JSON lines.
+    pub audit: Option<PathBuf>,
     /// What connections may take.
     pub limits: Limits,
+}
+
+impl Config {
+    /// This system at this address, and nothing else.
+    pub fn new(system: &'static System, listen: SocketAddr) -> Self {
+        Self {
+            system,
+            policy: None,
+            listen,
+            issuer: None,
+            tls: None,
+            operators: None,
+            audit: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Listens there.
+async fn listen_on(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let failed = |cause: io::Error| {
+        let why = match cause.kind() {
+            io::ErrorKind::AddrInUse => ": another program does, so end it or take another port",
+            _ => "",
+        };
+        Failure::new(format!("cannot listen on {address}{why}")).because(cause)
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
 }
 
 impl Server {
@@ -95,7 +143,7 @@ impl Server {
         config: Config,
         stop: &Stop,
     ) -> Result<Self, Failure> {
-        let Config { system, policy, listen, issuer, tls, limits } = config;
+        let Config { system, policy, listen, issuer, tls, operators, audit, limits } = config;
         if tls.is_none() && !listen.ip().is_loopback() {
             return Err(Failure::new(format!(
                 "without TLS the server listens on this machine alone, and {listen} is reached \
@@ -103,16 +151,30 @@ impl Server {
             )));
         }
         let tls = tls.map(|files| tls::acceptor(&files.certificates, &files.key)).transpose()?;
-        let failed = |cause| Failure::new(format!("cannot listen on {listen}")).because(cause);
-        let listener = TcpListener::bind(listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let (listener, address) = listen_on(listen).await?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let origin = issuer.unwrap_or_else(|| format!("{scheme}://{address}"));
         let policy = policy.map_or_else(|| system.policy(), Ok)?;
         let grants = session::prepare(Grants::new(store, policy)?).await?;
+        let audit = audit.map(|path| audit::start(grants.events(), &path)).transpose()?;
         let (oauth, app) = assemble(&grants, users, system, &origin, tls.is_some());
+        let operators = match operators {
+            None => None,
+            Some(Operators { listen, .. }) if !listen.ip().is_loopback() => {
+                return Err(Failure::new(format!(
+                    "operators are served on this machine alone, and {listen} is reached from \
+                     others: listen on 127.0.0.1, behind a tunnel or a proxy of theirs"
+                )));
+            }
+            Some(Operators { listen, secret }) => {
+                operators::count()?;
+                let guesses = oauth.table_of_guesses();
+                let router = operators::router(&grants, secret.as_deref(), guesses);
+                Some((listen_on(listen).await?.0, router))
+            }
+        };
         let stop = stop.0.subscribe();
-        Ok(Self { grants, oauth, address, listener, tls, app, limits, stop })
+        Ok(Self { grants, oauth, address, listener, tls, app, operators, audit, limits, stop })
     }
 
     /// Where it listens.
@@ -143,19 +205,34 @@ impl Server {
     /// # Durability
     /// Everything that was answered is durable, and so is when each personal token was last used.
     pub async fn run(self) -> Result<(), Failure> {
-        let Self { grants, listener, tls, app, limits, mut stop, .. } = self;
-        // Where nobody can stop it any more it goes on.
-        let stopped = async move {
-            if stop.wait_for(|stop| *stop).await.is_err() {
-                std::future::pending::<()>().await;
+        let Self { grants, oauth, listener, tls, app, operators, audit, limits, stop, .. } = self;
+        // Whoever is served may still hold the grants.
+        drop(oauth);
+        let served = listen::serve(listener, tls, app, limits, stopped(stop.clone()));
+        match operators {
+            None => served.await,
+            Some((listener, router)) => {
+                let beside = listen::serve(listener, None, router, limits, stopped(stop));
+                tokio::join!(served, beside);
             }
-        };
-        listen::serve(listener, tls, app, limits, stopped).await;
+        }
         // Closing waits for the store's own threads.
         let close = move || grantkeep::Wait::wait(grants.close());
         let closed = tokio::task::spawn_blocking(close).await;
+        if let Some(audit) = audit {
+            // It ends with the events, and these with the last handle of the grants.
+            let ended = tokio::task::spawn_blocking(move || audit.join());
+            let _ = tokio::time::timeout(limits.stop, ended).await;
+        }
         let closed = closed.map_err(|cause| Failure::new("the store's close died").because(cause))?;
         closed.map_err(Failure::from)
+    }
+}
+
+/// Waits until the server is told to stop; for ever where nobody can tell it any more.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -193,6 +270,10 @@ fn assemble(
         });
         oauth = oauth.consent(move |asking| consent(Arc::clone(&people), asking));
     }
-    app = app.merge(api::router(&oauth, system)).merge(oauth.clone());
+    let contract = serde_json::to_value(openapi::document(system, origin)).unwrap_or_default();
+    app = app
+        .route(openapi::PATH, get(move || async move { axum::Json(contract) }))
+        .merge(api::router(&oauth, system))
+        .merge(oauth.clone());
     (oauth, app)
 }

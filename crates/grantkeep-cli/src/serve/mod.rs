@@ -4,7 +4,9 @@ mod lines;
 
 use grantkeep::Store;
 use grantkeep_grants::{Creation, Grants, NewClient, Policy};
-use grantkeep_server::{Config, KnownUsers, Limits, SYSTEMS, Server, Stop, System, TlsFiles};
+use grantkeep_server::{
+    Config, KnownUsers, Limits, Operators, SYSTEMS, Server, Stop, System, TlsFiles,
+};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +14,9 @@ use std::sync::Arc;
 
 /// The redirect URI of the client that is made for a try-out.
 const DEMO_REDIRECT: &str = "https://app.example/cb";
+
+/// What opens the JSON API for operators; an argument would be seen by every user of the machine.
+const OPERATORS_SECRET: &str = "GRANTKEEP_OPERATORS_SECRET";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServeArguments {
@@ -40,6 +45,13 @@ pub(crate) struct ServeArguments {
     /// Makes a user and a client for this run, and prints commands to try them with
     #[arg(long)]
     demo_users: bool,
+    /// Where operators reach metrics, health, and, with the environment variable
+    /// `GRANTKEEP_OPERATORS_SECRET` as its bearer token, the JSON API; on this machine alone
+    #[arg(long)]
+    operators: Option<SocketAddr>,
+    /// A file to append events to, as JSON lines
+    #[arg(long)]
+    audit: Option<PathBuf>,
     /// Connections at once
     #[arg(long, default_value_t = Limits::default().connections)]
     connections: usize,
@@ -83,13 +95,18 @@ async fn serve(
         }
         _ => None,
     };
+    let operators = arguments.operators.map(|listen| Operators {
+        listen,
+        secret: std::env::var(OPERATORS_SECRET).ok().filter(|secret| !secret.is_empty()),
+    });
     let config = Config {
-        system,
         policy,
-        listen: arguments.listen,
         issuer: arguments.issuer.clone(),
         tls,
+        operators,
+        audit: arguments.audit.clone(),
         limits: Limits { connections: arguments.connections, ..Limits::default() },
+        ..Config::new(system, arguments.listen)
     };
     let stop = Stop::new();
     let server = Server::bind(store, Arc::clone(&users) as _, config, &stop).await?;

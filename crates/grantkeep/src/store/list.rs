@@ -5,12 +5,39 @@ use super::owner::Owner;
 use super::record::{Held, Record};
 use crate::backend::{Backend, Key, Term};
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use data_encoding::HEXLOWER;
 use std::fmt;
+use std::str::FromStr;
 
 /// Where the next page of a listing starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(Key);
+
+impl fmt::Display for Cursor {
+    /// 66 hex digits, for an address; [`FromStr`] reads them. It tells nothing but a place in a
+    /// listing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0.to_bytes()))
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = Error;
+
+    /// Reads what is displayed. A place in another listing answers what is behind it in this one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] for any other text. The error does not repeat it.
+    fn from_str(text: &str) -> Result<Self> {
+        let mut bytes = [0; Key::BYTES];
+        let digits = 2 * Key::BYTES;
+        if text.len() == digits && HEXLOWER.decode_mut(text.as_bytes(), &mut bytes).is_ok() {
+            return Ok(Self(Key::from_bytes(&bytes)));
+        }
+        Err(Error::new(ErrorKind::Limit, format!("a place in a listing is {digits} hex digits")))
+    }
+}
 
 /// One page of records.
 #[derive(Clone)]
@@ -70,12 +97,26 @@ impl<B: Backend> Store<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Outcome;
+    use crate::backend::{Kind, Outcome};
     use crate::clock::{ManualClock, Timestamp};
     use crate::store::{Epochs, Family, FamilyId, FamilyState, SessionId};
     use crate::sync::Arc;
     use crate::wait::Wait as _;
     use std::time::{Duration, UNIX_EPOCH};
+
+    // Goal: a place in a listing is read back from its text, and nothing else is one. Method: keys
+    // of both layouts, and texts that are nearly one.
+    #[test]
+    fn places_are_read_back() {
+        for kind in [Kind::write_once(1), Kind::revised(4)] {
+            let cursor = Cursor(Key::new(kind, Digest::from_bytes([0xab; 32])));
+            let text = cursor.to_string();
+            assert_eq!(text.parse::<Cursor>().unwrap(), cursor);
+            for wrong in [&text[1..], &text.to_uppercase(), &format!("{text}0"), ""] {
+                assert_eq!(wrong.parse::<Cursor>().unwrap_err().kind(), ErrorKind::Limit);
+            }
+        }
+    }
 
     fn family(number: u8, subject: &str, client: &str, session: Option<&str>) -> Family {
         Family {

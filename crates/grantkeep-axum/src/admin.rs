@@ -100,9 +100,8 @@ async fn admitted<B: Backend>(
     admin.guesses.check(Guessed::ClientSecret, from)?;
     let field = request.headers().get(header::AUTHORIZATION).map(|field| field.as_bytes());
     let presented = field.and_then(|field| field.strip_prefix(b"Bearer "));
-    let is_it = |presented: &[u8]| {
-        constant_time_eq::constant_time_eq(presented, admin.secret.as_bytes())
-    };
+    let is_it =
+        |presented: &[u8]| constant_time_eq::constant_time_eq(presented, admin.secret.as_bytes());
     if presented.is_some_and(is_it) {
         return Ok(next.run(request).await);
     }

@@ -141,11 +141,7 @@ async fn issue<B: Backend>(
 
 /// Leads back to the client: the answer, its `state`, and who answers (RFC 9207). The redirect URI
 /// stays as it was registered, to the byte.
-fn redirect<B>(
-    oauth: &Shared<B>,
-    target: &Target,
-    answer: [Option<(&str, &str)>; 2],
-) -> Response {
+fn redirect<B>(oauth: &Shared<B>, target: &Target, answer: [Option<(&str, &str)>; 2]) -> Response {
     let mut query = form_urlencoded::Serializer::new(String::new());
     let state = target.state.as_deref().map(|state| ("state", state));
     let issuer = Some(("iss", oauth.issuer.as_str()));

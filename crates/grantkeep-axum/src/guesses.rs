@@ -102,9 +102,8 @@ impl Guesses {
     fn check_at(&self, what: Guessed, from: Option<IpAddr>, now: f64) -> Result<(), Rejection> {
         let Some(from) = from else { return Ok(()) };
         let (most, leak_s) = what.bucket();
-        let empty_at = self.with_slot(what, from, |slot, tag| {
-            if slot.tag == tag { slot.empty_at } else { 0.0 }
-        });
+        let empty_at = self
+            .with_slot(what, from, |slot, tag| if slot.tag == tag { slot.empty_at } else { 0.0 });
         // The bucket is full while it takes longer to leak than one with room for another does.
         let over_s = empty_at - now - (most - 1.0) * leak_s;
         if over_s > 0.0 {

@@ -63,8 +63,15 @@ pub(crate) async fn metadata<B: Backend>(State(OAuth(oauth)): State<OAuth<B>>) -
         response_types_supported: if asks { vec!["code"] } else { Vec::new() },
         response_modes_supported: if asks { vec!["query"] } else { Vec::new() },
         code_challenge_methods_supported: methods,
-        token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post", "none"],
-        introspection_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
+        token_endpoint_auth_methods_supported: [
+            "client_secret_basic",
+            "client_secret_post",
+            "none",
+        ],
+        introspection_endpoint_auth_methods_supported: [
+            "client_secret_basic",
+            "client_secret_post",
+        ],
         revocation_endpoint_auth_methods_supported: [
             "client_secret_basic",
             "client_secret_post",

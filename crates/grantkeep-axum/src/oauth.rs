@@ -155,10 +155,7 @@ impl<B: Backend> OAuth<B> {
 
     /// The page for a person whose request cannot be redirected anywhere; plain text without it.
     #[must_use]
-    pub fn error_page(
-        self,
-        page: impl Fn(&Rejection) -> Response + Send + Sync + 'static,
-    ) -> Self {
+    pub fn error_page(self, page: impl Fn(&Rejection) -> Response + Send + Sync + 'static) -> Self {
         self.with(|shared| shared.error_page = Some(Arc::new(page)))
     }
 
@@ -210,12 +207,16 @@ impl<B: Backend> OAuth<B> {
 
     /// The revocation endpoint (RFC 7009).
     pub fn revocation_endpoint<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        Router::new().route(&self.0.paths.revoke, post(revoke::revoke::<B>)).with_state(self.clone())
+        Router::new()
+            .route(&self.0.paths.revoke, post(revoke::revoke::<B>))
+            .with_state(self.clone())
     }
 
     /// The device authorization endpoint (RFC 8628); the page that approves is the server's.
     pub fn device_endpoint<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        Router::new().route(&self.0.paths.device, post(device::device::<B>)).with_state(self.clone())
+        Router::new()
+            .route(&self.0.paths.device, post(device::device::<B>))
+            .with_state(self.clone())
     }
 
     /// The endpoint for pushed authorization requests (RFC 9126).

@@ -225,9 +225,11 @@ fn authorize() -> OperationBuilder {
         .response("200", page("a page, to sign in or to decide on"))
         .response("303", page("back to the client"))
         .response("400", page("a page that says what is wrong"));
-    [client, pushed].iter().chain(&members).map(parameter).fold(operation, |operation, each| {
-        operation.parameter(each)
-    })
+    [client, pushed]
+        .iter()
+        .chain(&members)
+        .map(parameter)
+        .fold(operation, |operation, each| operation.parameter(each))
 }
 
 fn resource(system: &System) -> OperationBuilder {

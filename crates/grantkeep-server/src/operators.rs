@@ -11,9 +11,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::sync::{Arc, OnceLock};
 
 /// What decisions take, in seconds: from a look-up to a disk that hangs.
-const BUCKETS: [f64; 12] = [
-    0.000_01, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25, 1.0,
-];
+const BUCKETS: [f64; 12] =
+    [0.000_01, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25, 1.0];
 
 /// There is one recorder in a process, whoever installs it.
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();

@@ -224,7 +224,8 @@ impl Server {
             let ended = tokio::task::spawn_blocking(move || audit.join());
             let _ = tokio::time::timeout(limits.stop, ended).await;
         }
-        let closed = closed.map_err(|cause| Failure::new("the store's close died").because(cause))?;
+        let closed =
+            closed.map_err(|cause| Failure::new("the store's close died").because(cause))?;
         closed.map_err(Failure::from)
     }
 }

@@ -13,9 +13,7 @@ use crate::failure::Failure;
 use axum::http::{HeaderMap, HeaderValue, header};
 use data_encoding::HEXLOWER;
 use grantkeep::{Error, ErrorKind, FamilyId};
-use grantkeep_grants::{
-    Checked, Demand, Grant, Grants, NewClient, Policy, Refreshing,
-};
+use grantkeep_grants::{Checked, Demand, Grant, Grants, NewClient, Policy, Refreshing};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -51,11 +49,8 @@ pub(crate) struct Session {
 /// # Errors
 /// Whatever the store answers.
 pub(crate) async fn prepare(grants: Grants) -> Result<Grants, Failure> {
-    let policy = Policy {
-        access_lifetime: LIFETIME,
-        refreshing: Refreshing::Off,
-        ..Policy::default()
-    };
+    let policy =
+        Policy { access_lifetime: LIFETIME, refreshing: Refreshing::Off, ..Policy::default() };
     let grants = grants.with_policy(PAGES, policy)?;
     let client = NewClient::confidential(PAGES).name("The pages of this server").policy(PAGES);
     // It may be there from before.

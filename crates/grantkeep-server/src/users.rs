@@ -52,7 +52,9 @@ struct User {
 
 impl fmt::Debug for KnownUsers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KnownUsers").field("users", &self.users.read().len()).finish_non_exhaustive()
+        f.debug_struct("KnownUsers")
+            .field("users", &self.users.read().len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -79,10 +79,8 @@ pub(crate) fn lines(system: &System, address: &str, demo: &Demo) -> String {
         );
         if let Some(personal) = personal {
             text.push_str("# The same with a personal access token:\n");
-            let _ = writeln!(
-                text,
-                "curl -s {address}{path} -H 'Authorization: Bearer {personal}'\n"
-            );
+            let _ =
+                writeln!(text, "curl -s {address}{path} -H 'Authorization: Bearer {personal}'\n");
         }
     }
     let _ = writeln!(text, "# The client's redirect URI is {DEMO_REDIRECT}.");

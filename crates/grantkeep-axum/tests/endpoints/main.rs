@@ -1,0 +1,10 @@
+//! The endpoints, each held against its RFC: what they answer, and what they refuse.
+
+// Helpers of tests are outside test functions, where clippy does not look for tests.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod authorize;
+mod bearer;
+mod refused;
+mod token;
+mod world;

@@ -7,6 +7,7 @@ use crate::code::push::Taken;
 use crate::code::redeem::Redeemed;
 use crate::device::Polled;
 use crate::family::refresh::Refreshed;
+use crate::request::audience::Malformed;
 use crate::token::revoke::RevokedBy;
 use grantkeep::{Error, ErrorKind};
 use std::fmt;
@@ -228,8 +229,13 @@ impl Taken {
 }
 
 impl From<&Error> for OAuthError {
-    /// What the client is told when the store could not decide.
+    /// What the client is told when the store could not decide, or the request asks for too much. A
+    /// malformed `resource` is `invalid_target` (RFC 8707 section 2).
     fn from(error: &Error) -> Self {
+        let is_of_resource = |source: &(dyn std::error::Error + 'static)| source.is::<Malformed>();
+        if std::error::Error::source(error).is_some_and(is_of_resource) {
+            return Self::InvalidTarget;
+        }
         match error.kind() {
             ErrorKind::Limit | ErrorKind::Lifetime => Self::InvalidRequest,
             ErrorKind::Disabled | ErrorKind::Unauthorized => Self::UnauthorizedClient,

@@ -13,7 +13,7 @@ fn request(more: &[(&str, &str)]) -> String {
     format!("/authorize?{}", form(&pairs))
 }
 
-// Goal: RFC 6749 section 4.1.2 with RFC 9207: a decision leads back to the client, with `state` to
+// Goal: RFC 6749 section 4.1.2 with RFC 9207 and RFC 8707: a decision leads back to the client, with `state` to
 // the byte and `iss`, and a request that is not in order does so too. Method: approve, deny, and
 // each fault that may be redirected.
 #[test]
@@ -31,7 +31,7 @@ fn decisions_and_faults_lead_back_to_the_client() {
         (("code_challenge_method", "S512"), "invalid_request"),
         (("code_challenge", "short"), "invalid_request"),
         (("request", "e30.e30."), "request_not_supported"),
-        (("resource", "no uri"), "invalid_request"),
+        (("resource", "no uri"), "invalid_target"),
     ];
     for (fault, error) in faults {
         let refused = world.get(&request(&[fault]), None);

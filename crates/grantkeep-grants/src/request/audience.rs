@@ -16,6 +16,7 @@
 use crate::request::optional::Texts;
 use grantkeep::sabotage::{self, Flaw};
 use grantkeep::{Error, ErrorKind, Result, TEXT_BYTES_MAX};
+use std::fmt;
 
 /// A set of resource servers, in the order they were named, none of them twice. It may be empty:
 /// see rule 3.
@@ -31,19 +32,26 @@ pub(crate) enum Malformed {
     Length,
 }
 
-impl From<Malformed> for Error {
-    fn from(malformed: Malformed) -> Self {
-        let message = match malformed {
-            Malformed::Resource => {
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resource => f.write_str(
                 "a `resource` is not an absolute URI without a fragment, such as \
-                 `https://api.example`"
-                    .into()
+                 `https://api.example`",
+            ),
+            Self::Length => {
+                write!(f, "`resource` has more than {TEXT_BYTES_MAX} bytes: name fewer")
             }
-            Malformed::Length => {
-                format!("`resource` has more than {TEXT_BYTES_MAX} bytes: name fewer")
-            }
-        };
-        Self::new(ErrorKind::Limit, message)
+        }
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+impl From<Malformed> for Error {
+    /// What is wrong goes along as its source: a client is told of a resource by a code of its own.
+    fn from(malformed: Malformed) -> Self {
+        Self::new(ErrorKind::Limit, malformed.to_string()).with_source(malformed)
     }
 }
 

@@ -40,7 +40,8 @@ async fn ask(asking: Asking) -> Consent {
                 "<p>{} asks for: {}<form method=post>Your password \
                  <input type=password name=password><button name=decision value=yes>Allow</button>\
                  <button name=decision value=no>Refuse</button></form>",
-                asking.client.id, asking.scopes // an id has no character that HTML minds
+                asking.client.id,
+                asking.scopes // an id has no character that HTML minds
             ))
             .into_response(),
         )),

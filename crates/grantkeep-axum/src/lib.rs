@@ -60,3 +60,8 @@ pub use oauth::{OAuth, oauth};
 pub use params::{BODY_BYTES_MAX, PARAMETERS_MAX, Params};
 pub use paths::Paths;
 pub use rejection::Rejection;
+
+/// The document's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/server.md")]
+struct ServerDocument;

@@ -65,3 +65,20 @@ fn guesses_of_a_secret_are_limited() {
     assert_eq!(right.status, 429);
     assert!(right.field("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
 }
+
+// Goal: whoever guesses tokens at the introspection endpoint is limited (RFC 7662 section 4), and a
+// resource server is not, which asks about what others present. Method: more unknown tokens than
+// are let through, by a client and by the resource server.
+#[test]
+fn a_resource_server_is_not_held_to_be_guessing() {
+    let world = world();
+    let ask = |id: &str| {
+        let pairs = [("client_id", id), ("client_secret", SECRET), ("token", "no token at all")];
+        world.post_as(None, "/introspect", &form(&pairs)).status
+    };
+    assert!((0..300).all(|_| ask("api") == 200));
+    let told: Vec<u16> = (0..300).map(|_| ask("app")).collect();
+    assert!(told.iter().take(200).all(|status| *status == 200));
+    assert_eq!(told.last(), Some(&429));
+    assert_eq!(ask("api"), 200);
+}

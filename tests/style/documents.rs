@@ -1,4 +1,4 @@
-use super::{document, files};
+use super::{document, files, is_test};
 use std::collections::BTreeMap;
 
 /// The goal of each test of the workspace, behind the paths of the files that it is in.
@@ -6,7 +6,7 @@ fn goals() -> BTreeMap<String, String> {
     let mut goals = BTreeMap::new();
     for (path, text) in files("rs") {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
-        for (at, _) in lines.iter().enumerate().filter(|(_, line)| **line == "#[test]") {
+        for (at, _) in lines.iter().enumerate().filter(|(_, line)| is_test(line)) {
             let count = lines[..at].iter().rev().take_while(|line| line.starts_with("//")).count();
             let goal = lines[at - count..at].join(" ");
             let mut below = lines[at..].iter().filter_map(|line| line.split_once("fn "));

@@ -35,3 +35,8 @@ fn files(extension: &str) -> Vec<(String, String)> {
 fn document(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
+
+/// Whether this line marks a test.
+fn is_test(line: &str) -> bool {
+    ["#[test]", "#[tokio::test]"].contains(&line)
+}

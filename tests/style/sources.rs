@@ -1,4 +1,4 @@
-use super::files;
+use super::{files, is_test};
 use grantkeep::backend::Kind;
 
 /// Lines of a file; of one in `tests/`.
@@ -37,8 +37,7 @@ fn faults(path: &str, text: &str) -> Vec<String> {
             let above = lines[..at].iter().rev().map(|line| line.trim());
             above.take_while(|line| line.starts_with("//")).last()
         };
-        if line.trim() == "#[test]" && !comment().is_some_and(|line| line.starts_with("// Goal: "))
-        {
+        if is_test(line.trim()) && !comment().is_some_and(|line| line.starts_with("// Goal: ")) {
             fault("a test that does not open with its goal");
         }
     }

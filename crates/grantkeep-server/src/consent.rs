@@ -7,10 +7,11 @@
 //! 3. A system that has everybody sign in for each request of a client shows the first page
 //!    whatever session there is. The question that follows it is proof that somebody has.
 
-use crate::pages::{ask, layout};
-use crate::people::People;
+use crate::pages::ask::{self, Said};
+use crate::pages::layout;
+use crate::people::{People, facts};
 use crate::session::{Session, Shown as _};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::Response;
 use grantkeep_axum::{Asking, Consent, Granted, Params};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ async fn decide(people: &People, asking: &Asking) -> Result<Consent, Response> {
     let Some(form) = &asking.form else {
         return Ok(Consent::Page(Box::new(match session {
             Some(session) if !people.system.always_signs_in => question(people, asking, &session),
-            _ => people.sign_in_page(&asking.headers, &asking.action, None)?,
+            _ => people.sign_in_page(&asking.headers, &asking.action, Said::Nothing)?,
         })));
     };
     people.check_origin(&asking.headers)?;
@@ -43,7 +44,9 @@ async fn decide(people: &People, asking: &Asking) -> Result<Consent, Response> {
             })
         }
         // The session has ended meanwhile.
-        (Some(_), None) => Err(people.sign_in_page(&asking.headers, &asking.action, None)?),
+        (Some(_), None) => {
+            Err(people.sign_in_page(&asking.headers, &asking.action, Said::Nothing)?)
+        }
         (None, _) => signed_in(people, asking, form).await,
     }
 }
@@ -74,9 +77,7 @@ fn question(people: &People, asking: &Asking, session: &Session) -> Response {
 }
 
 fn granted(asking: &Asking, session: &Session) -> Granted {
-    let agent = asking.headers.get(header::USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
-    let from = asking.from.map_or_else(String::new, |from| from.to_string());
-    let facts = [from.as_bytes(), b" ", agent].concat();
+    let facts = facts(&asking.headers, asking.from);
     Granted::by(&session.subject).label(&asking.client.name).facts(facts)
 }
 
@@ -87,7 +88,7 @@ fn purpose(asking: &Asking) -> String {
 
 /// The origin of a redirect URI, or its scheme where that is an app's own: what a browser lets a
 /// form lead to (CSP Level 3 section 6.4.1).
-fn origin_of(redirect_uri: &str) -> String {
+pub(crate) fn origin_of(redirect_uri: &str) -> String {
     let Some((scheme, rest)) = redirect_uri.split_once("://") else {
         let scheme = redirect_uri.split(':').next().unwrap_or_default();
         return format!("{scheme}:");

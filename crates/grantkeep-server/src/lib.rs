@@ -1,6 +1,9 @@
 //! An authorization server on a [Grantkeep](grantkeep) store: the four systems of its profiles,
 //! running. `grantkeep serve` is it; [`Server`] is the same for a program of your own.
 
+// What a handler fails with is an answer, which is made once and sent.
+#![allow(clippy::result_large_err)]
+
 mod api;
 mod audit;
 mod consent;

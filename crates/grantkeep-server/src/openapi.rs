@@ -1,4 +1,4 @@
-//! The contract of a server: what its endpoints take and answer, as OpenAPI 3.1.
+//! The contract of a server: what its endpoints take and answer, as `OpenAPI` 3.1.
 
 use crate::systems::System;
 use grantkeep_axum::Paths;
@@ -229,7 +229,7 @@ fn authorize() -> OperationBuilder {
         .iter()
         .chain(&members)
         .map(parameter)
-        .fold(operation, |operation, each| operation.parameter(each))
+        .fold(operation, OperationBuilder::parameter)
 }
 
 fn resource(system: &System) -> OperationBuilder {

@@ -1,11 +1,14 @@
 //! What the pages share: who may sign in, how, and what a system calls things.
 
-use crate::pages::{ask, layout};
+use crate::pages::ask::{self, Said};
+use crate::pages::layout;
+use crate::pages::tally::Tally;
 use crate::session::{self, Cookies, Session, Shown as _};
 use crate::systems::System;
 use crate::users::Users;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
+use grantkeep::ErrorKind;
 use grantkeep_axum::{Guessed, OAuth, Params};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,6 +21,10 @@ pub(crate) struct People {
     pub(crate) system: &'static System,
     /// The address of the server, as a browser names it.
     pub(crate) origin: String,
+    /// The path of the introspection endpoint.
+    pub(crate) introspect: String,
+    /// What the dashboard shows.
+    pub(crate) tally: Tally,
 }
 
 /// What a sign-in form is for, as its digest has it.
@@ -42,13 +49,13 @@ impl People {
         &self,
         headers: &HeaderMap,
         action: &str,
-        wrong: Option<&str>,
+        said: Said<'_>,
     ) -> Result<Response, Response> {
         let Some((visitor, cookie)) = self.cookies.visitor(headers) else {
             let what = "The server has no randomness.";
             return Err(layout::wrong(StatusCode::INTERNAL_SERVER_ERROR, what));
         };
-        let mut page = ask::sign_in(self.system.title, action, &visitor.csrf(SIGN_IN), wrong);
+        let mut page = ask::sign_in(self.system.title, action, &visitor.csrf(SIGN_IN), said);
         if let Some(cookie) = cookie {
             page.headers_mut().append(header::SET_COOKIE, cookie);
         }
@@ -66,12 +73,12 @@ impl People {
         let visitor = self.cookies.visitor(headers).map(|(visitor, _)| visitor);
         if !visitor.is_some_and(|visitor| visitor.is_own(SIGN_IN, form.get("csrf"))) {
             let wrong = "The page was too old, or cookies are blocked. Please try again.";
-            return Err(self.sign_in_page(headers, action, Some(wrong))?);
+            return Err(self.sign_in_page(headers, action, Said::Wrong(wrong))?);
         }
         let guesses = self.oauth.table_of_guesses();
         if guesses.check(Guessed::Password, from).is_err() {
             let wrong = "Too many failed attempts. Wait a minute, then try again.";
-            let mut page = self.sign_in_page(headers, action, Some(wrong))?;
+            let mut page = self.sign_in_page(headers, action, Said::Wrong(wrong))?;
             *page.status_mut() = StatusCode::TOO_MANY_REQUESTS;
             return Err(page);
         }
@@ -82,16 +89,23 @@ impl People {
             Ok(subject) => subject,
             Err(busy) => {
                 let wrong = busy.description().unwrap_or("Please try again.").to_owned();
-                return Err(self.sign_in_page(headers, action, Some(&wrong))?);
+                return Err(self.sign_in_page(headers, action, Said::Wrong(&wrong))?);
             }
         };
         let Some(subject) = subject else {
             guesses.failed(Guessed::Password, from);
             let wrong = "The user name or the password is wrong.";
-            return Err(self.sign_in_page(headers, action, Some(wrong))?);
+            return Err(self.sign_in_page(headers, action, Said::Wrong(wrong))?);
         };
-        let opened = session::sign_in(self.oauth.grants(), self.cookies, headers, &subject).await;
-        opened.map_err(failed)
+        // The browser has one session: the one that it had before is nobody's any more.
+        let before = self.session(headers).await?;
+        let grants = self.oauth.grants();
+        let opened = session::sign_in(grants, self.cookies, headers, &subject).await;
+        let opened = opened.map_err(failed)?;
+        if let Some(before) = before {
+            grants.revoke_family(before.family).await.map_err(failed)?;
+        }
+        Ok(opened)
     }
 
     /// What a person is told of a scope.
@@ -101,8 +115,29 @@ impl People {
     }
 }
 
-/// A page for what the store answered.
+/// No more of what a browser says of itself is noted, in bytes.
+const AGENT_BYTES_MAX: usize = 200;
+
+/// What is noted of where something was granted: the address, and what the browser says of itself.
+pub(crate) fn facts(headers: &HeaderMap, from: Option<IpAddr>) -> Vec<u8> {
+    let agent = headers.get(header::USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
+    let agent = agent.get(..AGENT_BYTES_MAX).unwrap_or(agent);
+    let from = from.map_or_else(String::new, |from| from.to_string());
+    [from.as_bytes(), b" ", agent].concat()
+}
+
+/// A page for what the store answered: its own sentence where the form asked for too much.
+#[expect(clippy::needless_pass_by_value, reason = "so that it goes behind `map_err`")]
 pub(crate) fn failed(error: grantkeep::Error) -> Response {
+    if matches!(error.kind(), ErrorKind::Limit | ErrorKind::Lifetime) {
+        return layout::wrong(StatusCode::BAD_REQUEST, &error.to_string());
+    }
+    if error.kind() == ErrorKind::Disabled {
+        return layout::wrong(StatusCode::CONFLICT, "This app is not in use any more.");
+    }
+    if error.kind() == ErrorKind::Unauthorized {
+        return layout::wrong(StatusCode::CONFLICT, "This app is not registered for that.");
+    }
     tracing::error!(target: "grantkeep", "a page could not be shown: {error}");
     layout::wrong(StatusCode::SERVICE_UNAVAILABLE, "The server cannot do that at the moment.")
 }

@@ -3,7 +3,8 @@
 use crate::consent::consent;
 use crate::failure::Failure;
 use crate::listen::{self, Limits};
-use crate::pages::layout;
+use crate::pages::tally::{self, Tally};
+use crate::pages::{self, layout};
 use crate::people::People;
 use crate::session::{self, Cookies};
 use crate::systems::System;
@@ -192,6 +193,11 @@ impl Server {
         &self.grants
     }
 
+    /// All that it serves, for a listener of one's own, or for none: a test calls it.
+    pub fn router(&self) -> Router {
+        self.app.clone()
+    }
+
     /// The endpoints.
     pub fn oauth(&self) -> &OAuth {
         &self.oauth
@@ -260,21 +266,23 @@ fn assemble(
         let what = rejection.description().unwrap_or("The app's request is not in order.");
         layout::wrong(StatusCode::BAD_REQUEST, what)
     });
-    let mut app = Router::new().route(layout::STYLE_PATH, get(layout::style));
+    let people = Arc::new(People {
+        oauth: oauth.clone(),
+        users,
+        cookies: Cookies { secure },
+        system,
+        origin: origin.to_owned(),
+        introspect: system.paths().introspect,
+        tally: Tally::default(),
+    });
     if system.asks() {
-        let people = Arc::new(People {
-            oauth: oauth.clone(),
-            users,
-            cookies: Cookies { secure },
-            system,
-            origin: origin.to_owned(),
-        });
+        let people = Arc::clone(&people);
         oauth = oauth.consent(move |asking| consent(Arc::clone(&people), asking));
     }
     let contract = serde_json::to_value(openapi::document(system, origin)).unwrap_or_default();
-    app = app
+    let endpoints = api::router(&oauth, system).merge(oauth.clone());
+    let app = tally::counted(&people, endpoints)
         .route(openapi::PATH, get(move || async move { axum::Json(contract) }))
-        .merge(api::router(&oauth, system))
-        .merge(oauth.clone());
+        .merge(pages::router(people));
     (oauth, app)
 }

@@ -8,6 +8,7 @@ use grantkeep_grants::{GrantType, Policy, Profile};
 
 /// One of the four systems.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is something that one document asks for")]
 pub struct System {
     /// The name of its profile.
     pub name: &'static str,

@@ -1,15 +1,28 @@
 //! Signing in, and saying yes or no to a client.
 
-use crate::pages::layout::page;
+use crate::pages::layout::Page;
 use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
 
+/// What the page to sign in on says besides.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Said<'a> {
+    Nothing,
+    Notice(&'a str),
+    /// It is an answer to a form, and not the one that was hoped for.
+    Wrong(&'a str),
+}
+
 /// The page to sign in on; its form goes to `action`.
-pub(crate) fn sign_in(title: &str, action: &str, csrf: &str, wrong: Option<&str>) -> Response {
+pub(crate) fn sign_in(title: &str, action: &str, csrf: &str, said: Said<'_>) -> Response {
     let body = html! {
         h1 { "Sign in to " (title) }
-        @if let Some(wrong) = wrong { p class="wrong" role="alert" { (wrong) } }
+        @match said {
+            Said::Nothing => {}
+            Said::Notice(notice) => { p class="notice" role="status" { (notice) } }
+            Said::Wrong(wrong) => { p class="wrong" role="alert" { (wrong) } }
+        }
         form method="post" action=(action) {
             input type="hidden" name="csrf" value=(csrf);
             label {
@@ -23,8 +36,9 @@ pub(crate) fn sign_in(title: &str, action: &str, csrf: &str, wrong: Option<&str>
             p class="choices" { button { "Sign in" } }
         }
     };
-    let status = if wrong.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
-    page(status, &format!("Sign in to {title}"), &body, None)
+    let wrong = matches!(said, Said::Wrong(_));
+    let status = if wrong { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+    Page::new(&format!("Sign in to {title}"), body).status(status).render()
 }
 
 /// What is asked for, in words.
@@ -57,5 +71,5 @@ pub(crate) fn approve(question: &Question<'_>) -> Response {
         }
     };
     let title = format!("{} asks for access", question.client);
-    page(StatusCode::OK, &title, &body, Some(question.leads_to))
+    Page::new(&title, body).form_action(question.leads_to).render()
 }

@@ -1,0 +1,105 @@
+//! Signing in and out.
+
+use crate::browser::{PASSWORD, Site};
+use axum::http::{StatusCode, header};
+
+// Goal: whoever is not signed in is led to sign in, and back; signing out ends the session in the
+// store, so that a copy of its cookie opens nothing (OWASP ASVS 3.3.1). Method: a browser and its
+// copy.
+#[tokio::test]
+async fn a_session_begins_and_ends() {
+    let site = Site::of("hospitable").await;
+    let mut browser = site.browser();
+    let led = browser.get("/device?user_code=WDJB-MJHT").await;
+    assert_eq!(led.location(), "/signin?next=%2Fdevice%3Fuser_code%3DWDJB-MJHT");
+    let page = browser.page(led.location()).await;
+    let action = led.location();
+    let fields = [("username", "bob"), ("password", PASSWORD)];
+    let answer = browser.submit(&page, (action, ""), &fields).await;
+    assert_eq!(answer.location(), "/device?user_code=WDJB-MJHT");
+    let cookie = answer.headers[header::SET_COOKIE].to_str().unwrap();
+    for part in ["session=", "; HttpOnly", "; SameSite=Lax", "; Path=/"] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    let mut copy = browser.clone();
+    assert!(copy.is_in().await);
+    let page = browser.page("/signout").await;
+    let answer = browser.submit(&page, ("/signout", ""), &[]).await;
+    assert_eq!(answer.location(), "/signin?done=signed-out");
+    assert!(!browser.cookies.contains_key("session"));
+    assert!(browser.page("/signin?done=signed-out").await.has("You are signed out."));
+    assert!(!copy.is_in().await);
+}
+
+// Goal: nobody is signed in by another site (login CSRF, RFC 6749 section 10.12), nor by a wrong
+// name or password. Method: the right password without the digest, with another browser's, and from
+// another site; then wrong ones.
+#[tokio::test]
+async fn a_sign_in_is_the_browsers_own() {
+    let site = Site::of("hospitable").await;
+    let others = site.browser().page("/signin").await.hidden("/signin", "");
+    let fields = [("username", "bob"), ("password", PASSWORD)];
+    let mut browser = site.browser();
+    let page = browser.page("/signin").await;
+    assert_eq!(browser.post("/signin", &fields).await.status, StatusCode::UNAUTHORIZED);
+    let with = |csrf| [fields[0], fields[1], ("csrf", csrf)];
+    let answer = browser.post("/signin", &with(&others[0].1)).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    for (name, value) in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
+        let mut lured = browser.clone();
+        lured.fields.insert(name, value.parse().unwrap());
+        let answer = lured.submit(&page, ("/signin", ""), &fields).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    }
+    for (name, password) in [("bob", "wrong"), ("nobody", PASSWORD), ("", ""), ("bob", "")] {
+        let fields = [("username", name), ("password", password)];
+        let answer = browser.submit(&page, ("/signin", ""), &fields).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{name}");
+        assert!(answer.has("role=\"alert\""));
+    }
+    assert!(!browser.is_in().await);
+    browser.sign_in("bob").await;
+    assert!(browser.is_in().await);
+}
+
+// Goal: passwords are not guessed: after ten failures an address waits, whatever it comes with, and
+// others do not. Method: guess from one address.
+#[tokio::test]
+async fn guesses_of_passwords_are_limited() {
+    let site = Site::of("hospitable").await;
+    let mut browser = site.browser();
+    let page = browser.page("/signin").await;
+    let tried = |password| [("username", "bob"), ("password", password)];
+    for _ in 0..10 {
+        let answer = browser.submit(&page, ("/signin", ""), &tried("guess")).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    }
+    let answer = browser.submit(&page, ("/signin", ""), &tried(PASSWORD)).await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(!browser.is_in().await);
+    browser.from = "192.0.2.9:5000".parse().unwrap();
+    browser.sign_in("bob").await;
+}
+
+// Goal: a browser has one session: a sign-in makes a new cookie and ends the session before it, so
+// that none piles up and none is fixed beforehand (OWASP ASVS 3.2.1). Method: sign in twice through
+// an authorization request, which asks each time.
+#[tokio::test]
+async fn a_sign_in_takes_the_place_of_the_one_before() {
+    let site = Site::of("hospitable").await;
+    let (client, _) = site.client("Acme").await;
+    let mut browser = site.signed_in("bob").await;
+    let before = browser.clone();
+    let path = format!("/oauth/authorize?response_type=code&client_id={client}");
+    let page = browser.page(&path).await;
+    let fields = [("username", "bob"), ("password", PASSWORD)];
+    let asked = browser.submit(&page, (&path, ""), &fields).await;
+    assert_eq!(asked.status, StatusCode::OK, "{}", asked.text);
+    assert!(asked.has("Acme asks for access"));
+    assert_ne!(browser.cookies["session"], before.cookies["session"]);
+    assert!(browser.is_in().await);
+    assert!(!before.clone().is_in().await);
+    let granted = browser.submit(&asked, (&path, ""), &[("decision", "approve")]).await;
+    assert!(granted.location().starts_with("https://app.example/cb?code="));
+    assert!(browser.page("/account/browsers").await.has("You are signed in nowhere else."));
+}

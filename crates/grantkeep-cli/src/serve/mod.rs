@@ -1,7 +1,9 @@
 //! `grantkeep serve`: an authorization server on a store, as one of four real systems.
 
+mod files;
 mod lines;
 
+use files::ClientsFile;
 use grantkeep::Store;
 use grantkeep_grants::{Creation, Grants, NewClient, Policy};
 use grantkeep_server::{
@@ -42,6 +44,14 @@ pub(crate) struct ServeArguments {
     /// The certificate's key, PEM
     #[arg(long, requires = "cert")]
     key: Option<PathBuf>,
+    /// A file of clients that are registered unless they are already: TOML, `[[client]]` with `id`,
+    /// `name`, `secret`, `redirect_uris`, `grants`, `scopes`, `public`
+    #[arg(long)]
+    clients: Option<PathBuf>,
+    /// A file of people: TOML, `[[user]]` with `name`, `password_hash` (Argon2, as a PHC string),
+    /// `operator`
+    #[arg(long)]
+    users: Option<PathBuf>,
     /// Makes a user and a client for this run, and prints commands to try them with
     #[arg(long)]
     demo_users: bool,
@@ -64,6 +74,11 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Box<dyn Error>> {
         format!("there is no profile {:?}: take one of {known}", arguments.profile)
     })?;
     let policy = arguments.policy.as_ref().map(Policy::load).transpose()?;
+    let clients = arguments.clients.as_deref().map(ClientsFile::read).transpose()?;
+    let users = Arc::new(KnownUsers::new()?);
+    if let Some(path) = &arguments.users {
+        files::add_users(path, &users)?;
+    }
     let temporary = match arguments.dir {
         None => Some(tempfile::Builder::new().prefix("grantkeep-serve-").tempdir()?),
         Some(_) => None,
@@ -74,21 +89,29 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Box<dyn Error>> {
         (None, None) => PathBuf::new(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(arguments, system, policy, path));
+    let read = Read { system, policy, clients, users };
+    let served = runtime.block_on(serve(arguments, read, path));
     // Whatever is left has no connection any more.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(
-    arguments: &ServeArguments,
+/// What was read before anything is made.
+struct Read {
     system: &'static System,
     policy: Option<Policy>,
+    clients: Option<ClientsFile>,
+    users: Arc<KnownUsers>,
+}
+
+async fn serve(
+    arguments: &ServeArguments,
+    read: Read,
     path: PathBuf,
 ) -> Result<(), Box<dyn Error>> {
+    let Read { system, policy, clients, users } = read;
     let shown = path.display().to_string();
     let store = tokio::task::spawn_blocking(move || Store::open(path)).await??;
-    let users = Arc::new(KnownUsers::new()?);
     let tls = match (&arguments.cert, &arguments.key) {
         (Some(certificates), Some(key)) => {
             Some(TlsFiles { certificates: certificates.clone(), key: key.clone() })
@@ -99,18 +122,23 @@ async fn serve(
         listen,
         secret: std::env::var(OPERATORS_SECRET).ok().filter(|secret| !secret.is_empty()),
     });
+    let limits = Limits { connections: arguments.connections, ..Limits::default() };
     let config = Config {
         policy,
         issuer: arguments.issuer.clone(),
         tls,
         operators,
         audit: arguments.audit.clone(),
-        limits: Limits { connections: arguments.connections, ..Limits::default() },
+        limits: limits.within_open_files(),
         ..Config::new(system, arguments.listen)
     };
     let stop = Stop::new();
     let server = Server::bind(store, Arc::clone(&users) as _, config, &stop).await?;
     println!("{} at {}, on the store in {shown}", system.title, server.issuer());
+    if let Some(clients) = &clients {
+        let files::Registered { new, known } = clients.register(server.grants()).await?;
+        println!("Clients of the file: {new} new, {known} registered before and left as they are.");
+    }
     if arguments.dir.is_none() {
         println!("The store is in a temporary directory, and goes when this command ends.");
     }
@@ -118,9 +146,10 @@ async fn serve(
         let demo = demo(&server, &users, system).await?;
         print!("{}", lines::lines(system, server.issuer(), &demo));
     }
+    let told = told_to_end()?;
     println!("Ctrl-C ends it.");
     tokio::spawn(async move {
-        told_to_end().await;
+        told.await;
         eprintln!("ending: what is under way is answered");
         stop.stop();
     });
@@ -176,20 +205,20 @@ async fn demo(
     Ok(Demo { user: "alice", password, client, secret, code, personal })
 }
 
-/// Waits for Ctrl-C, SIGTERM, or SIGHUP.
-async fn told_to_end() {
+/// Over at Ctrl-C, SIGTERM, or SIGHUP, none of which ends the process by itself any more.
+///
+/// # Errors
+/// Where the operating system refuses to say so.
+fn told_to_end() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let told = |kind| async move {
-        match signal(kind) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
-    };
-    tokio::select! {
-        () = told(SignalKind::interrupt()) => {}
-        () = told(SignalKind::terminate()) => {}
-        () = told(SignalKind::hangup()) => {}
-    }
+    })
 }

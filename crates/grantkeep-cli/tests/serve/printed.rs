@@ -1,13 +1,10 @@
-//! `grantkeep serve` as a shell runs it: what it prints works, and what it refuses is told.
+//! What a server prints works, and what it refuses is told.
 
-// Helpers of tests are outside test functions, where clippy does not look for tests.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-
+use super::PROGRAM;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_grantkeep");
 const PROFILES: [&str; 4] = ["hourfleet", "rest_api_v1", "hospitable", "hapn"];
 
 /// A server at work, and what it has printed.

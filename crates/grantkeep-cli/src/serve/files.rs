@@ -1,0 +1,305 @@
+//! Clients and people from files: read as a whole at start-up, before anything else is made.
+//!
+//! 1. A file is TOML, one table for each client or person. What it does not know, and what is
+//!    missing, is refused, naming the file and the line.
+//! 2. A client whose id is registered already is left as it is: its secret may have been replaced
+//!    and it may have been disabled since, and a start must undo neither.
+//! 3. People are those of the file for as long as the server runs.
+//! 4. No error shows what stands in the place of a secret or of a hash.
+
+use grantkeep::{Error, ErrorKind, Result, read_named_file};
+use grantkeep_grants::{Creation, GrantType, Grants, NewClient};
+use grantkeep_server::KnownUsers;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+use zeroize::Zeroizing;
+
+/// No such file is longer, in bytes: 16 MiB.
+const FILE_BYTES_MAX: usize = 16 << 20;
+
+/// A file that was read: its text is kept to say where in it something is.
+struct Named<T> {
+    what: &'static str,
+    path: PathBuf,
+    text: Zeroizing<String>,
+    read: T,
+}
+
+impl<T: DeserializeOwned> Named<T> {
+    fn read(what: &'static str, path: &Path) -> Result<Self> {
+        let bytes = Zeroizing::new(read_named_file(what, path, FILE_BYTES_MAX)?);
+        let named = Named { what, path: path.to_owned(), text: Zeroizing::default(), read: () };
+        let text = std::str::from_utf8(&bytes);
+        let text = text.map_err(|cause| named.wrong(0, &"not UTF-8 text").with_source(cause))?;
+        let text = Zeroizing::new(text.to_owned());
+        match toml::from_str(&text) {
+            Ok(read) => Ok(Self { what, path: named.path, text, read }),
+            Err(cause) => {
+                // Its source would be printed with the line that it is in, secrets and all.
+                let at = cause.span().map_or(0, |span| span.start);
+                let what = cause.message().lines().next().unwrap_or_default().to_owned();
+                Err(Named { text, ..named }.wrong(at, &what))
+            }
+        }
+    }
+}
+
+impl<T> Named<T> {
+    /// What is wrong with what stands at this byte.
+    fn wrong(&self, at: usize, why: &dyn fmt::Display) -> Error {
+        let line = self.text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
+        let (what, path) = (self.what, self.path.display());
+        Error::new(ErrorKind::Limit, format!("{what} in {path}: line {line}: {why}"))
+    }
+}
+
+/// A text that is not shown.
+struct Hidden(Zeroizing<String>);
+
+impl<'de> Deserialize<'de> for Hidden {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) => Ok(Self(Zeroizing::new(text))),
+            // The parser's own message would show what stands there.
+            _ => Err(D::Error::custom("a text in quotes is expected here")),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClientTables {
+    #[serde(default)]
+    client: Vec<ClientTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClientTable {
+    id: Spanned<String>,
+    #[serde(default)]
+    name: String,
+    secret: Option<Hidden>,
+    #[serde(default)]
+    redirect_uris: Vec<String>,
+    grants: Vec<Spanned<String>>,
+    #[serde(default)]
+    scopes: Vec<String>,
+    #[serde(default)]
+    public: bool,
+}
+
+impl ClientTable {
+    /// What is wrong with it that the store would not say, or not where.
+    fn check(&self) -> std::result::Result<(), (usize, String)> {
+        let at = self.id.span().start;
+        match (self.public, &self.secret) {
+            (false, None) => {
+                let why = "missing field `secret`: give one of 16 characters or more, or say \
+                           `public = true`";
+                return Err((at, why.to_owned()));
+            }
+            (true, Some(_)) => {
+                return Err((at, "a public client has no `secret`: leave it out".to_owned()));
+            }
+            _ => {}
+        }
+        for grant in &self.grants {
+            if GrantType::read(grant.get_ref()).is_none() {
+                let why = format!("{:?} is not a grant type", grant.get_ref());
+                return Err((grant.span().start, why));
+            }
+        }
+        let redirected = |grant: &Spanned<String>| grant.get_ref() == "authorization_code";
+        if self.redirect_uris.is_empty() && self.grants.iter().any(redirected) {
+            let why = "missing field `redirect_uris`: a client with the grant type \
+                       authorization_code needs one";
+            return Err((at, why.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn as_new(&self) -> NewClient<'_> {
+        let id = self.id.get_ref().as_str();
+        let new = match &self.secret {
+            Some(Hidden(secret)) => NewClient::confidential(id).secret(secret.as_str()),
+            None => NewClient::public(id),
+        };
+        let grants = self.grants.iter().filter_map(|grant| GrantType::read(grant.get_ref()));
+        let scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
+        let new = new.name(self.name.as_str()).grants(grants).scopes(scopes);
+        self.redirect_uris.iter().fold(new, |new, uri| new.redirect_uri(uri))
+    }
+}
+
+/// The clients of a file.
+pub(crate) struct ClientsFile(Named<ClientTables>);
+
+/// What became of the clients of a file.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Registered {
+    /// Those that are new.
+    pub(crate) new: usize,
+    /// Those that were registered already, and are left as they are.
+    pub(crate) known: usize,
+}
+
+impl ClientsFile {
+    /// Reads a file of clients.
+    ///
+    /// # Errors
+    /// For a file that cannot be read, and whatever is wrong with what is in it, naming the line.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let file = Named::<ClientTables>::read("the clients", path)?;
+        let mut ids = BTreeSet::new();
+        for table in &file.read.client {
+            table.check().map_err(|(at, why)| file.wrong(at, &why))?;
+            if !ids.insert(table.id.get_ref()) {
+                let why = format!("the id {:?} comes twice", table.id.get_ref());
+                return Err(file.wrong(table.id.span().start, &why));
+            }
+        }
+        Ok(Self(file))
+    }
+
+    /// Registers those that are not registered yet.
+    ///
+    /// # Errors
+    /// What the grants refuse in a client, naming its line; and whatever the store answers.
+    pub(crate) async fn register(&self, grants: &Grants) -> Result<Registered> {
+        let mut registered = Registered::default();
+        for table in &self.0.read.client {
+            let created =
+                grants.create_client(table.as_new()).await.map_err(|cause| match cause.kind() {
+                    ErrorKind::Limit => self.0.wrong(table.id.span().start, &cause),
+                    _ => cause,
+                })?;
+            match created {
+                Creation::Created(_) => registered.new += 1,
+                _ => registered.known += 1,
+            }
+        }
+        Ok(registered)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserTables {
+    #[serde(default)]
+    user: Vec<UserTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserTable {
+    name: Spanned<String>,
+    password_hash: Hidden,
+    #[serde(default)]
+    operator: bool,
+}
+
+/// Adds the people of a file; answers how many there are.
+///
+/// # Errors
+/// As [`ClientsFile::read`], and for a hash that is none of Argon2.
+pub(crate) fn add_users(path: &Path, users: &KnownUsers) -> Result<usize> {
+    let file = Named::<UserTables>::read("the users", path)?;
+    let mut names = BTreeSet::new();
+    for UserTable { name, password_hash, operator } in &file.read.user {
+        let wrong = |why: &dyn fmt::Display| file.wrong(name.span().start, why);
+        if name.get_ref().is_empty() {
+            return Err(wrong(&"a name is empty"));
+        }
+        if !names.insert(name.get_ref()) {
+            return Err(wrong(&format!("the name {:?} comes twice", name.get_ref())));
+        }
+        let added = users.add(name.get_ref(), &password_hash.0, *operator);
+        added.map_err(|cause| wrong(&cause))?;
+    }
+    Ok(names.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of a file with this text.
+    fn said(text: &str, read: impl FnOnce(&Path) -> Result<()>) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("named.toml");
+        std::fs::write(&path, text).unwrap();
+        let error = read(&path).unwrap_err();
+        assert!(std::error::Error::source(&error).is_none(), "a source may show the line");
+        let said = error.to_string();
+        assert!(said.contains("named.toml: line "), "{said}");
+        said
+    }
+
+    // Goal: what is wrong with a file of clients is told with its line, and never what stands in
+    // the place of a secret. Method: each fault in the second table of a file.
+    #[test]
+    fn faults_of_a_clients_file_are_told_with_their_line() {
+        let first = "[[client]]\nid = 'a'\nsecret = 'of sixteen or more'\ngrants = []\n\n";
+        for (line, told, second) in [
+            (6, "missing field `id`", "[[client]]\nsecret = 'hush-hush-hush-hush'\ngrants = []"),
+            (6, "missing field `grants`", "[[client]]\nid = 'b'\nsecret = 'hush-hush-hush-hush'"),
+            (7, "missing field `secret`", "[[client]]\nid = 'b'\ngrants = []"),
+            (9, "unknown field `secrets`", "[[client]]\nid = 'b'\ngrants = []\nsecrets = 'hush'"),
+            (6, "unknown field `clients`", "[[clients]]\nid = 'b'\nsecret = 'hush'\ngrants = []"),
+            (8, "a text in quotes", "[[client]]\nid = 'b'\nsecret = ['hush']\ngrants = []"),
+            (8, "", "[[client]]\nid = 'b'\nsecret = hush\ngrants = []"),
+            (8, "", "[[client]]\nid = 'b'\nsecret = 'hush\ngrants = []"),
+            (
+                7,
+                "has no `secret`",
+                "[[client]]\nid = 'b'\nsecret = 'hush'\ngrants = []\npublic = true",
+            ),
+            (8, "not a grant type", "[[client]]\nid = 'b'\ngrants = ['a b']\nsecret = 'hush'"),
+            (
+                7,
+                "`redirect_uris`",
+                "[[client]]\nid = 'b'\nsecret = 'hush'\ngrants = ['authorization_code']",
+            ),
+            (7, "comes twice", "[[client]]\nid = 'a'\nsecret = 'hush-hush-hush-hush'\ngrants = []"),
+        ] {
+            let said =
+                said(&format!("{first}{second}\n"), |path| ClientsFile::read(path).map(drop));
+            assert!(
+                said.contains(&format!("line {line}: ")) && said.contains(told),
+                "{second}: {said}"
+            );
+            assert!(!said.contains("hush"), "{said}");
+        }
+    }
+
+    // Goal: what is wrong with a file of people is told with its line, and never a hash. Method:
+    // each fault in the second table of a file.
+    #[test]
+    fn faults_of_a_users_file_are_told_with_their_line() {
+        let hash = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$BJdyuLG4Dtu0ZOLQYHp8X0EiXvoGy+5L";
+        let first = format!("[[user]]\nname = 'alice'\npassword_hash = '{hash}'\n\n");
+        for (line, told, second) in [
+            (5, "missing field `name`", "[[user]]\npassword_hash = 'hush'"),
+            (5, "missing field `password_hash`", "[[user]]\nname = 'bob'"),
+            (6, "none of Argon2", "[[user]]\nname = 'bob'\npassword_hash = '$2b$12$hush'"),
+            (7, "a text in quotes", "[[user]]\nname = 'bob'\npassword_hash = 77_77"),
+            (7, "unknown field `admin`", "[[user]]\nname = 'bob'\nadmin = true"),
+            (6, "comes twice", "[[user]]\nname = 'alice'\npassword_hash = 'hush'"),
+            (6, "is empty", "[[user]]\nname = ''\npassword_hash = 'hush'"),
+        ] {
+            let users = KnownUsers::new().unwrap();
+            let said =
+                said(&format!("{first}{second}\n"), |path| add_users(path, &users).map(drop));
+            assert!(
+                said.contains(&format!("line {line}: ")) && said.contains(told),
+                "{second}: {said}"
+            );
+            assert!(!said.contains("hush") && !said.contains("77"), "{said}");
+        }
+    }
+}

@@ -147,11 +147,10 @@ impl Kept {
         let mut races = std::mem::take(&mut self.races);
         let of_codes = async |asked: &mut Connection, race: &mut Race| race.audit(asked).await;
         self.broken.add(spread(server, &mut races, of_codes).await);
-        let touched = self.families.iter_mut().filter(|family| family.touched);
-        let mut touched: Vec<_> = touched.collect();
-        let of_families =
-            async |asked: &mut Connection, family: &mut &mut Lineage| family.audit(asked).await;
-        self.broken.add(spread(server, &mut touched, of_families).await);
+        let of_families = async |asked: &mut Connection, family: &mut Lineage| {
+            if family.touched { family.audit(asked).await } else { Broken::default() }
+        };
+        self.broken.add(spread(server, &mut self.families, of_families).await);
         let is_over = |family: &mut Lineage| family.standing != Standing::InForce;
         self.ended.extend(self.families.extract_if(.., is_over));
     }

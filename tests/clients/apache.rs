@@ -87,7 +87,7 @@ impl Apache {
             let any = self.open("any", Some(&token)).await?;
             check("a token opens", any.status == 200 && any.text() == "opened")?;
             let person = self.open("person", Some(&token)).await?;
-            check("whose", (person.status == 200) == !own)?;
+            check("whose", (person.status == 200) != own)?;
             let all = self.open("scope", Some(&token)).await?;
             check("every scope", (all.status == 200) == (scopes == world.scope))?;
             world.grants.revoke(&token).await.map_err(|cause| cause.to_string())?;

@@ -10,7 +10,7 @@ use axum::response::{Html, IntoResponse as _};
 use axum::routing::get;
 use grantkeep::{Store, Wait as _};
 use grantkeep_axum::{Asking, Bearer, Consent, Granted, OAuth, Resource};
-use grantkeep_grants::{Creation, Demand, GrantType, Grants, NewClient, Policy};
+use grantkeep_grants::{Creation, Demand, GrantType, Grants, NewClient, Policy, Secret};
 use std::error::Error;
 use std::net::SocketAddr;
 
@@ -67,7 +67,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .grants([GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::Password])
         .scopes("notes");
     if let Creation::Created(made) = grants.create_client(client).await? {
-        println!("client app, secret {:?}", made.secret.as_ref().map(|secret| secret.expose()));
+        println!("client app, secret {:?}", made.secret.as_ref().map(Secret::expose));
     }
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8081").await?;
     let app = app(grants.clone(), listener.local_addr()?);

@@ -8,7 +8,7 @@ use crate::client::peer;
 use crate::guesses::{Guessed, Guesses};
 use crate::rejection::{Rejection, json};
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
@@ -98,7 +98,7 @@ async fn admitted<B: Backend>(
 ) -> Result<Response, Rejection> {
     let from = peer(request.extensions());
     admin.guesses.check(Guessed::ClientSecret, from)?;
-    let field = request.headers().get(header::AUTHORIZATION).map(|field| field.as_bytes());
+    let field = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let presented = field.and_then(|field| field.strip_prefix(b"Bearer "));
     let is_it =
         |presented: &[u8]| constant_time_eq::constant_time_eq(presented, admin.secret.as_bytes());

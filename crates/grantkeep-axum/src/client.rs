@@ -82,13 +82,11 @@ pub(crate) async fn authenticate<B: Backend>(
         None => (params.require("client_id")?, params.get("client_secret").map(str::as_bytes)),
     };
     guesses.check(Guessed::ClientSecret, from)?;
-    match grants.authenticate_client(id, secret).await? {
-        Authenticated::Client(client) => Ok(*client),
-        _ => {
-            guesses.failed(Guessed::ClientSecret, from);
-            Err(Rejection::client())
-        }
+    if let Authenticated::Client(client) = grants.authenticate_client(id, secret).await? {
+        return Ok(*client);
     }
+    guesses.failed(Guessed::ClientSecret, from);
+    Err(Rejection::client())
 }
 
 /// The id and the secret in a field of the scheme `Basic`.

@@ -17,9 +17,8 @@ use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-type Verify = dyn Fn(String, Zeroizing<String>) -> BoxFuture<'static, Result<Option<String>, Rejection>>
-    + Send
-    + Sync;
+type Verified = BoxFuture<'static, Result<Option<String>, Rejection>>;
+type Verify = dyn Fn(String, Zeroizing<String>) -> Verified + Send + Sync;
 type Ask = dyn Fn(Asking) -> BoxFuture<'static, Consent> + Send + Sync;
 type ErrorPage = dyn Fn(&Rejection) -> Response + Send + Sync;
 
@@ -112,8 +111,9 @@ impl<B: Backend> OAuth<B> {
     /// 9207), and what its endpoints' addresses begin with.
     #[must_use]
     pub fn issuer(self, issuer: impl Into<String>) -> Self {
-        let issuer = issuer.into();
-        self.with(|shared| shared.issuer = issuer.trim_end_matches('/').to_owned())
+        let mut issuer = issuer.into();
+        issuer.truncate(issuer.trim_end_matches('/').len());
+        self.with(|shared| shared.issuer = issuer)
     }
 
     /// Where the endpoints are; see [`Paths`] for the usual places.

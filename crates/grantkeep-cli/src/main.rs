@@ -33,7 +33,7 @@ enum Command {
     Demo(DemoArguments),
     /// Serves one of four real systems on a store: token, authorization, introspection, revocation,
     /// and its pages
-    Serve(serve::ServeArguments),
+    Serve(Box<serve::ServeArguments>),
     /// Prints what a store holds; nothing is swept for it
     Stats {
         /// The store's directory; it must not be open in another process

@@ -59,8 +59,8 @@ pub(crate) async fn prepare(grants: Grants) -> Result<Grants, Failure> {
 }
 
 impl Cookies {
-    /// The name of a cookie; `__Host-` has a browser send it to this host alone, by TLS (RFC 6265bis
-    /// section 4.1.3.2).
+    /// The name of a cookie; `__Host-` has a browser send it to this host alone, by TLS
+    /// (RFC 6265bis section 4.1.3.2).
     fn name(self, name: &str) -> String {
         if self.secure { format!("__Host-{name}") } else { name.to_owned() }
     }

@@ -13,9 +13,9 @@ fn request(more: &[(&str, &str)]) -> String {
     format!("/authorize?{}", form(&pairs))
 }
 
-// Goal: RFC 6749 section 4.1.2 with RFC 9207 and RFC 8707: a decision leads back to the client, with `state` to
-// the byte and `iss`, and a request that is not in order does so too. Method: approve, deny, and
-// each fault that may be redirected.
+// Goal: RFC 6749 section 4.1.2, RFC 9207, RFC 8707: a decision leads back to the client, with
+// `state` to the byte and `iss`, and a request that is not in order does so too. Method: approve,
+// deny, and each fault that may be redirected.
 #[test]
 fn decisions_and_faults_lead_back_to_the_client() {
     let world = world();

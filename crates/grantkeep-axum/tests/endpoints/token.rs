@@ -42,10 +42,13 @@ fn clients_authenticate_in_one_way() {
 #[test]
 fn every_grant_is_served() {
     let world = world();
-    let answer = world.get(
-        &format!("/authorize?response_type=code&client_id=app&code_challenge={CHALLENGE}&code_challenge_method=S256"),
-        None,
-    );
+    let asked = [
+        ("response_type", "code"),
+        ("client_id", "app"),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+    ];
+    let answer = world.get(&format!("/authorize?{}", form(&asked)), None);
     let code = answer.redirected("code").unwrap();
     let redeem = [
         ("grant_type", "authorization_code"),

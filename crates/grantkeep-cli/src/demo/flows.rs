@@ -175,7 +175,7 @@ async fn flow(
             renew(grants, system, timer, "first-party", pair).await
         }
         "Hospitable" if number % 8 == 7 => personal(grants, timer, &subject, number).await,
-        _ => authorization_code(grants, system, timer, &subject, number).await,
+        _ => Box::pin(authorization_code(grants, system, timer, &subject, number)).await,
     }
 }
 

@@ -186,21 +186,19 @@ async fn demo(
     // A secret of the same kind, so as good as any.
     let password: String = secret.chars().rev().take(20).collect();
     users.add("alice", &grantkeep_server::hash(&password)?, true)?;
-    let code = match system.asks() {
-        true => {
-            let asked = grantkeep_grants::Authorize::new(&client, "alice")
-                .scopes(system.scopes.iter().map(|(name, _)| *name).collect::<Vec<_>>())
-                .lifetime(grants.policy().code_lifetime_max);
-            Some(grants.authorize(asked).await?.expose().to_owned())
-        }
-        false => None,
+    let code = if system.asks() {
+        let asked = grantkeep_grants::Authorize::new(&client, "alice")
+            .scopes(system.scopes.iter().map(|(name, _)| *name).collect::<Vec<_>>())
+            .lifetime(grants.policy().code_lifetime_max);
+        Some(grants.authorize(asked).await?.expose().to_owned())
+    } else {
+        None
     };
-    let personal = match system.personal {
-        true => {
-            let new = grantkeep_grants::NewPersonal::new("alice", "demo");
-            Some(grants.create_personal(new).await?.token.expose().to_owned())
-        }
-        false => None,
+    let personal = if system.personal {
+        let new = grantkeep_grants::NewPersonal::new("alice", "demo");
+        Some(grants.create_personal(new).await?.token.expose().to_owned())
+    } else {
+        None
     };
     Ok(Demo { user: "alice", password, client, secret, code, personal })
 }

@@ -104,7 +104,7 @@ fn a_store_of_its_own_outlives_the_server() {
     let arguments = ["--profile", "hospitable", "--demo-users", "--dir", dir.to_str().unwrap()];
     let server = Serving::start(&arguments);
     let answered = shell(server.script());
-    let last = answered.lines().filter(|line| line.contains("\"access_token\"")).last().unwrap();
+    let last = answered.lines().rfind(|line| line.contains("\"access_token\"")).unwrap();
     let from = last.find("\"access_token\":\"").unwrap() + 16;
     let token = last[from..].split('"').next().unwrap().to_owned();
     server.end();

@@ -75,7 +75,7 @@ fn hospitable_as_its_document_says() {
     assert_eq!((answer.status, answer.json()["subject"].as_str()), (200, Some("alice")));
     server.grants.revoke_personal("alice", made.id).wait().unwrap();
     server.grants.revoke_subject("alice").wait().unwrap();
-    for token in [made.token.expose(), &first, "none", "with space", "höchst"] {
+    for token in [made.token.expose(), &first, "none", "with space", "h\u{f6}chst"] {
         let answer = api(&personal, token);
         assert_eq!(answer.status, 401, "{token}");
         assert!(answer.field("www-authenticate").unwrap().starts_with("Bearer"));

@@ -15,14 +15,12 @@ mod started;
 fn document(name: &str) -> Option<String> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/seeds");
     let path = std::path::Path::new(root).join(format!("{name}.txt"));
-    match std::fs::read(&path) {
-        // Where a sign was lost on the way, what is looked for is plain ASCII.
-        Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(_) => {
-            println!("skipped because the documents of the systems are not beside the project");
-            None
-        }
-    }
+    let Ok(bytes) = std::fs::read(&path) else {
+        println!("skipped because the documents of the systems are not beside the project");
+        return None;
+    };
+    // Where a sign was lost on the way, what is looked for is plain ASCII.
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The commands of a document that begin with `curl`: each with its following lines, as long as a

@@ -209,8 +209,8 @@ mod tests {
     fn the_table_forgets_the_emptiest_first() {
         let guesses = Guesses::new();
         let address = |network: u32, host: u16| {
-            let [high, low] = [network >> 16, network & 0xffff].map(|part| part as u16);
-            IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, high, low, 0, 0, 0, host))
+            let own = u128::from(network) << 64 | u128::from(host);
+            IpAddr::V6(Ipv6Addr::from(0x2001_0db8 << 96 | own))
         };
         for host in 0..10 {
             guesses.failed_at(Guessed::Password, Some(address(0, host)), 1.0);

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::{Request, header};
+use axum::http::{HeaderValue, Request, header};
 use grantkeep::{KeySource, Keyring, Store, Wait as _};
 use grantkeep_axum::{Consent, Granted, INTROSPECTION_GRANT, OAuth};
 use grantkeep_grants::{GrantType, Grants, NewClient, Policy};
@@ -81,7 +81,7 @@ pub(crate) fn world() -> World {
             Ok((name == "alice" && password.as_str() == "wonderland").then_some(name))
         })
         .consent(|asking| async move {
-            match asking.headers.get("x-decision").map(|field| field.as_bytes()) {
+            match asking.headers.get("x-decision").map(HeaderValue::as_bytes) {
                 Some(b"deny") => Consent::Denied,
                 Some(b"page") => Consent::Page(Box::new(axum::response::Response::new(
                     asking.action.clone().into(),

@@ -34,14 +34,15 @@ pub(crate) struct Metadata {
 }
 
 pub(crate) async fn metadata<B: Backend>(State(OAuth(oauth)): State<OAuth<B>>) -> Json<Metadata> {
-    let asks = oauth.ask.is_some();
-    let mut grants = vec![GrantType::RefreshToken, GrantType::ClientCredentials];
-    if oauth.verify.is_some() {
-        grants.push(GrantType::Password);
-    }
-    if asks {
-        grants.extend([GrantType::AuthorizationCode, GrantType::DeviceCode]);
-    }
+    let asks = oauth.serves(&GrantType::AuthorizationCode);
+    let known = [
+        GrantType::AuthorizationCode,
+        GrantType::RefreshToken,
+        GrantType::ClientCredentials,
+        GrantType::Password,
+        GrantType::DeviceCode,
+    ];
+    let grants = known.into_iter().filter(|grant| oauth.serves(grant));
     let mut methods = Vec::new();
     if asks {
         methods.push("S256");
@@ -50,6 +51,7 @@ pub(crate) async fn metadata<B: Backend>(State(OAuth(oauth)): State<OAuth<B>>) -
         }
     }
     let asking = |path: &str| asks.then(|| oauth.address(path));
+    let devices = oauth.serves(&GrantType::DeviceCode);
     let paths = &oauth.paths;
     Json(Metadata {
         issuer: oauth.issuer.clone(),
@@ -57,9 +59,9 @@ pub(crate) async fn metadata<B: Backend>(State(OAuth(oauth)): State<OAuth<B>>) -
         introspection_endpoint: oauth.address(&paths.introspect),
         revocation_endpoint: oauth.address(&paths.revoke),
         authorization_endpoint: asking(&paths.authorize),
-        device_authorization_endpoint: asking(&paths.device),
+        device_authorization_endpoint: devices.then(|| oauth.address(&paths.device)),
         pushed_authorization_request_endpoint: asking(&paths.push),
-        grant_types_supported: grants.iter().map(|grant| grant.as_str().to_owned()).collect(),
+        grant_types_supported: grants.map(|grant| grant.as_str().to_owned()).collect(),
         response_types_supported: if asks { vec!["code"] } else { Vec::new() },
         response_modes_supported: if asks { vec!["query"] } else { Vec::new() },
         code_challenge_methods_supported: methods,

@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use futures_util::future::BoxFuture;
 use grantkeep::Embedded;
 use grantkeep::backend::Backend;
-use grantkeep_grants::Grants;
+use grantkeep_grants::{GrantType, Grants};
 use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -53,6 +53,8 @@ pub(crate) struct Shared<B> {
     pub(crate) error_page: Option<Arc<ErrorPage>>,
     pub(crate) token_type: Option<&'static str>,
     pub(crate) splits_forms: bool,
+    /// The only grant types; all that can be served where nobody has said.
+    pub(crate) only: Option<Vec<GrantType>>,
 }
 
 impl<B> Clone for Shared<B> {
@@ -67,6 +69,7 @@ impl<B> Clone for Shared<B> {
             error_page: self.error_page.clone(),
             token_type: self.token_type,
             splits_forms: self.splits_forms,
+            only: self.only.clone(),
         }
     }
 }
@@ -98,6 +101,7 @@ pub fn oauth<B: Backend>(grants: Grants<B>) -> OAuth<B> {
         error_page: None,
         token_type: None,
         splits_forms: false,
+        only: None,
     }))
 }
 
@@ -173,6 +177,14 @@ impl<B: Backend> OAuth<B> {
         self.with(|shared| shared.splits_forms = true)
     }
 
+    /// Serves these grant types alone; by default all that can be served, whatever clients are
+    /// registered for.
+    #[must_use]
+    pub fn grant_types(self, only: impl IntoIterator<Item = GrantType>) -> Self {
+        let only = only.into_iter().collect();
+        self.with(|shared| shared.only = Some(only))
+    }
+
     /// The address of the server.
     pub fn issuer_address(&self) -> &str {
         &self.0.issuer
@@ -234,18 +246,18 @@ impl<B: Backend> OAuth<B> {
 impl<B: Backend, S: Clone + Send + Sync + 'static> From<OAuth<B>> for Router<S> {
     /// Every endpoint that can be served.
     fn from(oauth: OAuth<B>) -> Self {
-        let all = Self::new()
+        let mut all = Self::new()
             .merge(oauth.token_endpoint())
             .merge(oauth.introspection_endpoint())
             .merge(oauth.revocation_endpoint())
             .merge(oauth.metadata_endpoint());
-        if oauth.0.ask.is_none() {
-            return all;
+        if oauth.0.serves(&GrantType::AuthorizationCode) {
+            all = all.merge(oauth.authorization_endpoint()).merge(oauth.push_endpoint());
         }
-        // Each of these leads to a page that asks.
-        all.merge(oauth.authorization_endpoint())
-            .merge(oauth.device_endpoint())
-            .merge(oauth.push_endpoint())
+        if oauth.0.serves(&GrantType::DeviceCode) {
+            all = all.merge(oauth.device_endpoint());
+        }
+        all
     }
 }
 
@@ -262,6 +274,18 @@ impl FromRef<OAuth> for Arc<Guesses> {
 }
 
 impl<B> Shared<B> {
+    /// Whether the token endpoint knows this grant type. Those that lead to a page need somebody who
+    /// asks, and a password somebody who verifies it.
+    pub(crate) fn serves(&self, grant: &GrantType) -> bool {
+        let can_be = match grant {
+            GrantType::AuthorizationCode | GrantType::DeviceCode => self.ask.is_some(),
+            GrantType::Password => self.verify.is_some(),
+            GrantType::RefreshToken | GrantType::ClientCredentials => true,
+            _ => false,
+        };
+        can_be && self.only.as_ref().is_none_or(|only| only.contains(grant))
+    }
+
     /// The address of a path of this server.
     pub(crate) fn address(&self, path: &str) -> String {
         format!("{}{path}", self.issuer)

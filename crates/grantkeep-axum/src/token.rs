@@ -42,13 +42,19 @@ async fn answer<B: Backend>(
     let from = peer(&parts.extensions);
     let asked = GrantType::read(params.require("grant_type")?);
     let client = authenticate(&oauth.grants, &oauth.guesses, from, &parts.headers, &params).await?;
+    let asked = asked.filter(|grant| oauth.serves(grant));
+    // Whoever has authenticated is known, and what it presents is its own.
+    let is_guessing = !client.confidential;
+    if is_guessing {
+        oauth.guesses.check(Guessed::Token, from)?;
+    }
     let flow = Flow { oauth, client: &client, params: &params };
     let answered = match asked {
         Some(GrantType::AuthorizationCode) => flow.code().await,
         Some(GrantType::RefreshToken) => flow.refresh().await,
         Some(GrantType::ClientCredentials) => flow.own().await,
         Some(GrantType::DeviceCode) => flow.device().await,
-        Some(GrantType::Password) if oauth.verify.is_some() => {
+        Some(GrantType::Password) => {
             oauth.guesses.check(Guessed::Password, from)?;
             let answered = flow.password().await;
             if answered.as_ref().is_err_and(|told| told.error() == OAuthError::InvalidGrant) {
@@ -59,7 +65,8 @@ async fn answer<B: Backend>(
         // It is not told back: in a form that was escaped as a whole, the secret is in it.
         _ => return Err(OAuthError::UnsupportedGrantType.into()),
     };
-    if answered.as_ref().is_err_and(|told| told.error() == OAuthError::InvalidGrant) {
+    if is_guessing && answered.as_ref().is_err_and(|told| told.error() == OAuthError::InvalidGrant)
+    {
         oauth.guesses.failed(Guessed::Token, from);
     }
     answered

@@ -37,10 +37,11 @@ pub(crate) fn document(system: &System, address: &str) -> OpenApi {
         .path(&paths.introspect, post(introspect()))
         .path(&paths.revoke, post(revoke()));
     if system.asks() {
-        built = built
-            .path(&paths.authorize, get(authorize()))
-            .path(&paths.push, post(push(&paths)))
-            .path(&paths.device, post(device()));
+        built =
+            built.path(&paths.authorize, get(authorize())).path(&paths.push, post(push(&paths)));
+    }
+    if system.has(&GrantType::DeviceCode) {
+        built = built.path(&paths.device, post(device()));
     }
     for path in system.resources {
         built = built.path(*path, get(resource(system)));

@@ -252,6 +252,7 @@ fn assemble(
     secure: bool,
 ) -> (OAuth, Router) {
     let mut oauth = grantkeep_axum::oauth(grants.clone()).issuer(origin).paths(system.paths());
+    oauth = oauth.grant_types(system.grants.iter().cloned());
     if let Some(spelled) = system.token_type {
         oauth = oauth.token_type(spelled);
     }

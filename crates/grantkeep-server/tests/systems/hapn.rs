@@ -47,6 +47,15 @@ fn hapn_as_its_document_says() {
     let refused = curl(&["--data", &form, &server.at("/oauth2/token")]);
     assert_eq!((refused.status, refused.json()["error"].as_str()), (401, Some("invalid_client")));
 
+    // What it has not is not named, and not known.
+    let metadata = curl(&[&server.at("/.well-known/oauth-authorization-server")]).json();
+    assert_eq!(metadata["grant_types_supported"], serde_json::json!(["client_credentials"]));
+    assert!(metadata.get("authorization_endpoint").is_none());
+    let form = format!("grant_type=refresh_token&client_id=app&client_secret={}", "x");
+    let form = form.replace("secret=x", &format!("secret={}", secret.replace('+', "%2B")));
+    let unknown = curl(&["--data", &form.replace("%41", "%2541"), &server.at("/oauth2/token")]);
+    assert_eq!(unknown.json()["error"], "unsupported_grant_type");
+
     let elsewhere = Started::system("hospitable");
     let hidden = format!("grant_type=client_credentials&client_id=app&client_secret={secret}");
     let address = elsewhere.at("/oauth/token");

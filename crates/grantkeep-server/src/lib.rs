@@ -23,4 +23,6 @@ pub use failure::Failure;
 pub use listen::Limits;
 pub use server::{Config, Operators, Server, Stop, TlsFiles};
 pub use systems::{SYSTEMS, System};
-pub use users::{KnownUsers, PasswordError, Users, VERIFYING_MAX, WAITING_MAX, hash};
+pub use users::{
+    KnownUsers, PasswordError, Users, VERIFYING_MAX, WAITING_MAX, hash, random_password,
+};

@@ -7,10 +7,12 @@
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use data_encoding::BASE32_NOPAD;
 use futures_util::future::BoxFuture;
 use grantkeep_axum::Rejection;
 use grantkeep_grants::OAuthError;
 use parking_lot::RwLock;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -78,6 +80,17 @@ pub fn hash(password: &str) -> Result<String, PasswordError> {
     let hashed: Result<argon2::password_hash::phc::PasswordHash, _> =
         Argon2::default().hash_password(password.as_bytes());
     hashed.map(|hash| hash.to_string()).map_err(|cause| PasswordError(cause.to_string()))
+}
+
+/// A password of 120 random bits, as 24 characters that are easily typed.
+///
+/// # Errors
+/// Where the operating system has no randomness.
+pub fn random_password() -> Result<String, PasswordError> {
+    let mut random = [0; 15];
+    let filled = SystemRandom::new().fill(&mut random);
+    filled.map_err(|_| PasswordError("the operating system has no randomness".to_owned()))?;
+    Ok(BASE32_NOPAD.encode(&random).to_lowercase())
 }
 
 impl KnownUsers {

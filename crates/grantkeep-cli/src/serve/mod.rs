@@ -183,8 +183,7 @@ async fn demo(
     };
     let client = made.client.id;
     let secret = made.secret.ok_or("a confidential client has a secret")?.expose().to_owned();
-    // A secret of the same kind, so as good as any.
-    let password: String = secret.chars().rev().take(20).collect();
+    let password = grantkeep_server::random_password()?;
     users.add("alice", &grantkeep_server::hash(&password)?, true)?;
     let code = if system.asks() {
         let asked = grantkeep_grants::Authorize::new(&client, "alice")

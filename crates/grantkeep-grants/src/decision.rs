@@ -331,7 +331,8 @@ impl Issuing {
         record: &R,
         until: Timestamp,
     ) -> Result<()> {
-        replace(&mut self.change, held, record, until)
+        let until = allowed(&self.change, until);
+        self.change.replace(held, record, until).map(drop)
     }
 
     /// Puts a record with other texts or another payload in place of the one that was read.
@@ -341,7 +342,8 @@ impl Issuing {
         record: &R,
         until: Timestamp,
     ) -> Result<()> {
-        edit(&mut self.change, held, record, until)
+        let until = allowed(&self.change, until);
+        self.change.edit(held, record, until).map(drop)
     }
 
     /// Removes a record that was read.
@@ -376,29 +378,8 @@ impl Issuing {
     }
 }
 
-/// The row may be from when the store's longest lifetime was longer: that must not keep a decision
-/// about it from being made.
-fn replace<R: Record>(
-    change: &mut Change,
-    held: &Held<R>,
-    record: &R,
-    until: Timestamp,
-) -> Result<()> {
-    let until = allowed(change, until);
-    change.replace(held, record, until).map(drop)
-}
-
-/// As [`replace`], for a record with other texts or another payload.
-fn edit<R: Record>(
-    change: &mut Change,
-    held: &Held<R>,
-    record: &R,
-    until: Timestamp,
-) -> Result<()> {
-    let until = allowed(change, until);
-    change.edit(held, record, until).map(drop)
-}
-
+/// When a row ends that takes the place of another. That one may be from when the store's longest
+/// lifetime was longer: that must not keep a decision about it from being made.
 fn allowed(change: &Change, until: Timestamp) -> Timestamp {
     if until == Timestamp::NEVER { until } else { until.min(change.latest()) }
 }

@@ -72,7 +72,7 @@ pub(crate) fn note<B: Backend>(
 
 /// What comes of an answer that is asked for once more.
 pub(crate) enum Again {
-    /// The same, but for another access token.
+    /// What was answered before, with another access token.
     Granted(Box<Issued>),
     /// Its family has expired.
     Expired,

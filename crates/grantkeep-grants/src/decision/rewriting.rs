@@ -1,6 +1,6 @@
 //! Changes of what is there: revocations, refusals, edits. They issue nothing.
 
-use super::{Commit, Standing, Verdict, edit, replace};
+use super::{Commit, Standing, Verdict, allowed};
 use crate::events::Told;
 use crate::grants::Grants;
 use grantkeep::backend::Backend;
@@ -17,13 +17,14 @@ impl Rewriting {
 
     /// Puts a changed record in place of the one that was read, with its expiry.
     pub(crate) fn replace<R: Record>(&mut self, held: &Held<R>, record: &R) -> Result<()> {
-        replace(&mut self.0, held, record, held.expires_at)
+        self.replace_until(held, record, held.expires_at)
     }
 
     /// Puts a record with other texts or another payload in place of the one that was read, with
     /// its expiry.
     pub(crate) fn edit<R: Record>(&mut self, held: &Held<R>, record: &R) -> Result<()> {
-        edit(&mut self.0, held, record, held.expires_at)
+        let until = allowed(&self.0, held.expires_at);
+        self.0.edit(held, record, until).map(drop)
     }
 
     /// Puts a changed record in place of the one that was read, until then, or for as long as this
@@ -34,7 +35,8 @@ impl Rewriting {
         record: &R,
         until: Timestamp,
     ) -> Result<()> {
-        replace(&mut self.0, held, record, until)
+        let until = allowed(&self.0, until);
+        self.0.replace(held, record, until).map(drop)
     }
 
     /// Puts a record that is revoked, or goes with one that is, in place of the one that was read:

@@ -6,6 +6,7 @@ use super::codec;
 use super::confirmation::Confirmation;
 use super::epoch::{EpochNumber, Epochs};
 use super::fence::Fence;
+use super::hex;
 use super::owner::{Owners, SessionId};
 use super::record::{Held, Record, check_text};
 use super::seal::Payload;
@@ -14,7 +15,6 @@ use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::Keyring;
-use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -44,7 +44,7 @@ impl fmt::Display for FamilyId {
     /// 24 hex digits, for a form or an address; [`FromStr`] reads them. The id by itself presents
     /// nothing.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&HEXLOWER.encode(&self.0))
+        f.write_str(&hex::shown(&self.0))
     }
 }
 
@@ -56,12 +56,7 @@ impl FromStr for FamilyId {
     /// # Errors
     /// [`ErrorKind::Limit`] for any other text. The error does not repeat it.
     fn from_str(text: &str) -> Result<Self> {
-        let mut bytes = [0; FAMILY_ID_BYTES];
-        let digits = 2 * FAMILY_ID_BYTES;
-        if text.len() == digits && HEXLOWER.decode_mut(text.as_bytes(), &mut bytes).is_ok() {
-            return Ok(Self(bytes));
-        }
-        Err(Error::new(ErrorKind::Limit, format!("the id of a family is {digits} hex digits")))
+        hex::read("a family", text).map(Self)
     }
 }
 

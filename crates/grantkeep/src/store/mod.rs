@@ -12,6 +12,7 @@ mod embedded;
 mod epoch;
 mod family;
 mod fence;
+mod hex;
 mod horizon;
 mod imported;
 mod last_use;

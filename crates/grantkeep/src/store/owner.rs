@@ -3,11 +3,10 @@
 //! An owner is known by its *term*, 16 bytes of a digest of its name or names. Records are listed
 //! by it, and the owner's epoch is filed under it, so a row that is read names both.
 
-use super::bytes;
+use super::{bytes, hex};
 use crate::backend::{Term, Terms};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -95,7 +94,7 @@ impl SessionId {
 impl fmt::Display for SessionId {
     /// 32 hex digits; [`FromStr`] reads them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&HEXLOWER.encode(&self.0))
+        f.write_str(&hex::shown(&self.0))
     }
 }
 
@@ -107,11 +106,7 @@ impl FromStr for SessionId {
     /// # Errors
     /// [`ErrorKind::Limit`] for any other text. The error does not repeat it.
     fn from_str(text: &str) -> Result<Self> {
-        let mut bytes = [0; 16];
-        if text.len() == 32 && HEXLOWER.decode_mut(text.as_bytes(), &mut bytes).is_ok() {
-            return Ok(Self(bytes));
-        }
-        Err(Error::new(ErrorKind::Limit, "the id of a log-in session is 32 hex digits"))
+        hex::read("a log-in session", text).map(Self)
     }
 }
 

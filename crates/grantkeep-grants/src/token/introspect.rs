@@ -127,16 +127,18 @@ impl<B: Backend> Grants<B> {
             // One text may be several tokens, where the server makes them: the first in force
             // counts.
             if let Some(held) = self.store.get::<Token>(id).await? {
-                own.access |= !held.is_expired(self.store.now());
+                let expires_at = held.expires_at;
                 if let Some(claims) = self.access_claims(held).await? {
                     return Ok(Some(claims));
                 }
+                own.access |= expires_at > self.store.now();
             }
             if let Some(held) = self.store.get::<Personal>(id).await? {
-                own.personal |= !held.is_expired(self.store.now());
+                let expires_at = held.expires_at;
                 if let Some(claims) = self.personal_claims(held).await? {
                     return Ok(Some(claims));
                 }
+                own.personal |= expires_at > self.store.now();
             }
             if let Some(text) = self.brought(id).await? {
                 own.refresh = true;

@@ -6,9 +6,20 @@ use axum::extract::State;
 use grantkeep::backend::Backend;
 use grantkeep_grants::GrantType;
 use serde::Serialize;
+use url::Url;
 
 /// Where it is, for an issuer without a path: RFC 8414 section 3.
-pub(crate) const PATH: &str = "/.well-known/oauth-authorization-server";
+const PATH: &str = "/.well-known/oauth-authorization-server";
+
+/// Where it is looked for. The path of an issuer comes after the well-known one (RFC 8414 section
+/// 3.1), which a proxy that serves several issuers passes on as it is, or without that path. It is
+/// the second alone where a part of the path begins with a sign that the router takes for its own.
+pub(crate) fn places(issuer: &str) -> Vec<String> {
+    let path = Url::parse(issuer).map(|url| url.path().trim_end_matches('/').to_owned());
+    let routed = |path: &String| !(path.is_empty() || path.contains("/:") || path.contains("/*"));
+    let own = path.ok().filter(routed).map(|path| format!("{PATH}{path}"));
+    own.into_iter().chain([PATH.to_owned()]).collect()
+}
 
 /// The members that hold here.
 #[derive(Debug, Serialize)]

@@ -236,10 +236,16 @@ impl<B: Backend> OAuth<B> {
         Router::new().route(&self.0.paths.push, post(push::push::<B>)).with_state(self.clone())
     }
 
-    /// The metadata of the server (RFC 8414).
+    /// The metadata of the server (RFC 8414), at the well-known path, and at that of the issuer if
+    /// its address has a path.
     pub fn metadata_endpoint<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        let serve = get(metadata::metadata::<B>);
-        Router::new().route(metadata::PATH, serve).with_state(self.clone())
+        // Paths of issuers may begin with what marked parameters in former routers.
+        let routes = metadata::places(&self.0.issuer)
+            .into_iter()
+            .fold(Router::new().without_v07_checks(), |routes, place| {
+                routes.route(&place, get(metadata::metadata::<B>))
+            });
+        routes.with_state(self.clone())
     }
 }
 

@@ -8,11 +8,13 @@ mod api;
 mod audit;
 mod consent;
 mod failure;
+mod issuer;
 mod listen;
 mod openapi;
 mod operators;
 mod pages;
 mod people;
+mod requests;
 mod server;
 mod session;
 mod systems;
@@ -21,6 +23,7 @@ mod users;
 
 pub use failure::Failure;
 pub use listen::Limits;
+pub use pages::OneClick;
 pub use server::{Config, Operators, Server, Stop, TlsFiles};
 pub use systems::{SYSTEMS, System};
 pub use users::{

@@ -1,14 +1,15 @@
-//! The contract of a server: what its endpoints take and answer, as `OpenAPI` 3.1.
+//! The contract of a server: what its endpoints, and those for operators, take and answer, as
+//! `OpenAPI` 3.1.
 
 use crate::systems::System;
 use grantkeep_axum::Paths;
 use grantkeep_grants::GrantType;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{
-    HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, PathItemBuilder,
+    HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItemBuilder,
 };
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Required, Response,
@@ -43,6 +44,7 @@ pub(crate) fn document(system: &System, address: &str) -> OpenApi {
     if system.has(&GrantType::DeviceCode) {
         built = built.path(&paths.device, post(device()));
     }
+    built = built.path("/.well-known/oauth-authorization-server", get(metadata()));
     for path in system.resources {
         built = built.path(*path, get(resource(system)));
     }
@@ -206,15 +208,19 @@ fn push(paths: &Paths) -> OperationBuilder {
     by_client(operation).response("201", answer("a reference to it", object(&members)))
 }
 
+fn parameter(name: &str, description: &str, place: ParameterIn, required: bool) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .description(Some(description))
+        .required(if required { Required::True } else { Required::False })
+        .schema(Some(text(description)))
+        .build()
+}
+
 fn authorize() -> OperationBuilder {
-    let parameter = |(name, description, required): &Member| {
-        ParameterBuilder::new()
-            .name(*name)
-            .parameter_in(ParameterIn::Query)
-            .description(Some(*description))
-            .required(if *required { Required::True } else { Required::False })
-            .schema(Some(text(description)))
-            .build()
+    let queried = |(name, description, required): &Member| {
+        parameter(name, description, ParameterIn::Query, *required)
     };
     let client: Member = ("client_id", "the client", true);
     let pushed: Member = ("request_uri", "RFC 9126", false);
@@ -229,8 +235,15 @@ fn authorize() -> OperationBuilder {
     [client, pushed]
         .iter()
         .chain(&members)
-        .map(parameter)
+        .map(queried)
         .fold(operation, OperationBuilder::parameter)
+}
+
+fn metadata() -> OperationBuilder {
+    OperationBuilder::new()
+        .operation_id(Some("metadata"))
+        .summary(Some("The metadata of the server, RFC 8414"))
+        .response("200", answer("where its endpoints are", object(&[("issuer", "", true)])))
 }
 
 fn resource(system: &System) -> OperationBuilder {
@@ -242,4 +255,117 @@ fn resource(system: &System) -> OperationBuilder {
         .response("401", answer("RFC 6750 section 3.1", object(&ERROR)))
         .response("403", answer("the token lacks a scope", object(&ERROR)))
         .response("429", answer("too many failed attempts from there", object(&ERROR)))
+}
+
+/// What operators reach: method, path, what it does, and the status of the answer. Whatever is in
+/// braces in a path is a parameter.
+const OPERATIONS: [(HttpMethod, &str, &str, &str); 14] = [
+    (HttpMethod::Get, "/health", "How the store is; 503 while it does not take all work", "200"),
+    (HttpMethod::Get, "/metrics", "The metrics, for Prometheus", "200"),
+    (HttpMethod::Get, "/admin/stats", "The figures of the store", "200"),
+    (HttpMethod::Get, "/admin/clients", "A page of the clients", "200"),
+    (HttpMethod::Post, "/admin/clients", "A new client; its secret is shown once", "201"),
+    (HttpMethod::Get, "/admin/clients/{id}", "A client", "200"),
+    (HttpMethod::Delete, "/admin/clients/{id}", "Deletes a client and ends what it has", "204"),
+    (HttpMethod::Post, "/admin/clients/{id}/disable", "Disables a client", "200"),
+    (HttpMethod::Post, "/admin/clients/{id}/enable", "Enables a client", "200"),
+    (HttpMethod::Post, "/admin/clients/{id}/secrets", "One more secret, shown once", "201"),
+    (HttpMethod::Delete, "/admin/clients/{id}/secrets/{secret}", "Removes a secret", "204"),
+    (HttpMethod::Get, "/admin/subjects/{subject}/grants", "A page of what one has granted", "200"),
+    (HttpMethod::Delete, "/admin/subjects/{subject}/grants", "Ends all that one has", "204"),
+    (HttpMethod::Delete, "/admin/subjects/{subject}/grants/{family}", "Ends one grant", "204"),
+];
+
+/// What a new client is, as RFC 7591 section 2 names it.
+const NEW_CLIENT: [Member; 6] = [
+    ("client_id", "one of your own; a random one by default", false),
+    ("client_name", "what people call it", false),
+    ("redirect_uris", "an array of addresses", false),
+    ("grant_types", "an array of grant types", false),
+    ("scope", "separated by spaces", false),
+    ("token_endpoint_auth_method", "none for a public client", false),
+];
+
+/// The document of what operators reach at this address.
+pub(crate) fn operators(address: &str) -> OpenApi {
+    let operator = || SecurityRequirement::new::<_, [&str; 0], &str>("operator", []);
+    let mut paths = PathsBuilder::new();
+    for (method, path, what, status) in OPERATIONS {
+        let mut operation = OperationBuilder::new()
+            .summary(Some(what))
+            .response(status, ResponseBuilder::new().description(what).build());
+        for name in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+            operation = operation.parameter(parameter(name, "", ParameterIn::Path, true));
+        }
+        let refused = |operation: OperationBuilder, status, why| {
+            operation.response(status, answer(why, object(&ERROR)))
+        };
+        if path.starts_with("/admin/") {
+            operation = refused(operation.security(operator()), "401", "the secret is missing");
+            operation = refused(operation, "429", "too many failed attempts from there");
+        }
+        if status == "200" && (path == "/admin/clients" || path.ends_with("/grants")) {
+            let after =
+                parameter("after", "the `next` of the page before", ParameterIn::Query, false);
+            let limit = parameter("limit", "100 at most", ParameterIn::Query, false);
+            operation = operation.parameter(after).parameter(limit);
+        }
+        if status == "201" && path == "/admin/clients" {
+            let content = ContentBuilder::new().schema(Some(new_client())).build();
+            let body = RequestBodyBuilder::new().content("application/json", content);
+            operation = operation.request_body(Some(body.required(Some(Required::True)).build()));
+            operation = refused(operation, "409", "the client_id is another client's");
+        }
+        let item = PathItemBuilder::new().operation(method, operation.build()).build();
+        paths = paths.path(path, item);
+    }
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    OpenApiBuilder::new()
+        .info(InfoBuilder::new().title("For operators").version(env!("CARGO_PKG_VERSION")).build())
+        .servers(Some([ServerBuilder::new().url(address).build()]))
+        .paths(paths.build())
+        .components(Some(ComponentsBuilder::new().security_scheme("operator", bearer).build()))
+        .build()
+}
+
+fn new_client() -> Schema {
+    let add = |object: ObjectBuilder, (name, description, _): &Member| {
+        if description.starts_with("an array") {
+            let items = ObjectBuilder::new().schema_type(Type::String).build();
+            return object.property(*name, ArrayBuilder::new().items(items).build());
+        }
+        object.property(*name, text(description))
+    };
+    NEW_CLIENT.iter().fold(ObjectBuilder::new().schema_type(Type::Object), add).build().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{document, operators};
+    use crate::systems::SYSTEMS;
+    use std::fs;
+
+    // Goal: the contract of each system is in the tree, and is what the server serves: whoever
+    // changes an endpoint sees it in the diff. Method: the documents against the committed ones,
+    // which GRANTKEEP_WRITE_CONTRACTS=1 writes anew.
+    #[test]
+    fn the_contracts_are_the_committed_ones() {
+        let place = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi");
+        let address = "http://127.0.0.1:8080";
+        let systems = SYSTEMS.iter().map(|system| (system.name, document(system, address)));
+        for (name, contract) in systems.chain([("operators", operators("http://127.0.0.1:9090"))]) {
+            let contract = contract.to_pretty_json().unwrap() + "\n";
+            let path = format!("{place}/{name}.json");
+            if std::env::var_os("GRANTKEEP_WRITE_CONTRACTS").is_some() {
+                fs::create_dir_all(place).unwrap();
+                fs::write(&path, &contract).unwrap();
+            }
+            let committed = fs::read_to_string(&path).unwrap_or_default();
+            assert!(
+                committed == contract,
+                "{path} is not what is served: see what has changed with \
+                 GRANTKEEP_WRITE_CONTRACTS=1 cargo test -p grantkeep-server contracts"
+            );
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What operators reach, on a listener of its own: the JSON API, the metrics, and the health.
 
 use crate::failure::Failure;
+use crate::openapi;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -8,6 +9,7 @@ use axum::routing::get;
 use grantkeep_axum::Guesses;
 use grantkeep_grants::Grants;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 /// What decisions take, in seconds: from a look-up to a disk that hangs.
@@ -38,10 +40,17 @@ pub(crate) fn count() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The routes for operators, the API among them if there is a secret for it.
-pub(crate) fn router(grants: &Grants, secret: Option<&str>, guesses: &Arc<Guesses>) -> Router {
+/// The routes for operators at this address, the API among them if there is a secret for it.
+pub(crate) fn router(
+    grants: &Grants,
+    secret: Option<&str>,
+    guesses: &Arc<Guesses>,
+    address: SocketAddr,
+) -> Router {
     let (scraped, probed) = (grants.clone(), grants.clone());
+    let contract = openapi::operators(&format!("http://{address}"));
     let router = Router::new()
+        .route(openapi::PATH, get(move || async move { axum::Json(contract) }))
         .route("/metrics", get(move || async move { metrics(&scraped) }))
         .route("/health", get(move || async move { health(&probed) }));
     match secret {

@@ -2,6 +2,7 @@
 
 use crate::pages::ask::{self, Said};
 use crate::pages::layout;
+use crate::pages::market::OneClick;
 use crate::pages::tally::Tally;
 use crate::session::{self, Cookies, Session, Shown as _};
 use crate::systems::System;
@@ -10,6 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use grantkeep::ErrorKind;
 use grantkeep_axum::{Guessed, OAuth, Params};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -23,6 +25,8 @@ pub(crate) struct People {
     pub(crate) origin: String,
     /// The path of the introspection endpoint.
     pub(crate) introspect: String,
+    /// Where flows that are started here lead, by the client's id.
+    pub(crate) one_click: BTreeMap<String, OneClick>,
     /// What the dashboard shows.
     pub(crate) tally: Tally,
 }

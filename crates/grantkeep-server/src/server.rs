@@ -3,19 +3,21 @@
 use crate::consent::consent;
 use crate::failure::Failure;
 use crate::listen::{self, Limits};
+use crate::pages::market::OneClick;
 use crate::pages::tally::{self, Tally};
 use crate::pages::{self, layout};
 use crate::people::People;
 use crate::session::{self, Cookies};
 use crate::systems::System;
 use crate::users::Users;
-use crate::{api, audit, openapi, operators, tls};
+use crate::{api, audit, issuer, openapi, operators, requests, tls};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
 use grantkeep::Store;
 use grantkeep_axum::OAuth;
 use grantkeep_grants::{GrantType, Grants, Policy};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -90,7 +92,8 @@ pub struct Config {
     pub policy: Option<Policy>,
     /// Where it listens; port 0 for any that is free.
     pub listen: SocketAddr,
-    /// How it is reached, where that is not where it listens.
+    /// How it is reached, where that is not where it listens: `https://HOST` or, on this machine,
+    /// `http://HOST`, and a port.
     pub issuer: Option<String>,
     /// The files of its certificate; without, it listens on this machine alone.
     pub tls: Option<TlsFiles>,
@@ -98,6 +101,9 @@ pub struct Config {
     pub operators: Option<Operators>,
     /// The file that events are appended to, as JSON lines.
     pub audit: Option<PathBuf>,
+    /// Where the marketplace leads for an app, by the client's id, instead of to its only redirect
+    /// URI with a code.
+    pub one_click: BTreeMap<String, OneClick>,
     /// What connections may take.
     pub limits: Limits,
 }
@@ -113,6 +119,7 @@ impl Config {
             tls: None,
             operators: None,
             audit: None,
+            one_click: BTreeMap::new(),
             limits: Limits::default(),
         }
     }
@@ -136,29 +143,31 @@ impl Server {
     /// Puts a server together, and has it listen.
     ///
     /// # Errors
-    /// For an address that is in use or is not this machine's own without TLS, files that cannot be
-    /// used, and a policy out of bounds.
+    /// For an address that is in use or is not this machine's own without TLS, an issuer that is no
+    /// origin, files that cannot be used, and a policy out of bounds.
     pub async fn bind(
         store: Store,
         users: Arc<dyn Users>,
         config: Config,
         stop: &Stop,
     ) -> Result<Self, Failure> {
-        let Config { system, policy, listen, issuer, tls, operators, audit, limits } = config;
+        let Config { system, policy, listen, issuer, tls, operators, audit, one_click, limits } =
+            config;
         if tls.is_none() && !listen.ip().is_loopback() {
             return Err(Failure::new(format!(
                 "without TLS the server listens on this machine alone, and {listen} is reached \
                  from others: give a certificate, or listen on 127.0.0.1"
             )));
         }
+        let origin = issuer.as_deref().map(issuer::origin).transpose()?;
         let tls = tls.map(|files| tls::acceptor(&files.certificates, &files.key)).transpose()?;
         let (listener, address) = listen_on(listen).await?;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let origin = issuer.unwrap_or_else(|| format!("{scheme}://{address}"));
+        let origin = origin.unwrap_or_else(|| format!("{scheme}://{address}"));
         let policy = policy.map_or_else(|| system.policy(), Ok)?;
         let grants = session::prepare(Grants::new(store, policy)?).await?;
         let audit = audit.map(|path| audit::start(grants.events(), &path)).transpose()?;
-        let (oauth, app) = assemble(&grants, users, system, &origin, tls.is_some());
+        let (oauth, app) = assemble(&grants, users, one_click, system, &origin);
         let operators = match operators {
             None => None,
             Some(Operators { listen, .. }) if !listen.ip().is_loopback() => {
@@ -170,8 +179,9 @@ impl Server {
             Some(Operators { listen, secret }) => {
                 operators::count()?;
                 let guesses = oauth.table_of_guesses();
-                let router = operators::router(&grants, secret.as_deref(), guesses);
-                Some((listen_on(listen).await?.0, router))
+                let (listener, at) = listen_on(listen).await?;
+                let router = operators::router(&grants, secret.as_deref(), guesses, at);
+                Some((listener, requests::told(router)))
             }
         };
         let stop = stop.0.subscribe();
@@ -247,10 +257,12 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 fn assemble(
     grants: &Grants,
     users: Arc<dyn Users>,
+    one_click: BTreeMap<String, OneClick>,
     system: &'static System,
     origin: &str,
-    secure: bool,
 ) -> (OAuth, Router) {
+    // A proxy may stand between a browser and a server that itself has no certificate.
+    let secure = origin.starts_with("https:");
     let mut oauth = grantkeep_axum::oauth(grants.clone()).issuer(origin).paths(system.paths());
     oauth = oauth.grant_types(system.grants.iter().cloned());
     if let Some(spelled) = system.token_type {
@@ -274,6 +286,7 @@ fn assemble(
         system,
         origin: origin.to_owned(),
         introspect: system.paths().introspect,
+        one_click,
         tally: Tally::default(),
     });
     if system.asks() {
@@ -285,5 +298,5 @@ fn assemble(
     let app = tally::counted(&people, endpoints)
         .route(openapi::PATH, get(move || async move { axum::Json(contract) }))
         .merge(pages::router(people));
-    (oauth, app)
+    (oauth, requests::told(app))
 }

@@ -144,3 +144,23 @@ fn metadata_names_what_is_served() {
     }
     assert_eq!(metadata["code_challenge_methods_supported"], serde_json::json!(["S256"]));
 }
+
+// Goal: the metadata of an issuer with a path is where RFC 8414 section 3.1 looks for it, whatever
+// the path is made of. Method: issuers with paths, some of signs that routers give a meaning.
+#[test]
+fn metadata_of_an_issuer_with_a_path_is_found() {
+    let well_known = "/.well-known/oauth-authorization-server";
+    for (path, own) in [("/tenant", true), ("/a/b", true), ("/%7Bz%7D", true), ("/:x/*y", false)] {
+        let mut world = world();
+        let issuer = format!("https://as.example{path}");
+        world.app = world.oauth.clone().issuer(format!("{issuer}/")).into();
+        let place = format!("{well_known}{path}");
+        assert_eq!(world.get(&place, None).status, if own { 200 } else { 404 });
+        for place in own.then_some(place).into_iter().chain([well_known.to_owned()]) {
+            let metadata = world.get(&place, None).json();
+            assert_eq!(metadata["issuer"], issuer);
+            assert_eq!(metadata["token_endpoint"], format!("{issuer}/token"));
+        }
+        assert_eq!(world.get(&format!("{well_known}/another"), None).status, 404);
+    }
+}

@@ -9,13 +9,14 @@
 
 use grantkeep::{Error, ErrorKind, Result, read_named_file};
 use grantkeep_grants::{Creation, GrantType, Grants, NewClient};
-use grantkeep_server::KnownUsers;
+use grantkeep_server::{KnownUsers, OneClick, System};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
+use url::Url;
 use zeroize::Zeroizing;
 
 /// No such file is longer, in bytes: 16 MiB.
@@ -91,6 +92,8 @@ struct ClientTable {
     scopes: Vec<String>,
     #[serde(default)]
     public: bool,
+    one_click_redirect_uri: Option<Spanned<String>>,
+    one_click_page: Option<Spanned<String>>,
 }
 
 impl ClientTable {
@@ -120,7 +123,35 @@ impl ClientTable {
                        authorization_code needs one";
             return Err((at, why.to_owned()));
         }
-        Ok(())
+        self.check_one_click()
+    }
+
+    fn check_one_click(&self) -> std::result::Result<(), (usize, String)> {
+        match (&self.one_click_redirect_uri, &self.one_click_page) {
+            (Some(_), Some(page)) => {
+                let why = "`one_click_page` and `one_click_redirect_uri` exclude each other: the \
+                           page gets no code";
+                Err((page.span().start, why.to_owned()))
+            }
+            (Some(uri), None) if !self.redirect_uris.contains(uri.get_ref()) => {
+                let why = "`one_click_redirect_uri` is none of the `redirect_uris`: add it there";
+                Err((uri.span().start, why.to_owned()))
+            }
+            (None, Some(page)) if !is_page(page.get_ref()) => {
+                let why = "`one_click_page` is no https address (or http on this machine)";
+                Err((page.span().start, why.to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where its flows lead that the server starts, if the file says so, and where it says that.
+    fn one_click(&self) -> Option<(usize, OneClick)> {
+        let code = self.one_click_redirect_uri.as_ref();
+        let page = self.one_click_page.as_ref();
+        code.map(|uri| (uri.span().start, OneClick::Code(uri.get_ref().clone()))).or_else(|| {
+            page.map(|page| (page.span().start, OneClick::Page(page.get_ref().clone())))
+        })
     }
 
     fn as_new(&self) -> NewClient<'_> {
@@ -134,6 +165,13 @@ impl ClientTable {
         let new = new.name(self.name.as_str()).grants(grants).scopes(scopes);
         self.redirect_uris.iter().fold(new, |new, uri| new.redirect_uri(uri))
     }
+}
+
+/// Whether a browser may be led there.
+fn is_page(address: &str) -> bool {
+    let Ok(url) = Url::parse(address) else { return false };
+    let here = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
+    url.has_host() && (url.scheme() == "https" || (url.scheme() == "http" && here))
 }
 
 /// The clients of a file.
@@ -164,6 +202,23 @@ impl ClientsFile {
             }
         }
         Ok(Self(file))
+    }
+
+    /// Where flows lead that this system starts, by the client's id.
+    ///
+    /// # Errors
+    /// If the system starts none, and a client is to be started, naming its line.
+    pub(crate) fn one_click(&self, system: &System) -> Result<BTreeMap<String, OneClick>> {
+        let mut all = BTreeMap::new();
+        for table in &self.0.read.client {
+            let Some((at, one_click)) = table.one_click() else { continue };
+            if !system.one_click {
+                let why = format!("{} starts no flows itself: leave it out", system.title);
+                return Err(self.0.wrong(at, &why));
+            }
+            all.insert(table.id.get_ref().clone(), one_click);
+        }
+        Ok(all)
     }
 
     /// Registers those that are not registered yet.
@@ -254,6 +309,24 @@ mod tests {
             (8, "a text in quotes", "[[client]]\nid = 'b'\nsecret = ['hush']\ngrants = []"),
             (8, "", "[[client]]\nid = 'b'\nsecret = hush\ngrants = []"),
             (8, "", "[[client]]\nid = 'b'\nsecret = 'hush\ngrants = []"),
+            (
+                8,
+                "is none of the `redirect_uris`",
+                "[[client]]\nid = 'b'\none_click_redirect_uri = 'https://b.example/cb'\n\
+                 secret = 'hush-hush-hush-hush'\ngrants = []",
+            ),
+            (
+                8,
+                "is no https address",
+                "[[client]]\nid = 'b'\none_click_page = 'http://b.example'\n\
+                 secret = 'hush-hush-hush-hush'\ngrants = []",
+            ),
+            (
+                8,
+                "exclude each other",
+                "[[client]]\nid = 'b'\none_click_page = 'https://b.example'\n\
+                 one_click_redirect_uri = 'x'\nsecret = 'hush-hush-hush-hush'\ngrants = []",
+            ),
             (
                 7,
                 "has no `secret`",

@@ -13,6 +13,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tracing_subscriber::filter::LevelFilter;
 
 /// The redirect URI of the client that is made for a try-out.
 const DEMO_REDIRECT: &str = "https://app.example/cb";
@@ -45,7 +46,8 @@ pub(crate) struct ServeArguments {
     #[arg(long, requires = "cert")]
     key: Option<PathBuf>,
     /// A file of clients that are registered unless they are already: TOML, `[[client]]` with `id`,
-    /// `name`, `secret`, `redirect_uris`, `grants`, `scopes`, `public`
+    /// `name`, `secret`, `redirect_uris`, `grants`, `scopes`, `public`, `one_click_redirect_uri`,
+    /// `one_click_page`
     #[arg(long)]
     clients: Option<PathBuf>,
     /// A file of people: TOML, `[[user]]` with `name`, `password_hash` (Argon2, as a PHC string),
@@ -62,6 +64,10 @@ pub(crate) struct ServeArguments {
     /// A file to append events to, as JSON lines
     #[arg(long)]
     audit: Option<PathBuf>,
+    /// What is logged to standard error: `off`, `error`, `warn`, `info` (a line for each request),
+    /// `debug`, or `trace`
+    #[arg(long, default_value_t = LevelFilter::WARN)]
+    log: LevelFilter,
     /// Connections at once
     #[arg(long, default_value_t = Limits::default().connections)]
     connections: usize,
@@ -88,6 +94,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Box<dyn Error>> {
         (None, Some(made)) => made.path().join("store"),
         (None, None) => PathBuf::new(),
     };
+    tracing_subscriber::fmt().with_max_level(arguments.log).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let read = Read { system, policy, clients, users };
     let served = runtime.block_on(serve(arguments, read, path));
@@ -110,6 +117,8 @@ async fn serve(
     path: PathBuf,
 ) -> Result<(), Box<dyn Error>> {
     let Read { system, policy, clients, users } = read;
+    let one_click = clients.as_ref().map(|file| file.one_click(system)).transpose()?;
+    let one_click = one_click.unwrap_or_default();
     let shown = path.display().to_string();
     let store = tokio::task::spawn_blocking(move || Store::open(path)).await??;
     let tls = match (&arguments.cert, &arguments.key) {
@@ -129,6 +138,7 @@ async fn serve(
         tls,
         operators,
         audit: arguments.audit.clone(),
+        one_click,
         limits: limits.within_open_files(),
         ..Config::new(system, arguments.listen)
     };

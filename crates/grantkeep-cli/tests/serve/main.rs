@@ -9,6 +9,7 @@ mod connection;
 mod given;
 mod kill;
 mod ledger;
+mod logged;
 mod printed;
 mod server;
 mod slow;

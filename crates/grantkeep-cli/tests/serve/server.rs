@@ -10,7 +10,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -61,7 +61,8 @@ impl Place {
         command.arg("--dir").arg(self.path("store"));
         command.arg("--clients").arg(self.path("clients.toml"));
         command.arg("--policy").arg(self.path("policy.toml")).args(more);
-        let mut process = Process::start(command.stderr(Stdio::null()));
+        let logged = fs::File::options().create(true).append(true).open(self.path("stderr"));
+        let mut process = Process::start(command.stderr(logged.unwrap()));
         let first = process.line().expect("it ended by itself");
         let (_, address) = first.split_once("http://").expect(&first);
         let address = address.split(',').next().unwrap().parse().unwrap();

@@ -1,11 +1,14 @@
 //! The marketplace: flows that the provider starts, for a person who is signed in.
 //!
 //! 1. An app is listed that may use codes, is led back to one address, and need not use PKCE: a
-//!    flow that it did not start has no challenge of it.
+//!    flow that it did not start has no challenge of it. Of several addresses the server's
+//!    configuration names one ([`OneClick::Code`]).
 //! 2. Its page says what it will be able to do. The button on it leads straight to the app's
 //!    redirect URI with a code, as in the document of the system; the button is the consent.
 //! 3. There is no `state`: the app did not ask. It must treat what it gets as unasked for, which is
 //!    the price of this flow (RFC 9700 section 4.7).
+//! 4. An app that will not pay it has a page of its own ([`OneClick::Page`]). It gets no code: the
+//!    person is led there, and the app starts the usual flow, with its own `state` and with PKCE.
 
 use crate::consent::origin_of;
 use crate::pages::layout::{see_other, wrong};
@@ -26,7 +29,7 @@ const PAGE: usize = 100;
 pub(super) async fn list(visit: Visit) -> Result<Response, Response> {
     let listed = visit.grants().clients(visit.cursor(), PAGE).await.map_err(failed)?;
     let mut apps: Vec<&ClientInfo> =
-        listed.items.iter().filter(|client| can_start(&visit, client)).collect();
+        listed.items.iter().filter(|client| start_of(&visit, client).is_some()).collect();
     apps.sort_by(|one, other| called(one).cmp(called(other)));
     let body = html! {
         p { "Connect an app to your account." }
@@ -57,25 +60,44 @@ pub(super) fn called(client: &ClientInfo) -> &str {
     if client.name.is_empty() { &client.id } else { &client.name }
 }
 
-/// Whether a flow of this client can be started here.
-fn can_start(visit: &Visit, client: &ClientInfo) -> bool {
-    client.permits(GrantType::AuthorizationCode).is_ok()
-        && client.redirect(None).is_ok()
-        && visit.grants().policy_of(client).is_ok_and(|policy| !policy.demands_pkce(Some(client)))
+/// Where the button of an app leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OneClick {
+    /// To this one of its redirect URIs, with a code; for an app that has several.
+    Code(String),
+    /// To this page of its own, without a code, to the byte: it starts the flow itself.
+    Page(String),
 }
 
-async fn app_of(visit: &Visit, id: Option<&str>) -> Result<ClientInfo, Response> {
+/// Where a flow of this client leads that is started here; `None` if none can be.
+fn start_of(visit: &Visit, client: &ClientInfo) -> Option<OneClick> {
+    client.permits(GrantType::AuthorizationCode).ok()?;
+    let named = match visit.people.one_click.get(&client.id) {
+        Some(page @ OneClick::Page(_)) => return Some(page.clone()),
+        Some(OneClick::Code(uri)) => Some(uri.as_str()),
+        None => None,
+    };
+    let redirect_uri = client.redirect(named).ok()?.to_owned();
+    let policy = visit.grants().policy_of(client).ok()?;
+    (!policy.demands_pkce(Some(client))).then_some(OneClick::Code(redirect_uri))
+}
+
+/// An app that can be started here, and where that leads.
+async fn app_of(visit: &Visit, id: Option<&str>) -> Result<(ClientInfo, OneClick), Response> {
     let found = visit.grants().client(id.unwrap_or_default()).await.map_err(failed)?;
-    let found = found.filter(|client| can_start(visit, client));
+    let found = found.and_then(|client| start_of(visit, &client).map(|start| (client, start)));
     found.ok_or_else(|| wrong(StatusCode::NOT_FOUND, "There is no such app here."))
 }
 
 pub(super) async fn app(visit: Visit) -> Result<Response, Response> {
-    let app = app_of(&visit, visit.query.get("id")).await?;
-    let leads_to = origin_of(app.redirect(None).unwrap_or_default());
+    let (app, start) = app_of(&visit, visit.query.get("id")).await?;
+    let (OneClick::Code(to) | OneClick::Page(to)) = &start;
+    let leads_to = origin_of(to);
     let scopes: Vec<String> = app.scopes.iter().map(|scope| visit.people.in_words(scope)).collect();
     let body = html! {
-        @if scopes.is_empty() {
+        @if let OneClick::Page(_) = start {
+            p { strong { (called(&app)) } " is set up on its own site, and asks you there." }
+        } @else if scopes.is_empty() {
             p { "It will know who you are, and nothing else." }
         } @else {
             p { "When you get started, " strong { (called(&app)) } " will be able to:" }
@@ -96,14 +118,17 @@ pub(super) async fn app(visit: Visit) -> Result<Response, Response> {
 
 pub(super) async fn start(posted: Posted) -> Result<Response, Response> {
     let visit = &posted.visit;
-    let app = app_of(visit, posted.form.get("client_id")).await?;
+    let (app, start) = app_of(visit, posted.form.get("client_id")).await?;
+    let redirect_uri = match start {
+        OneClick::Page(page) => return Ok(see_other(&page)),
+        OneClick::Code(redirect_uri) => redirect_uri,
+    };
     let facts = facts(&visit.headers, visit.from);
     let asked = Authorize::new(&app.id, visit.subject())
         .scopes(&app.scopes)
         .label(called(&app))
         .sealed_facts(&facts);
     let code = visit.grants().authorize(asked).await.map_err(failed)?;
-    let redirect_uri = app.redirect(None).unwrap_or_default();
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("code", code.expose());
     query.append_pair("iss", visit.people.oauth.issuer_address());

@@ -10,7 +10,7 @@ mod dashboard;
 mod device;
 mod keys;
 pub(crate) mod layout;
-mod market;
+pub(crate) mod market;
 mod nav;
 mod secret;
 mod sign;
@@ -23,6 +23,7 @@ use crate::people::People;
 use axum::Router;
 use axum::routing::{get, post};
 use grantkeep_grants::GrantType;
+pub use market::OneClick;
 use std::sync::Arc;
 
 /// The pages that there are for the people of a system. What is counted for the dashboard is

@@ -48,9 +48,16 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) async fn of(system: &str) -> Self {
+        Self::configured(Self::config(system)).await
+    }
+
+    pub(crate) fn config(system: &str) -> Config {
+        Config::new(System::named(system).unwrap(), ([127, 0, 0, 1], 0).into())
+    }
+
+    pub(crate) async fn configured(config: Config) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path().join("tokens")).unwrap();
-        let config = Config::new(System::named(system).unwrap(), ([127, 0, 0, 1], 0).into());
         let server = Server::bind(store, Arc::new(Everybody), config, &Stop::new()).await.unwrap();
         let app = server.router();
         Self { server, app, _directory: directory }

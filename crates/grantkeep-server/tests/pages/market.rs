@@ -3,6 +3,7 @@
 use crate::browser::Site;
 use axum::http::StatusCode;
 use grantkeep_grants::{Creation, GrantType, NewClient, Presented, Redeemed};
+use grantkeep_server::OneClick;
 
 // Goal: "Get started" leads a signed-in person straight to the app's redirect URI with a code that
 // it redeems, and the page says beforehand what it will be able to do and where it leads. Method:
@@ -72,4 +73,38 @@ async fn only_apps_that_can_are_started() {
         let answer = browser.post("/apps/start", &fields).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{id}");
     }
+}
+
+// Goal: the provider sets another address for flows that it starts: one of several redirect URIs,
+// which gets the code, or a page of the app's own, which is opened to the byte and gets none, though
+// the app must use PKCE; an address that is not registered starts nothing. Method: three apps.
+#[tokio::test]
+async fn a_flow_is_started_where_the_configuration_says() {
+    let page = "https://own.example/welcome?state=kept%20as%20is";
+    let second = "https://app.example/second?kept=1";
+    let mut config = Site::config("hospitable");
+    config.one_click = [
+        ("second".to_owned(), OneClick::Code(second.to_owned())),
+        ("own".to_owned(), OneClick::Page(page.to_owned())),
+        ("other".to_owned(), OneClick::Code("https://other.example/cb".to_owned())),
+    ]
+    .into();
+    let site = Site::configured(config).await;
+    for id in ["second", "own", "other"] {
+        let new = NewClient::confidential(id).name(id).grants([GrantType::AuthorizationCode]);
+        let new = new.redirect_uri("https://app.example/cb").redirect_uri(second);
+        site.grants().create_client(new.require_pkce(id == "own")).await.unwrap();
+    }
+    let mut browser = site.signed_in("bob").await;
+    assert!(!browser.page("/apps").await.has("/apps/app?id=other"));
+
+    let about = browser.page("/apps/app?id=second").await;
+    let answer = browser.submit(&about, ("/apps/start", ""), &[]).await;
+    assert!(answer.location().starts_with(&format!("{second}&code=")), "{}", answer.location());
+
+    let about = browser.page("/apps/app?id=own").await;
+    let policy = about.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.ends_with("form-action 'self' https://own.example"), "{policy}");
+    let answer = browser.submit(&about, ("/apps/start", ""), &[]).await;
+    assert_eq!(answer.location(), page);
 }

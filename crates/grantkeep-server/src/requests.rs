@@ -1,0 +1,54 @@
+//! Each request has an id, under which whatever is logged while it is answered stands, and which the
+//! answer carries in `x-request-id`: what somebody complains of can be found in the log.
+//!
+//! An id is the server's own, whatever a client sends. It is a random number of the process and the
+//! request's in it, so that no two are alike; it is no secret.
+//!
+//! What is logged of a request is its method, the route that it took (never the path, the query, or
+//! the body as they came, which may have codes and tokens in them), its status, and its time.
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+use tracing::Instrument as _;
+
+/// The field of an answer that has the id.
+const FIELD: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A number of this process that no other has.
+static PROCESS: LazyLock<u32> = LazyLock::new(|| {
+    let drawn = RandomState::new().hash_one(std::process::id());
+    u32::try_from(drawn >> 32).unwrap_or_default()
+});
+/// Requests so far.
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
+
+/// A router whose requests have ids, and are logged: one line each at the level `info`, of target
+/// `grantkeep`.
+pub(crate) fn told(router: Router) -> Router {
+    router.layer(from_fn(tell))
+}
+
+async fn tell(request: Request, next: Next) -> Response {
+    let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
+    let id = format!("{:08x}-{number:x}", *PROCESS);
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    let span = tracing::error_span!(
+        target: "grantkeep", "request", id, method = request.method().as_str(), route
+    );
+    let started = Instant::now();
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let (status, took) = (response.status().as_u16(), started.elapsed());
+    let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    tracing::info!(target: "grantkeep", parent: &span, status, us, "answered");
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(FIELD, id);
+    }
+    response
+}

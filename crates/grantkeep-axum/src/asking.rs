@@ -19,9 +19,10 @@ pub struct Asking {
     pub scopes: Scopes,
     /// The resource servers it is for (RFC 8707); none means any.
     pub resources: Vec<String>,
-    /// Where the client's answer goes: its origin is to be named in a page's `form-action`.
+    /// Where the client's answer goes. A browser may be led on from there, so the page that asks
+    /// has no `form-action` in its policy: Chromium holds each hop against it.
     pub redirect_uri: String,
-    /// The path and the query of this request.
+    /// The path of this request, and all that it asks for as a query.
     pub action: String,
     /// The form of a page that asked before; `None` for the first look.
     pub form: Option<Params>,

@@ -42,10 +42,14 @@ async fn serve<B: Backend>(oauth: &Shared<B>, request: Request) -> Result<Respon
         _ => None,
     };
     // A request may be posted (section 3.1), and so is the form of a page, whose request is in the
-    // query.
-    let (asked, form) = match (query.is_empty(), form) {
-        (true, Some(posted)) => (posted, None),
-        (_, form) => (query, form),
+    // query: the form of one that was posted leads to where it is as well.
+    let at = parts.uri.path_and_query().map_or("/", |at| at.as_str());
+    let (asked, form, action) = match (query.is_empty(), form) {
+        (true, Some(posted)) => {
+            let action = format!("{}?{}", parts.uri.path(), posted.to_form_without(&[]));
+            (posted, None, action)
+        }
+        (_, form) => (query, form, at.to_owned()),
     };
     let client = find_client(oauth, &asked).await?;
     let pushed = asked.get("request_uri").map(str::to_owned);
@@ -58,7 +62,6 @@ async fn serve<B: Backend>(oauth: &Shared<B>, request: Request) -> Result<Respon
         let told = Rejection::new(OAuthError::ServerError);
         return Err(told.because("nobody can be asked for consent here").into());
     };
-    let action = parts.uri.path_and_query().map_or("/", |at| at.as_str()).to_owned();
     let asking = Asking {
         client: client.clone(),
         scopes: wanted.scopes.clone(),

@@ -280,8 +280,8 @@ impl FromRef<OAuth> for Arc<Guesses> {
 }
 
 impl<B> Shared<B> {
-    /// Whether the token endpoint knows this grant type. Those that lead to a page need somebody who
-    /// asks, and a password somebody who verifies it.
+    /// Whether the token endpoint knows this grant type. Those that lead to a page need somebody
+    /// who asks, and a password somebody who verifies it.
     pub(crate) fn serves(&self, grant: &GrantType) -> bool {
         let can_be = match grant {
             GrantType::AuthorizationCode | GrantType::DeviceCode => self.ask.is_some(),

@@ -77,23 +77,29 @@ impl Wanted {
         }
         client.permits(GrantType::AuthorizationCode).map_err(refused)?;
         let malformed = |why| Rejection::new(OAuthError::InvalidRequest).because(why);
-        let method = match params.get("code_challenge_method") {
-            None | Some("plain") => Method::Plain,
-            Some("S256") => Method::S256,
-            Some(_) => return Err(malformed("code_challenge_method is neither S256 nor plain")),
+        let challenge = params.get("code_challenge").map(str::to_owned);
+        let challenge = match (params.get("code_challenge_method"), challenge) {
+            (None, None) => None,
+            (Some(_), None) => {
+                return Err(malformed("code_challenge_method has no code_challenge"));
+            }
+            (None | Some("plain"), Some(challenge)) => Some((Method::Plain, challenge)),
+            (Some("S256"), Some(challenge)) => Some((Method::S256, challenge)),
+            (Some(_), Some(_)) => {
+                return Err(malformed("code_challenge_method is neither S256 nor plain"));
+            }
         };
-        let challenge = params.get("code_challenge").map(|text| (method, text.to_owned()));
-        if challenge.is_none() && grants.policy_of(client)?.demands_pkce(Some(client)) {
-            return Err(malformed("code_challenge is missing: this client must use PKCE"));
-        }
-        Ok(Self {
+        let wanted = Self {
             target,
             scopes: client.narrow(params.get("scope")).map_err(refused)?,
             resources: params.all("resource").into_iter().map(str::to_owned).collect(),
             redirect_named: params.get("redirect_uri").is_some(),
             challenge,
             nonce: params.get("nonce").map(str::to_owned),
-        })
+        };
+        // Before anybody is asked: what is wrong then would be told after they have said yes.
+        grants.check_authorize(client, &wanted.authorize(&client.id, "").scopes(&wanted.scopes))?;
+        Ok(wanted)
     }
 
     /// The grant by this person, to be given a code; its scopes and session are set by the caller.

@@ -114,14 +114,13 @@ impl<B: Backend> Grants<B> {
     }
 }
 
-/// Refuses an authorization request without a challenge where `policy` or the record of the client
-/// demands PKCE: see [`Policy::demands_pkce`].
+/// Refuses an authorization request without a challenge where PKCE is demanded: see
+/// [`Policy::demands_pkce`].
 ///
 /// # Errors
 /// [`ErrorKind::Limit`], told as `invalid_request` (RFC 7636 section 4.4.1).
-pub(crate) fn check_pkce(policy: &Policy, client: Option<&Client>, challenged: bool) -> Result<()> {
-    let known = client.map(|client| (client.confidential, client.require_pkce));
-    if challenged || !policy.demands_pkce_of(known) {
+pub(crate) fn check_pkce(demanded: bool, challenged: bool) -> Result<()> {
+    if challenged || !demanded {
         return Ok(());
     }
     Err(Error::new(

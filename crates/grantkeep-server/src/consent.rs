@@ -71,6 +71,7 @@ fn question(people: &People, asking: &Asking, session: &Session) -> Response {
         subject: &session.subject,
         scopes: &scopes,
         action: &asking.action,
+        resources: &asking.resources,
         csrf: &csrf,
         leads_to: &origin_of(&asking.redirect_uri),
     })
@@ -81,9 +82,11 @@ fn granted(asking: &Asking, session: &Session) -> Granted {
     Granted::by(&session.subject).label(&asking.client.name).facts(facts)
 }
 
-/// What a decision is about.
+/// What a decision is about: this request, with all that it asks for, and what was read of it.
 fn purpose(asking: &Asking) -> String {
-    format!("decide {} {} {}", asking.client.id, asking.redirect_uri, asking.scopes.as_str())
+    let Asking { client, redirect_uri, scopes, resources, action, .. } = asking;
+    let (scopes, resources) = (scopes.as_str(), resources.join(" "));
+    format!("decide {} {redirect_uri} {scopes} ({resources}) {action}", client.id)
 }
 
 /// The origin of a redirect URI, or its scheme where that is an app's own: what a browser lets a

@@ -6,8 +6,8 @@ use url::{Host, Url};
 /// The origin of an issuer that an operator has named, without a slash at its end.
 ///
 /// # Errors
-/// Unless it is `https`, or `http` on this machine, and has nothing but a host and a port: pages and
-/// cookies are at the root. What it says is not repeated where there may be a password in it.
+/// Unless it is `https`, or `http` on this machine, and has nothing but a host and a port: pages
+/// and cookies are at the root. What it says is not repeated where there may be a password in it.
 pub(crate) fn origin(issuer: &str) -> Result<String, Failure> {
     let wrong = |what: &str| {
         Failure::new(format!(

@@ -37,7 +37,8 @@ const SIGN_IN: &str = "sign in";
 impl People {
     /// The session of a request, if there is one.
     pub(crate) async fn session(&self, headers: &HeaderMap) -> Result<Option<Session>, Response> {
-        session::session(self.oauth.grants(), self.cookies, headers).await.map_err(failed)
+        let found = session::session(self.oauth.grants(), self.cookies, headers).await;
+        Ok(found.map_err(failed)?.filter(|session| self.users.is_known(&session.subject)))
     }
 
     /// Refuses a form that another site has sent.

@@ -1,5 +1,5 @@
-//! Each request has an id, under which whatever is logged while it is answered stands, and which the
-//! answer carries in `x-request-id`: what somebody complains of can be found in the log.
+//! Each request has an id, under which whatever is logged while it is answered stands, and which
+//! the answer carries in `x-request-id`: what somebody complains of can be found in the log.
 //!
 //! An id is the server's own, whatever a client sends. It is a random number of the process and the
 //! request's in it, so that no two are alike; it is no secret.

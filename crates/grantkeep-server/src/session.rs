@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use axum::http::{HeaderMap, HeaderValue, header};
 use data_encoding::HEXLOWER;
 use grantkeep::{Error, ErrorKind, FamilyId};
-use grantkeep_grants::{Checked, Demand, Grant, Grants, NewClient, Policy, Refreshing};
+use grantkeep_grants::{Checked, Creation, Demand, Grant, Grants, NewClient, Policy, Refreshing};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -53,8 +53,11 @@ pub(crate) async fn prepare(grants: Grants) -> Result<Grants, Failure> {
         Policy { access_lifetime: LIFETIME, refreshing: Refreshing::Off, ..Policy::default() };
     let grants = grants.with_policy(PAGES, policy)?;
     let client = NewClient::confidential(PAGES).name("The pages of this server").policy(PAGES);
-    // It may be there from before.
-    grants.create_client(client).await?;
+    // It may be there from before, and was disabled if the store is one that was restored. Sessions
+    // from before that are not in force again.
+    if matches!(grants.create_client(client).await?, Creation::Taken) {
+        grants.enable_client(PAGES).await?;
+    }
     Ok(grants)
 }
 
@@ -93,7 +96,8 @@ impl Cookies {
 
     /// What stands for a browser that has not signed in, and the field that sets it if it is new.
     pub(crate) fn visitor(self, headers: &HeaderMap) -> Option<(Visitor, Option<HeaderValue>)> {
-        if let Some(known) = self.read(headers, "visitor") {
+        let drawn = |value: &&str| HEXLOWER.decode(value.as_bytes()).is_ok_and(|v| v.len() == 32);
+        if let Some(known) = self.read(headers, "visitor").filter(drawn) {
             return Some((Visitor(known.to_owned()), None));
         }
         let mut random = [0; 32];

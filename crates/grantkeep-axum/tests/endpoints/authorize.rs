@@ -101,3 +101,28 @@ fn a_pushed_request_is_decided_once() {
         assert_eq!((refused.status, refused.error().as_str()), (400, error), "{fault:?}");
     }
 }
+
+// Goal: what is wrong with a request is told before anybody is asked, and a request that is wrong
+// is not kept (RFC 9126 section 2.1): a challenge that is none, a method without one, a plain
+// challenge that the policy does not allow, and a resource that is no URI. Method: each, asked for
+// and pushed, by a client that need not use PKCE.
+#[test]
+fn what_is_wrong_is_told_before_anybody_is_asked() {
+    let world = world();
+    let plain = "p".repeat(43);
+    for (error, wrong) in [
+        ("invalid_request", vec![("code_challenge", "x"), ("code_challenge_method", "S256")]),
+        ("invalid_request", vec![("code_challenge_method", "S256")]),
+        ("invalid_request", vec![("code_challenge", plain.as_str())]),
+        ("invalid_request", vec![("code_challenge", CHALLENGE), ("code_challenge_method", "S1")]),
+        ("invalid_target", vec![("resource", "zzz")]),
+        ("invalid_target", vec![("resource", "https://api.example/#part")]),
+    ] {
+        let base = [("client_id", "app"), ("redirect_uri", REDIRECT), ("response_type", "code")];
+        let asked = [&base[..], &wrong[..]].concat();
+        let answer = world.get(&format!("/authorize?{}", form(&asked)), None);
+        assert_eq!(answer.redirected("error").as_deref(), Some(error), "{wrong:?}");
+        let pushed = world.post("/par", &asked[1..]);
+        assert_eq!((pushed.status, pushed.error().as_str()), (400, error), "{wrong:?}");
+    }
+}

@@ -7,7 +7,7 @@ use files::ClientsFile;
 use grantkeep::Store;
 use grantkeep_grants::{Creation, Grants, NewClient, Policy};
 use grantkeep_server::{
-    Config, KnownUsers, Limits, Operators, SYSTEMS, Server, Stop, System, TlsFiles,
+    Config, KnownUsers, Limits, Operators, SYSTEMS, Server, Stop, System, TlsFiles, Users as _,
 };
 use std::error::Error;
 use std::net::SocketAddr;
@@ -16,6 +16,8 @@ use std::sync::Arc;
 use tracing_subscriber::filter::LevelFilter;
 
 /// The redirect URI of the client that is made for a try-out.
+/// Who is made for a try-out.
+const DEMO_USER: &str = "alice";
 const DEMO_REDIRECT: &str = "https://app.example/cb";
 
 /// What opens the JSON API for operators; an argument would be seen by every user of the machine.
@@ -84,6 +86,13 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Box<dyn Error>> {
     let users = Arc::new(KnownUsers::new()?);
     if let Some(path) = &arguments.users {
         files::add_users(path, &users)?;
+    }
+    if arguments.demo_users && users.is_known(DEMO_USER) {
+        let why = format!(
+            "--demo-users makes a user {DEMO_USER}, whom the file of users has as well: leave one \
+             of them out"
+        );
+        return Err(why.into());
     }
     let temporary = match arguments.dir {
         None => Some(tempfile::Builder::new().prefix("grantkeep-serve-").tempdir()?),
@@ -155,6 +164,12 @@ async fn serve(
     if arguments.demo_users {
         let demo = demo(&server, &users, system).await?;
         print!("{}", lines::lines(system, server.issuer(), &demo));
+        if arguments.dir.is_some() {
+            println!(
+                "# The client {}, and what it was given, stay in the store until it is deleted.",
+                demo.client
+            );
+        }
     }
     let told = told_to_end()?;
     println!("Ctrl-C ends it.");
@@ -194,9 +209,9 @@ async fn demo(
     let client = made.client.id;
     let secret = made.secret.ok_or("a confidential client has a secret")?.expose().to_owned();
     let password = grantkeep_server::random_password()?;
-    users.add("alice", &grantkeep_server::hash(&password)?, true)?;
+    users.add(DEMO_USER, &grantkeep_server::hash(&password)?, true)?;
     let code = if system.asks() {
-        let asked = grantkeep_grants::Authorize::new(&client, "alice")
+        let asked = grantkeep_grants::Authorize::new(&client, DEMO_USER)
             .scopes(system.scopes.iter().map(|(name, _)| *name).collect::<Vec<_>>())
             .lifetime(grants.policy().code_lifetime_max);
         Some(grants.authorize(asked).await?.expose().to_owned())
@@ -204,12 +219,12 @@ async fn demo(
         None
     };
     let personal = if system.personal {
-        let new = grantkeep_grants::NewPersonal::new("alice", "demo");
+        let new = grantkeep_grants::NewPersonal::new(DEMO_USER, "demo");
         Some(grants.create_personal(new).await?.token.expose().to_owned())
     } else {
         None
     };
-    Ok(Demo { user: "alice", password, client, secret, code, personal })
+    Ok(Demo { user: DEMO_USER, password, client, secret, code, personal })
 }
 
 /// Over at Ctrl-C, SIGTERM, or SIGHUP, none of which ends the process by itself any more.

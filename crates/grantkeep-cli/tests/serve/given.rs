@@ -91,3 +91,18 @@ fn files_that_are_not_in_order_end_the_start() {
         fs::remove_file(&file).unwrap();
     }
 }
+
+// Goal: a try-out takes nobody's place. Method: a file of users that has the name already.
+#[test]
+fn a_try_out_takes_nobodys_place() {
+    let place = tempfile::tempdir().unwrap();
+    let (store, users) = (place.path().join("store"), place.path().join("users.toml"));
+    let hash = grantkeep_server::hash("wonderland").unwrap();
+    fs::write(&users, format!("[[user]]\nname = \"alice\"\npassword_hash = \"{hash}\"\n")).unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.args(["serve", "--profile", "hapn", "--listen", "127.0.0.1:0", "--demo-users"]);
+    let output = command.arg("--dir").arg(&store).arg("--users").arg(&users).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("leave one of them out"), "{said}");
+    assert!(!store.exists(), "a store was made");
+}

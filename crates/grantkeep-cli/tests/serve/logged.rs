@@ -12,7 +12,7 @@ fn asked(address: SocketAddr, method: &str, target: &str, body: &str) -> String 
     write!(
         stream,
         "{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
-         X-Request-Id: of-the-client\r\nAuthorization: Bearer hush-in-a-field\r\n\
+         X-Request-Id: of-the-client\r\nCookie: session=hush-in-a-field\r\n\
          Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n{body}"
     )
     .unwrap();
@@ -34,7 +34,7 @@ fn requests_are_logged_under_their_ids_and_without_what_was_sent() {
     let mut seen = Vec::new();
     for (method, target, body, status, line) in [
         ("POST", TOKEN, granted.as_str(), "200", "method=\"POST\" route=\"/api/oauth/token\""),
-        ("POST", TOKEN, "code=hush-in-a-body", "400", "route=\"/api/oauth/token\""),
+        ("POST", TOKEN, "code=hush-in-a-body", "401", "route=\"/api/oauth/token\""),
         ("GET", "/api/oauth/auth?code=hush-in-a-query", "", "400", "route=\"/api/oauth/auth\""),
         ("GET", "/hush-in-a-path", "", "404", "route=\"none\""),
         ("GET", "/api/cars", "", "401", "route=\"/api/cars\""),

@@ -152,11 +152,14 @@ impl<B: Backend> Grants<B> {
             }
             (matched, ..) => matched,
         };
+        let exists = held.is_some();
         let Some(held) = held.filter(|held| {
             let known = if held.record.confidential { matched.is_some() } else { secret.is_none() };
             known && held.record.is_enabled()
         }) else {
-            let told = self.told().event(|| Event::ClientRefused { client: id.to_owned() });
+            // Another text may be a secret that was given in the wrong place.
+            let client = if exists { id.to_owned() } else { String::new() };
+            let told = self.told().event(|| Event::ClientRefused { client });
             return Ok(told.with(Authenticated::Refused));
         };
         let info = ClientInfo::of(held.record.clone(), &self.store);

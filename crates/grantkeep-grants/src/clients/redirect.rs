@@ -42,6 +42,10 @@ fn fault(uri: &str, confidential: bool) -> Option<&'static str> {
     if !url.username().is_empty() || url.password().is_some() {
         return Some("has a user name: leave it out");
     }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if matches!(url.host(), Some(Host::Domain(name)) if !name.bytes().all(plain)) {
+        return Some("has a host that is no name: none stands for several");
+    }
     if url.scheme() == "http" && !is_loopback(&url) {
         return Some("is http and leaves this machine: use https");
     }
@@ -187,6 +191,8 @@ mod tests {
         }
         for bad in [
             "com.example.app:",
+            "https://*/cb",
+            "https://*.example/cb",
             "com.example.app:cb",
             "com.example.app",
             "com.example.app/cb",

@@ -1,6 +1,6 @@
 //! Authorization codes, RFC 6749 section 4.1.2.
 
-use crate::clients::GrantType;
+use crate::clients::{ClientInfo, GrantType};
 use crate::code::pkce;
 use crate::decision::{Flow, Found, Owned, Standing, Verdict};
 use crate::events::event::Event;
@@ -175,6 +175,30 @@ impl<B: Backend> Grants<B> {
     }
 }
 
+impl<B: Backend> Grants<B> {
+    /// Checks of a request, by the client with this record, what can be checked before a person is
+    /// asked: all but who that person is, and what the store says of either.
+    ///
+    /// # Errors
+    /// As [`Grants::authorize`], of the kinds [`ErrorKind::Limit`], [`ErrorKind::Missing`], and
+    /// [`ErrorKind::Lifetime`].
+    pub fn check_authorize(&self, client: &ClientInfo, request: &Authorize<'_>) -> Result<()> {
+        let policy = self.policy_of(client)?;
+        code(request)?;
+        request.origin.read()?;
+        check_lifetime_of(request, policy)?;
+        check_pkce(policy.demands_pkce(Some(client)), request.challenge.is_some())?;
+        read_challenge(policy, request.challenge).map(drop)
+    }
+}
+
+/// How long the code lives.
+fn check_lifetime_of(request: &Authorize<'_>, policy: &Policy) -> Result<Duration> {
+    let lifetime = request.lifetime.unwrap_or(policy.code_lifetime);
+    check_lifetime("a code's lifetime", lifetime, policy.code_lifetime_max)?;
+    Ok(lifetime)
+}
+
 /// What is stored of a request, but for what the policy and the standing decide.
 fn code(request: &Authorize<'_>) -> Result<Code> {
     Ok(Code {
@@ -237,10 +261,10 @@ impl<B: Backend> Flow<B> for Authorization<'_> {
         standing: &Standing,
     ) -> Result<Verdict<Secret>> {
         let (policy, request, record) = (&grants.policy, &self.request, &mut self.record);
-        let lifetime = request.lifetime.unwrap_or(policy.code_lifetime);
-        check_lifetime("a code's lifetime", lifetime, policy.code_lifetime_max)?;
+        let lifetime = check_lifetime_of(request, policy)?;
         let mut issuing = standing.issue_by(grants, GrantType::AuthorizationCode.as_str())?;
-        check_pkce(policy, standing.client(), request.challenge.is_some())?;
+        let known = standing.client().map(|client| (client.confidential, client.require_pkce));
+        check_pkce(policy.demands_pkce_of(known), request.challenge.is_some())?;
         record.challenge = read_challenge(policy, request.challenge)?;
         let expires_at = issuing.now().saturating_add(lifetime);
         let code = grants.mint(&Minting {

@@ -161,7 +161,8 @@ pub enum Event {
     },
     /// A client did not authenticate.
     ClientRefused {
-        /// The id that it gave, whether or not there is such a client.
+        /// Its id; empty if there is no such client. What was given instead is not told: it may be
+        /// a secret in the wrong place.
         client: String,
     },
     /// A user code was typed that leads to no device: somebody may be guessing (RFC 8628 section

@@ -5,7 +5,7 @@ use grantkeep::backend::Budget;
 use grantkeep::{ManualClock, RevocationReason, Store, Wait};
 use grantkeep_grants::{
     ClaimsKind, ClientCredentials, DeviceApproval, Event, Events, Grant, Grants, Mismatch,
-    NewPersonal, Policy, Presented, Redeemed, RefreshRequest, Subscription,
+    NewClient, NewPersonal, Policy, Presented, Redeemed, RefreshRequest, Subscription,
 };
 use std::future::Future;
 use std::sync::Arc;
@@ -119,6 +119,11 @@ fn attempts_are_told() {
     grants.refresh(refresh_of(&pair), &RefreshRequest::by("client-2")).wait().unwrap();
     let event = told.try_next().unwrap();
     assert_eq!((event.client(), event.family()), (Some("client-2"), pair.family));
+    grants.authenticate_client("client-3", Some(b"a secret of nobody")).wait().unwrap();
+    // Nobody's id may be a secret in the wrong place.
+    let refused = Event::ClientRefused { client: String::new() };
+    assert_eq!(told.try_next(), Some(refused));
+    grants.create_client(NewClient::confidential("client-3")).wait().unwrap();
     grants.authenticate_client("client-3", Some(b"a secret of nobody")).wait().unwrap();
     let refused = Event::ClientRefused { client: "client-3".to_owned() };
     assert_eq!(told.try_next(), Some(refused));

@@ -47,6 +47,8 @@ pub(crate) struct Question<'a> {
     pub(crate) subject: &'a str,
     pub(crate) scopes: &'a [String],
     pub(crate) action: &'a str,
+    /// The resource servers it is for; none means any.
+    pub(crate) resources: &'a [String],
     pub(crate) csrf: &'a str,
     /// The origin that the answer leads to.
     pub(crate) leads_to: &'a str,
@@ -63,7 +65,13 @@ pub(crate) fn approve(question: &Question<'_>) -> Response {
             p { "It will be able to:" }
             ul { @for scope in question.scopes { li { (scope) } } }
         }
-        p class="quiet" { "You can take this back at any time, under connected apps." }
+        @if !question.resources.is_empty() {
+            p { "It will be able to do so at " (question.resources.join(", ")) " alone." }
+        }
+        p class="quiet" {
+            "You go on at " (question.leads_to) ". You can take this back at any time, under \
+             connected apps."
+        }
         form method="post" action=(question.action) class="choices" {
             input type="hidden" name="csrf" value=(question.csrf);
             button name="decision" value="approve" { "Authorize" }
@@ -71,5 +79,5 @@ pub(crate) fn approve(question: &Question<'_>) -> Response {
         }
     };
     let title = format!("{} asks for access", question.client);
-    Page::new(&title, body).form_action(question.leads_to).render()
+    Page::new(&title, body).leads_away().render()
 }

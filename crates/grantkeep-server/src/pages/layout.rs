@@ -15,7 +15,7 @@ pub(crate) struct Page<'a> {
     body: Markup,
     status: StatusCode,
     head: Option<Markup>,
-    form_action: Option<&'a str>,
+    leads_away: bool,
     script: Option<&'static str>,
 }
 
@@ -23,7 +23,7 @@ impl<'a> Page<'a> {
     /// A page by itself: a card in the middle, with nothing around it.
     pub(crate) fn new(title: &'a str, body: Markup) -> Self {
         let status = StatusCode::OK;
-        Self { title, body, status, head: None, form_action: None, script: None }
+        Self { title, body, status, head: None, leads_away: false, script: None }
     }
 
     pub(crate) fn status(self, status: StatusCode) -> Self {
@@ -35,9 +35,11 @@ impl<'a> Page<'a> {
         Self { head: Some(head), ..self }
     }
 
-    /// Another origin that its forms may end at, such as the client that a decision leads back to.
-    pub(crate) fn form_action(self, origin: &'a str) -> Self {
-        Self { form_action: Some(origin), ..self }
+    /// Its form leads to another site, such as the client that a decision is told to, and on from
+    /// there to wherever that leads. Chromium holds each of these hops against `form-action`, and
+    /// takes no address of IPv6 there, so such a page has none.
+    pub(crate) fn leads_away(self) -> Self {
+        Self { leads_away: true, ..self }
     }
 
     /// The address of a script of this server's own.
@@ -72,9 +74,8 @@ impl<'a> Page<'a> {
         let mut response = (self.status, document.into_string()).into_response();
         let policy = format!(
             "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
-             img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; form-action 'self'{}{}",
-            if self.form_action.is_some() { " " } else { "" },
-            self.form_action.unwrap_or_default(),
+             img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'{}",
+            if self.leads_away { "" } else { "; form-action 'self'" },
         );
         let fields: [(HeaderName, &str); 6] = [
             (header::CONTENT_TYPE, "text/html; charset=utf-8"),

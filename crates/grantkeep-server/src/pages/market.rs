@@ -113,7 +113,7 @@ pub(super) async fn app(visit: Visit) -> Result<Response, Response> {
             a class="button plain" href=(MARKET) { "Back to the apps" }
         }
     };
-    Ok(visit.page(MARKET, called(&app), &body).form_action(&leads_to).render())
+    Ok(visit.page(MARKET, called(&app), &body).leads_away().render())
 }
 
 pub(super) async fn start(posted: Posted) -> Result<Response, Response> {

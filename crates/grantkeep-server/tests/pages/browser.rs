@@ -12,6 +12,8 @@ use grantkeep_server::{Config, Server, Stop, System, Users};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tempfile::TempDir;
 use tower::ServiceExt as _;
 use zeroize::Zeroizing;
 
@@ -20,8 +22,11 @@ pub(crate) const PASSWORD: &str = "correct horse";
 /// Somebody whose name is markup.
 pub(crate) const MARKUP: &str = "<script>alert('m')</script>";
 
-/// alice, who is an operator, bob, and somebody whose name is markup.
-struct Everybody;
+/// alice, who is an operator, bob, and somebody whose name is markup; bob may be gone.
+#[derive(Default)]
+struct Everybody {
+    without_bob: Arc<AtomicBool>,
+}
 
 impl Users for Everybody {
     fn verify(
@@ -34,6 +39,10 @@ impl Users for Everybody {
         Box::pin(async move { Ok(right.then_some(name)) })
     }
 
+    fn is_known(&self, subject: &str) -> bool {
+        !(subject == "bob" && self.without_bob.load(Ordering::SeqCst))
+    }
+
     fn is_operator(&self, subject: &str) -> bool {
         subject == "alice" || subject == MARKUP
     }
@@ -43,7 +52,9 @@ impl Users for Everybody {
 pub(crate) struct Site {
     pub(crate) server: Server,
     app: Router,
-    _directory: tempfile::TempDir,
+    /// True from when bob is gone.
+    pub(crate) without_bob: Arc<AtomicBool>,
+    _directory: TempDir,
 }
 
 impl Site {
@@ -58,9 +69,16 @@ impl Site {
     pub(crate) async fn configured(config: Config) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path().join("tokens")).unwrap();
-        let server = Server::bind(store, Arc::new(Everybody), config, &Stop::new()).await.unwrap();
+        Self::on(store, directory, config).await
+    }
+
+    /// On this store, which is in that directory.
+    pub(crate) async fn on(store: Store, directory: TempDir, config: Config) -> Self {
+        let everybody = Everybody::default();
+        let without_bob = Arc::clone(&everybody.without_bob);
+        let server = Server::bind(store, Arc::new(everybody), config, &Stop::new()).await.unwrap();
         let app = server.router();
-        Self { server, app, _directory: directory }
+        Self { server, app, without_bob, _directory: directory }
     }
 
     pub(crate) fn grants(&self) -> &Grants {

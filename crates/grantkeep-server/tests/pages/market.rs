@@ -19,7 +19,8 @@ async fn get_started_leads_to_the_app_with_a_code() {
     let page = browser.page(&page).await;
     assert!(page.has("see your properties") && page.has("https://app.example"));
     let policy = page.headers["content-security-policy"].to_str().unwrap();
-    assert!(policy.ends_with("form-action 'self' https://app.example"), "{policy}");
+    // Chromium holds each hop of a redirect against it, and the app's may lead on.
+    assert!(!policy.contains("form-action"), "{policy}");
     assert!(site.grants().families_of("bob", None, 10).await.unwrap().items.len() == 1);
     let answer = browser.submit(&page, ("/apps/start", ""), &[]).await;
     let (uri, query) = answer.location().split_once('?').unwrap();
@@ -76,8 +77,9 @@ async fn only_apps_that_can_are_started() {
 }
 
 // Goal: the provider sets another address for flows that it starts: one of several redirect URIs,
-// which gets the code, or a page of the app's own, which is opened to the byte and gets none, though
-// the app must use PKCE; an address that is not registered starts nothing. Method: three apps.
+// which gets the code, or a page of the app's own, which is opened to the byte and gets none,
+// though the app must use PKCE; an address that is not registered starts nothing. Method: three
+// apps.
 #[tokio::test]
 async fn a_flow_is_started_where_the_configuration_says() {
     let page = "https://own.example/welcome?state=kept%20as%20is";
@@ -104,7 +106,7 @@ async fn a_flow_is_started_where_the_configuration_says() {
 
     let about = browser.page("/apps/app?id=own").await;
     let policy = about.headers["content-security-policy"].to_str().unwrap();
-    assert!(policy.ends_with("form-action 'self' https://own.example"), "{policy}");
+    assert!(!policy.contains("form-action"), "{policy}");
     let answer = browser.submit(&about, ("/apps/start", ""), &[]).await;
     assert_eq!(answer.location(), page);
 }

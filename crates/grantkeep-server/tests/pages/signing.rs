@@ -2,6 +2,8 @@
 
 use crate::browser::{PASSWORD, Site};
 use axum::http::{StatusCode, header};
+use grantkeep::{KeySource, Keyring, Store};
+use std::sync::atomic::Ordering;
 
 // Goal: whoever is not signed in is led to sign in, and back; signing out ends the session in the
 // store, so that a copy of its cookie opens nothing (OWASP ASVS 3.3.1). Method: a browser and its
@@ -102,4 +104,84 @@ async fn a_sign_in_takes_the_place_of_the_one_before() {
     let granted = browser.submit(&asked, (&path, ""), &[("decision", "approve")]).await;
     assert!(granted.location().starts_with("https://app.example/cb?code="));
     assert!(browser.page("/account/browsers").await.has("You are signed in nowhere else."));
+}
+
+// Goal: after the restore of a backup people sign in again, though every client waits for a review;
+// sessions from before are over. Method: a backup of a server's store, restored, and served.
+#[tokio::test]
+async fn people_sign_in_after_a_restore() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = Keyring::generate().unwrap();
+    let options = || Store::options().keys(KeySource::Given(keys.clone()));
+    let copy = directory.path().join("copy");
+    let store = options().open(directory.path().join("tokens")).unwrap();
+    let site = Site::on(store, directory, Site::config("hospitable")).await;
+    let before = site.signed_in("bob").await;
+    site.grants().store().backup(&copy).await.unwrap();
+    let restored = options().restored(true).open(&copy).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let again = Site::on(restored, elsewhere, Site::config("hospitable")).await;
+    let mut browser = again.browser();
+    browser.cookies = before.cookies.clone();
+    assert!(!browser.is_in().await);
+    browser.sign_in("bob").await;
+    assert!(browser.is_in().await);
+}
+
+// Goal: somebody who is no user any more is signed in no longer. Method: a session, whose person
+// goes.
+#[tokio::test]
+async fn whoever_is_gone_is_signed_out() {
+    let site = Site::of("hospitable").await;
+    let (mut bob, mut alice) = (site.signed_in("bob").await, site.signed_in("alice").await);
+    site.without_bob.store(true, Ordering::SeqCst);
+    assert!(!bob.is_in().await);
+    assert!(alice.is_in().await);
+}
+
+// Goal: a request that was posted (RFC 6749 section 3.1) is the same request on each page that
+// follows, and a decision on one is none on another. Method: one from the post to the code, and its
+// decision sent with another `resource`.
+#[tokio::test]
+async fn a_posted_request_leads_to_a_code() {
+    let site = Site::of("hospitable").await;
+    let (client, _) = site.client("Acme").await;
+    let mut browser = site.browser();
+    let asked = [
+        ("client_id", client.as_str()),
+        ("response_type", "code"),
+        ("state", "of the app"),
+        ("resource", "https://api.example"),
+    ];
+    let page = browser.post("/oauth/authorize", &asked).await;
+    assert_eq!(page.status, StatusCode::OK);
+    let action = format!("/oauth/authorize?{}", query(&asked));
+    let fields = [("username", "bob"), ("password", PASSWORD)];
+    let question = browser.submit(&page, (&action, ""), &fields).await;
+    assert!(question.has("Acme asks for access") && question.has("https://api.example"));
+    let carried = question.hidden(&action, "");
+    let other = [&asked[..3], &[("resource", "https://other.example")]].concat();
+    let decided = [("csrf", carried[0].1.as_str()), ("decision", "approve")];
+    let other = format!("/oauth/authorize?{}", query(&other));
+    assert_eq!(browser.post(&other, &decided).await.status, StatusCode::FORBIDDEN);
+    let answer = browser.submit(&question, (&action, ""), &decided[1..]).await;
+    assert!(answer.location().starts_with("https://app.example/cb?code="));
+    assert!(answer.location().contains("&state=of+the+app&"), "{}", answer.location());
+}
+
+fn query(pairs: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+// Goal: what stands for a browser is drawn by the server, so that no two have one digest. Method: a
+// cookie that is none of it.
+#[tokio::test]
+async fn a_visitor_is_known_by_what_the_server_drew() {
+    let site = Site::of("hospitable").await;
+    for planted in ["", "x", "of somebody else"] {
+        let mut browser = site.browser();
+        browser.cookies.insert("visitor".to_owned(), planted.to_owned());
+        browser.page("/signin").await;
+        assert_eq!(browser.cookies["visitor"].len(), 64, "{planted:?}");
+    }
 }

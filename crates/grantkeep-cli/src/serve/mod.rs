@@ -10,6 +10,7 @@ use grantkeep_server::{
     Config, KnownUsers, Limits, Operators, SYSTEMS, Server, Stop, System, TlsFiles,
 };
 use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use tracing_subscriber::filter::LevelFilter;
 
 /// The redirect URI of the client that is made for a try-out.
 const DEMO_REDIRECT: &str = "https://app.example/cb";
+
+/// The person who is made for a try-out.
+const DEMO_USER: &str = "alice";
 
 /// What opens the JSON API for operators; an argument would be seen by every user of the machine.
 const OPERATORS_SECRET: &str = "GRANTKEEP_OPERATORS_SECRET";
@@ -51,7 +55,7 @@ pub(crate) struct ServeArguments {
     #[arg(long)]
     clients: Option<PathBuf>,
     /// A file of people: TOML, `[[user]]` with `name`, `password_hash` (Argon2, as a PHC string),
-    /// `operator`
+    /// `operator`; new passwords are put into it
     #[arg(long)]
     users: Option<PathBuf>,
     /// Makes a user and a client for this run, and prints commands to try them with
@@ -81,7 +85,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Box<dyn Error>> {
     })?;
     let policy = arguments.policy.as_ref().map(Policy::load).transpose()?;
     let clients = arguments.clients.as_deref().map(ClientsFile::read).transpose()?;
-    let users = Arc::new(KnownUsers::new()?);
+    let users = Arc::new(KnownUsers::new()?.keeping(keeper(arguments)));
     if let Some(path) = &arguments.users {
         files::add_users(path, &users)?;
     }
@@ -101,6 +105,17 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Box<dyn Error>> {
     // Whatever is left has no connection any more.
     runtime.shutdown_background();
     served
+}
+
+/// Keeps new passwords in the file of people. That of a try-out goes with the run, as its user
+/// does.
+fn keeper(arguments: &ServeArguments) -> impl Fn(&str, &str) -> io::Result<()> + use<> {
+    let path = arguments.users.clone();
+    let demo = arguments.demo_users;
+    move |name, hash| match &path {
+        Some(path) if !(demo && name == DEMO_USER) => files::keep_password(path, name, hash),
+        _ => Ok(()),
+    }
 }
 
 /// What was read before anything is made.
@@ -194,9 +209,9 @@ async fn demo(
     let client = made.client.id;
     let secret = made.secret.ok_or("a confidential client has a secret")?.expose().to_owned();
     let password = grantkeep_server::random_password()?;
-    users.add("alice", &grantkeep_server::hash(&password)?, true)?;
+    users.add(DEMO_USER, &grantkeep_server::hash(&password)?, true)?;
     let code = if system.asks() {
-        let asked = grantkeep_grants::Authorize::new(&client, "alice")
+        let asked = grantkeep_grants::Authorize::new(&client, DEMO_USER)
             .scopes(system.scopes.iter().map(|(name, _)| *name).collect::<Vec<_>>())
             .lifetime(grants.policy().code_lifetime_max);
         Some(grants.authorize(asked).await?.expose().to_owned())
@@ -204,12 +219,12 @@ async fn demo(
         None
     };
     let personal = if system.personal {
-        let new = grantkeep_grants::NewPersonal::new("alice", "demo");
+        let new = grantkeep_grants::NewPersonal::new(DEMO_USER, "demo");
         Some(grants.create_personal(new).await?.token.expose().to_owned())
     } else {
         None
     };
-    Ok(Demo { user: "alice", password, client, secret, code, personal })
+    Ok(Demo { user: DEMO_USER, password, client, secret, code, personal })
 }
 
 /// Over at Ctrl-C, SIGTERM, or SIGHUP, none of which ends the process by itself any more.

@@ -55,7 +55,9 @@ async fn a_sign_in_is_the_browsers_own() {
         let fields = [("username", name), ("password", password)];
         let answer = browser.submit(&page, ("/signin", ""), &fields).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{name}");
-        assert!(answer.has("role=\"alert\""));
+        assert!(answer.has("role=\"alert\"") && answer.has(&format!("value=\"{name}\"")));
+        let told = answer.has(&format!("value=\"{password}\""));
+        assert!(password.is_empty() || !told);
     }
     assert!(!browser.is_in().await);
     browser.sign_in("bob").await;

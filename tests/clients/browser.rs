@@ -9,7 +9,6 @@ use crate::http::{Answer, send};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
-use grantkeep_grants::{DeviceApproval, Grants, Verified};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use url::{Url, form_urlencoded};
@@ -22,9 +21,6 @@ const PAGES_MAX: usize = 10;
 pub(crate) struct Person {
     pub(crate) name: &'static str,
     pub(crate) password: &'static str,
-    /// The grants of each server, by its address: where it has no page for devices, what the person
-    /// decides of one is put down directly.
-    pub(crate) grants: BTreeMap<String, Grants>,
 }
 
 /// Serves the browser on any free port of this machine; its address.
@@ -72,11 +68,6 @@ impl Person {
         let at = Url::parse(address).map_err(|cause| format!("{address}: {cause}"))?;
         let mut visit = Visit { cookies: BTreeMap::new(), at, policy: None, has_decided: false };
         let mut answer = visit.open(None).await?;
-        if answer.status == 404
-            && let Some(decided) = self.decide_of_device(&visit.at, decision).await
-        {
-            return decided;
-        }
         for _ in 0..PAGES_MAX {
             if (300..400).contains(&answer.status) {
                 let location = answer.field("location").ok_or("a redirect to nowhere")?;
@@ -130,20 +121,6 @@ impl Person {
         }
         let decides = button.is_some();
         Some(Filled { action: form.action.clone(), body: body.finish(), decides })
-    }
-
-    /// Decides of a device without a page; `None` for an address that has nothing to do with one.
-    async fn decide_of_device(&self, at: &Url, decision: &str) -> Option<Result<String, String>> {
-        let grants = self.grants.get(&at.origin().ascii_serialization())?;
-        let code = user_code(at)?;
-        let decided = match decision {
-            "approve" => grants.approve_device(&code, &DeviceApproval::by(self.name)).await,
-            _ => grants.deny_device(&code).await,
-        };
-        Some(match decided {
-            Ok(Verified::Done) => Ok("decided".to_owned()),
-            other => Err(format!("{other:?}")),
-        })
     }
 }
 

@@ -7,10 +7,13 @@
 //! 2. A client is a program in its own language. It is told of a server in an environment variable,
 //!    does all that its library and the system can do, and ends with how many checks passed.
 //! 3. Each runs against each system that has something for it.
+//!
+//! The pages themselves are tried in Chromium ([`chromium`]).
 
 mod apache;
 mod browser;
 mod certificate;
+mod chromium;
 mod crate_oauth2;
 mod described;
 mod forms;
@@ -122,5 +125,22 @@ fn no_described_request_fails() {
             Err(why) => println!("skipped because {why}"),
         }
         runtime.block_on(world.end());
+    }
+}
+
+// Goal: everything that people and operators do on the pages works in a real browser, by pressing
+// what they read, signing in and approving by the keyboard alone among it; every page is accessible
+// (WCAG 2 A and AA, and the rest of what axe-core knows), narrow and wide, light and dark; nothing
+// is asked of another host, logged as an error, or kept from the page by its own policy. Method:
+// Debian's Chromium goes through all flows, and what is found is told.
+#[test]
+fn pages_work_in_chromium() {
+    if let Err(why) = chromium::prepare() {
+        println!("skipped because {why}");
+        return;
+    }
+    match runtime().block_on(chromium::run()) {
+        Ok(said) => println!("{said}"),
+        Err(found) => panic!("{found}"),
     }
 }

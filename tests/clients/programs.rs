@@ -67,6 +67,29 @@ pub(crate) fn installed() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("clients")
 }
 
+/// What is said of a part that is not there.
+pub(crate) fn missing(what: &str) -> String {
+    format!("{what} is missing: run tests/clients/install")
+}
+
+/// Makes a program of these files ready to run that needs this package.
+///
+/// # Errors
+/// What is missing.
+pub(crate) fn node(package: &str, files: &[&str]) -> Result<(), String> {
+    tool(Command::new("node").arg("--version")).map_err(|_| missing("node"))?;
+    if !installed().join("node/node_modules").join(package).exists() {
+        return Err(missing(package));
+    }
+    // Modules are looked for above the file that imports them.
+    for file in files {
+        let from = sources().join("node").join(file);
+        std::fs::copy(from, installed().join("node").join(file))
+            .map_err(|cause| cause.to_string())?;
+    }
+    Ok(())
+}
+
 impl Program {
     /// Whether it has anything to do with this system.
     pub(crate) fn serves(&self, world: &World) -> bool {
@@ -78,26 +101,13 @@ impl Program {
     /// # Errors
     /// What is missing.
     pub(crate) fn prepare(&self) -> Result<(), String> {
-        let missing = |what: &str| format!("{what} is missing: run tests/clients/install");
         let there = |path: PathBuf| path.exists();
         match self.language {
             Language::Python if !there(installed().join("python/bin/python")) => {
                 Err(missing("a Python with its packages"))
             }
             Language::Python => Ok(()),
-            Language::Node => {
-                tool(Command::new("node").arg("--version")).map_err(|_| missing("node"))?;
-                if !there(installed().join("node/node_modules").join(self.name)) {
-                    return Err(missing(self.name));
-                }
-                // Modules are looked for above the file that imports them.
-                for file in ["suite.mjs", self.file] {
-                    let from = sources().join("node").join(file);
-                    std::fs::copy(from, installed().join("node").join(file))
-                        .map_err(|cause| cause.to_string())?;
-                }
-                Ok(())
-            }
+            Language::Node => node(self.name, &["suite.mjs", self.file]),
             Language::Go => {
                 tool(Command::new("go").arg("version")).map_err(|_| missing("go"))?;
                 if !there("/usr/share/gocode/src/golang.org/x/oauth2".into()) {

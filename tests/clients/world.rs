@@ -5,7 +5,6 @@ use crate::{certificate, http};
 use grantkeep::Store;
 use grantkeep_grants::{ClientCredentials, Creation, Grant, GrantType, Grants, NewClient};
 use grantkeep_server::{Config, KnownUsers, SYSTEMS, Server, Stop, System, TlsFiles};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -80,9 +79,7 @@ pub(crate) async fn worlds(reached: Reached) -> Vec<World> {
             Err(why) => println!("skipped because {why}"),
         }
     }
-    let grants = worlds.iter().map(|world| (world.issuer.clone(), world.grants.clone()));
-    let grants: BTreeMap<_, _> = grants.collect();
-    let browser = browser::serve(Person { name: NAME, password: PASSWORD, grants }).await;
+    let browser = browser::serve(Person { name: NAME, password: PASSWORD }).await;
     for world in &mut worlds {
         world.browser.clone_from(&browser);
     }

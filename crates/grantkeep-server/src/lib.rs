@@ -27,6 +27,6 @@ pub use pages::OneClick;
 pub use server::{Config, Operators, Server, Stop, TlsFiles};
 pub use systems::{SYSTEMS, System};
 pub use users::{
-    HASH_KIB_MAX, HASH_PASSES_MAX, KnownUsers, PasswordError, Users, VERIFYING_MAX, WAITING_MAX,
-    hash, random_password,
+    HASH_KIB_MAX, HASH_PASSES_MAX, KnownUsers, PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN,
+    PasswordChange, PasswordError, Users, VERIFYING_MAX, WAITING_MAX, hash, random_password,
 };

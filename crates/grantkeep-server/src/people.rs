@@ -75,32 +75,33 @@ impl People {
         action: &str,
         form: &Params,
     ) -> Result<(Session, Option<HeaderValue>), Response> {
+        let (name, password) = (form.get("username"), form.get("password"));
+        let (name, password) = (name.unwrap_or_default(), password.unwrap_or_default());
+        let said = |why| Said::Wrong { why, name };
         let visitor = self.cookies.visitor(headers).map(|(visitor, _)| visitor);
         if !visitor.is_some_and(|visitor| visitor.is_own(SIGN_IN, form.get("csrf"))) {
             let wrong = "The page was too old, or cookies are blocked. Please try again.";
-            return Err(self.sign_in_page(headers, action, Said::Wrong(wrong))?);
+            return Err(self.sign_in_page(headers, action, said(wrong))?);
         }
         let guesses = self.oauth.table_of_guesses();
         if guesses.check(Guessed::Password, from).is_err() {
             let wrong = "Too many failed attempts. Wait a minute, then try again.";
-            let mut page = self.sign_in_page(headers, action, Said::Wrong(wrong))?;
+            let mut page = self.sign_in_page(headers, action, said(wrong))?;
             *page.status_mut() = StatusCode::TOO_MANY_REQUESTS;
             return Err(page);
         }
-        let (name, password) = (form.get("username"), form.get("password"));
-        let (name, password) = (name.unwrap_or_default(), password.unwrap_or_default());
         let verified = self.users.verify(name.to_owned(), password.to_owned().into()).await;
         let subject = match verified {
             Ok(subject) => subject,
             Err(busy) => {
-                let wrong = busy.description().unwrap_or("Please try again.").to_owned();
-                return Err(self.sign_in_page(headers, action, Said::Wrong(&wrong))?);
+                let wrong = layout::sentence(busy.description().unwrap_or("please try again"));
+                return Err(self.sign_in_page(headers, action, said(&wrong))?);
             }
         };
         let Some(subject) = subject else {
             guesses.failed(Guessed::Password, from);
             let wrong = "The user name or the password is wrong.";
-            return Err(self.sign_in_page(headers, action, Said::Wrong(wrong))?);
+            return Err(self.sign_in_page(headers, action, said(wrong))?);
         };
         // The browser has one session: the one that it had before is nobody's any more.
         let before = self.session(headers).await?;
@@ -120,22 +121,17 @@ impl People {
     }
 }
 
-/// No more of what a browser says of itself is noted, in bytes.
-const AGENT_BYTES_MAX: usize = 200;
-
-/// What is noted of where something was granted: the address, and what the browser says of itself.
+/// What is noted of where something was granted: the address, and what people call the browser.
 pub(crate) fn facts(headers: &HeaderMap, from: Option<IpAddr>) -> Vec<u8> {
-    let agent = headers.get(header::USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
-    let agent = agent.get(..AGENT_BYTES_MAX).unwrap_or(agent);
-    let from = from.map_or_else(String::new, |from| from.to_string());
-    [from.as_bytes(), b" ", agent].concat()
+    let label = session::label(headers);
+    from.map_or_else(|| label.clone(), |from| format!("{from} with {label}")).into_bytes()
 }
 
 /// A page for what the store answered: its own sentence where the form asked for too much.
 #[expect(clippy::needless_pass_by_value, reason = "so that it goes behind `map_err`")]
 pub(crate) fn failed(error: grantkeep::Error) -> Response {
     if matches!(error.kind(), ErrorKind::Limit | ErrorKind::Lifetime) {
-        return layout::wrong(StatusCode::BAD_REQUEST, &error.to_string());
+        return layout::wrong(StatusCode::BAD_REQUEST, &layout::sentence(&error.to_string()));
     }
     if error.kind() == ErrorKind::Disabled {
         return layout::wrong(StatusCode::CONFLICT, "This app is not in use any more.");

@@ -276,8 +276,9 @@ fn assemble(
         oauth = oauth.password(move |name, password| users.verify(name, password));
     }
     oauth = oauth.error_page(|rejection| {
-        let what = rejection.description().unwrap_or("The app's request is not in order.");
-        layout::wrong(StatusCode::BAD_REQUEST, what)
+        let why = rejection.description().map(|why| format!(": {why}")).unwrap_or_default();
+        let what = format!("The app's request is not in order{why}.");
+        layout::wrong(StatusCode::BAD_REQUEST, &what)
     });
     let people = Arc::new(People {
         oauth: oauth.clone(),

@@ -184,7 +184,7 @@ pub(crate) async fn sign_in(
 }
 
 /// What people call the browser, or its own words for itself, cut short.
-fn label(headers: &HeaderMap) -> String {
+pub(crate) fn label(headers: &HeaderMap) -> String {
     let agent = headers.get(header::USER_AGENT).and_then(|field| field.to_str().ok());
     let agent = agent.unwrap_or("a browser");
     let of = |names: &[(&str, &'static str)]| {

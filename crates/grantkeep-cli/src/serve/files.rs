@@ -4,7 +4,9 @@
 //!    missing, is refused, naming the file and the line.
 //! 2. A client whose id is registered already is left as it is: its secret may have been replaced
 //!    and it may have been disabled since, and a start must undo neither.
-//! 3. People are those of the file for as long as the server runs.
+//! 3. People are those of the file for as long as the server runs. Who changes a password has its
+//!    new hash put into the file in the place of the old one, before the new one counts: the file
+//!    is read again then, since an operator may have edited it, and is replaced as a whole.
 //! 4. No error shows what stands in the place of a secret or of a hash.
 
 use grantkeep::{Error, ErrorKind, Result, read_named_file};
@@ -14,6 +16,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 use url::Url;
@@ -253,7 +256,7 @@ struct UserTables {
 #[serde(deny_unknown_fields)]
 struct UserTable {
     name: Spanned<String>,
-    password_hash: Hidden,
+    password_hash: Spanned<Hidden>,
     #[serde(default)]
     operator: bool,
 }
@@ -273,10 +276,40 @@ pub(crate) fn add_users(path: &Path, users: &KnownUsers) -> Result<usize> {
         if !names.insert(name.get_ref()) {
             return Err(wrong(&format!("the name {:?} comes twice", name.get_ref())));
         }
-        let added = users.add(name.get_ref(), &password_hash.0, *operator);
+        let added = users.add(name.get_ref(), &password_hash.get_ref().0, *operator);
         added.map_err(|cause| wrong(&cause))?;
     }
     Ok(names.len())
+}
+
+/// Puts the hash of somebody's new password into the file of people, in the place of the old one.
+/// All else in the file stays, to the byte.
+///
+/// # Errors
+/// As [`add_users`], for somebody who is not in the file any more, and where it cannot be written.
+///
+/// # Durability
+/// The file has the new hash, also after a crash, when this returns; else it has the old one.
+pub(crate) fn keep_password(path: &Path, name: &str, hash: &str) -> io::Result<()> {
+    let file = Named::<UserTables>::read("the users", path).map_err(io::Error::other)?;
+    let table = file.read.user.iter().find(|table| table.name.get_ref() == name);
+    let table = table.ok_or_else(|| io::Error::other(file.wrong(0, &"nobody is called so")))?;
+    let place = table.password_hash.span();
+    let (before, after) = (file.text.get(..place.start), file.text.get(place.end..));
+    let (Some(before), Some(after)) = (before, after) else {
+        return Err(io::Error::other(file.wrong(place.start, &"it has no place for a hash")));
+    };
+    // A hash has no quote in it: its characters are those of PHC strings.
+    let text = Zeroizing::new(format!("{before}'{hash}'{after}"));
+    // It may be a link to the file that is meant.
+    let path = std::fs::canonicalize(path)?;
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let mut fresh = tempfile::Builder::new().prefix(".users-").tempfile_in(directory)?;
+    fresh.as_file().set_permissions(std::fs::metadata(&path)?.permissions())?;
+    fresh.write_all(text.as_bytes())?;
+    fresh.as_file().sync_all()?;
+    fresh.persist(&path)?;
+    std::fs::File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]
@@ -374,5 +407,37 @@ mod tests {
             );
             assert!(!said.contains("hush") && !said.contains("77"), "{said}");
         }
+    }
+
+    // Goal: a new hash takes the place of the old one, of that person alone, and all else in the
+    // file stays: what an operator has written since, comments, and who may read it. Method: a file
+    // behind a link that is edited meanwhile; then one that no longer has the person.
+    #[test]
+    fn a_new_hash_takes_the_place_of_the_old_one() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let (path, link) = (dir.path().join("users.toml"), dir.path().join("link.toml"));
+        let of = |password: &str| grantkeep_server::hash(password).unwrap();
+        let (old, new, hers) = (of("old"), of("new"), of("hers"));
+        let text = |hash: &str, more: &str| {
+            format!(
+                "# Ours.\n[[user]]\nname = 'bob'\npassword_hash = {hash} # his\n{more}\n\
+                 [[user]]\nname = \"alice\"\noperator = true\npassword_hash = \"{hers}\"\n"
+            )
+        };
+        std::fs::write(&path, text(&format!("\"{old}\""), "")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        add_users(&link, &KnownUsers::new().unwrap()).unwrap();
+        std::fs::write(&path, text(&format!("\"{old}\""), "operator = true")).unwrap();
+        keep_password(&link, "bob", &new).unwrap();
+        let kept = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(kept, text(&format!("'{new}'"), "operator = true"));
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+        assert_eq!(add_users(&link, &KnownUsers::new().unwrap()).unwrap(), 2);
+        assert!(keep_password(&link, "carol", &new).is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), kept);
     }
 }

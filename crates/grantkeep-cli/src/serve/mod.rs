@@ -10,6 +10,7 @@ use grantkeep_server::{
     Config, KnownUsers, Limits, Operators, SYSTEMS, Server, Stop, System, TlsFiles, Users as _,
 };
 use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +20,9 @@ use tracing_subscriber::filter::LevelFilter;
 /// Who is made for a try-out.
 const DEMO_USER: &str = "alice";
 const DEMO_REDIRECT: &str = "https://app.example/cb";
+
+/// The person who is made for a try-out.
+const DEMO_USER: &str = "alice";
 
 /// What opens the JSON API for operators; an argument would be seen by every user of the machine.
 const OPERATORS_SECRET: &str = "GRANTKEEP_OPERATORS_SECRET";
@@ -53,7 +57,7 @@ pub(crate) struct ServeArguments {
     #[arg(long)]
     clients: Option<PathBuf>,
     /// A file of people: TOML, `[[user]]` with `name`, `password_hash` (Argon2, as a PHC string),
-    /// `operator`
+    /// `operator`; new passwords are put into it
     #[arg(long)]
     users: Option<PathBuf>,
     /// Makes a user and a client for this run, and prints commands to try them with
@@ -83,7 +87,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Box<dyn Error>> {
     })?;
     let policy = arguments.policy.as_ref().map(Policy::load).transpose()?;
     let clients = arguments.clients.as_deref().map(ClientsFile::read).transpose()?;
-    let users = Arc::new(KnownUsers::new()?);
+    let users = Arc::new(KnownUsers::new()?.keeping(keeper(arguments)));
     if let Some(path) = &arguments.users {
         files::add_users(path, &users)?;
     }
@@ -110,6 +114,17 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Box<dyn Error>> {
     // Whatever is left has no connection any more.
     runtime.shutdown_background();
     served
+}
+
+/// Keeps new passwords in the file of people. That of a try-out goes with the run, as its user
+/// does.
+fn keeper(arguments: &ServeArguments) -> impl Fn(&str, &str) -> io::Result<()> + use<> {
+    let path = arguments.users.clone();
+    let demo = arguments.demo_users;
+    move |name, hash| match &path {
+        Some(path) if !(demo && name == DEMO_USER) => files::keep_password(path, name, hash),
+        _ => Ok(()),
+    }
 }
 
 /// What was read before anything is made.

@@ -11,32 +11,42 @@ pub(crate) enum Said<'a> {
     Nothing,
     Notice(&'a str),
     /// It is an answer to a form, and not the one that was hoped for.
-    Wrong(&'a str),
+    Wrong {
+        why: &'a str,
+        /// The user name that was typed: whoever has mistyped a password keeps it.
+        name: &'a str,
+    },
 }
 
 /// The page to sign in on; its form goes to `action`.
 pub(crate) fn sign_in(title: &str, action: &str, csrf: &str, said: Said<'_>) -> Response {
+    let name = match said {
+        Said::Wrong { name, .. } => name,
+        Said::Nothing | Said::Notice(_) => "",
+    };
     let body = html! {
         h1 { "Sign in to " (title) }
         @match said {
             Said::Nothing => {}
             Said::Notice(notice) => { p class="notice" role="status" { (notice) } }
-            Said::Wrong(wrong) => { p class="wrong" role="alert" { (wrong) } }
+            Said::Wrong { why, .. } => { p class="wrong" role="alert" { (why) } }
         }
         form method="post" action=(action) {
             input type="hidden" name="csrf" value=(csrf);
             label {
                 "User name"
-                input type="text" name="username" autocomplete="username" required autofocus;
+                input type="text" name="username" value=(name) autocomplete="username" required
+                    autofocus[name.is_empty()];
             }
             label {
                 "Password"
-                input type="password" name="password" autocomplete="current-password" required;
+                input type="password" name="password" autocomplete="current-password" required
+                    autofocus[!name.is_empty()];
             }
             p class="choices" { button { "Sign in" } }
         }
     };
-    let wrong = matches!(said, Said::Wrong(_));
+    let wrong = matches!(said, Said::Wrong { .. });
     let status = if wrong { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
     Page::new(&format!("Sign in to {title}"), body).status(status).render()
 }

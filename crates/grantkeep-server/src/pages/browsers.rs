@@ -82,21 +82,26 @@ pub(super) async fn out(posted: Posted) -> Result<Response, Response> {
     Ok(see_other("/account/browsers?done=browser-out"))
 }
 
-/// Signs out every other browser, each by itself: apps keep their access.
+/// Signs out every other browser: apps keep their access.
 pub(super) async fn others_out(posted: Posted) -> Result<Response, Response> {
     let visit = &posted.visit;
+    end_others(visit, visit.session.family).await?;
+    Ok(see_other("/account/browsers?done=browsers-out"))
+}
+
+/// Ends every session of this person but one, each by itself.
+pub(super) async fn end_others(visit: &Visit, kept: FamilyId) -> Result<(), Response> {
     let (grants, subject) = (visit.grants(), visit.subject());
     let mut cursor = None;
     loop {
         let listed = grants.families_of(subject, cursor, PAGE).await.map_err(failed)?;
-        let is_other =
-            |grant: &&GrantInForce| grant.client == PAGES && grant.family != visit.session.family;
+        let is_other = |grant: &&GrantInForce| grant.client == PAGES && grant.family != kept;
         for other in listed.items.iter().filter(is_other) {
             grants.revoke_family_of(subject, other.family).await.map_err(failed)?;
         }
         cursor = listed.next;
         if cursor.is_none() {
-            return Ok(see_other("/account/browsers?done=browsers-out"));
+            return Ok(());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! For operators: one client, its secrets, and whether it may act.
 
-use crate::pages::clients::{ONE, kind, state};
+use crate::pages::client_edit::{DELETE, EDIT};
+use crate::pages::clients::{ONE, grant_in_words, kind, state};
 use crate::pages::layout::{see_other, wrong};
 use crate::pages::market::called;
 use crate::pages::nav::CLIENTS;
@@ -11,7 +12,7 @@ use crate::people::failed;
 use crate::session::PAGES;
 use axum::http::StatusCode;
 use axum::response::Response;
-use grantkeep_grants::{ClientInfo, GrantType, NewSecret};
+use grantkeep_grants::{ClientInfo, NewSecret};
 use maud::{Markup, html};
 
 pub(super) const ROTATE: &str = "/operator/clients/rotate";
@@ -21,19 +22,19 @@ pub(super) const ENABLE: &str = "/operator/clients/enable";
 
 /// The client of this id. The pages themselves are none: whoever disabled them would be signed out,
 /// and could not enable them again.
-async fn client_of(visit: &Visit, id: Option<&str>) -> Result<ClientInfo, Response> {
+pub(super) async fn client_of(visit: &Visit, id: Option<&str>) -> Result<ClientInfo, Response> {
     let id = id.filter(|id| *id != PAGES).unwrap_or_default();
     let found = visit.grants().client(id).await.map_err(failed)?;
     found.ok_or_else(|| wrong(StatusCode::NOT_FOUND, "There is no such client."))
 }
 
-fn page_of(id: &str, done: &str) -> Response {
+pub(super) fn page_of(id: &str, done: &str) -> Response {
     see_other(&address(ONE, &[("id", id), ("done", done)]))
 }
 
 pub(super) async fn show(Operator(visit): Operator) -> Result<Response, Response> {
     let client = client_of(&visit, visit.query.get("id")).await?;
-    let grants: Vec<&str> = client.grants.iter().map(GrantType::as_str).collect();
+    let grants: Vec<&str> = client.grants.iter().map(grant_in_words).collect();
     let none = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
     let body = html! {
         dl {
@@ -47,6 +48,11 @@ pub(super) async fn show(Operator(visit): Operator) -> Result<Response, Response
             dd {
                 @if client.redirect_uris.is_empty() { "none" }
                 @for uri in &client.redirect_uris { div class="id" { (uri) } }
+            }
+        }
+        p class="choices" {
+            a class="button small plain" href=(address(EDIT, &[("id", &client.id)])) {
+                "Edit" span class="unseen" { " " (called(&client)) }
             }
         }
         @if client.confidential { (secrets(&visit, &client)?) }
@@ -97,19 +103,26 @@ fn secrets(visit: &Visit, client: &ClientInfo) -> Result<Markup, Response> {
 
 fn access(visit: &Visit, client: &ClientInfo) -> Markup {
     html! {
-        @if client.is_enabled() {
-            (visit.asked(
-                DISABLE,
-                &[("id", &client.id)],
-                ("Disable", called(client)),
-                "Everything that was issued to it is revoked, and stays revoked. Nothing more is \
-                 issued to it until it is enabled.",
-            ))
-        } @else {
+        @if !client.is_enabled() {
             p { "Nothing is issued to it. What was revoked stays revoked when it is enabled." }
-            (visit.button(ENABLE, &[("id", &client.id)], &html! {
-                "Enable" span class="unseen" { " " (called(client)) }
-            }))
+        }
+        div class="choices" {
+            @if client.is_enabled() {
+                (visit.asked(
+                    DISABLE,
+                    &[("id", &client.id)],
+                    ("Disable", called(client)),
+                    "Everything that was issued to it is revoked, and stays revoked. Nothing more \
+                     is issued to it until it is enabled.",
+                ))
+            } @else {
+                (visit.button(ENABLE, &[("id", &client.id)], &html! {
+                    "Enable" span class="unseen" { " " (called(client)) }
+                }))
+            }
+            a class="button small plain bad" href=(address(DELETE, &[("id", &client.id)])) {
+                "Delete" span class="unseen" { " " (called(client)) } "..."
+            }
         }
     }
 }

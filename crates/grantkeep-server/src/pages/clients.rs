@@ -20,6 +20,9 @@ pub(super) const ONE: &str = "/operator/clients/one";
 /// Clients on one page.
 const PAGE: usize = 50;
 
+/// No name of a client is longer, in characters.
+pub(super) const NAME_CHARS_MAX: usize = 100;
+
 /// The grant types by the names of their boxes.
 const GRANT_TYPES: [(&str, GrantType, &str); 5] = [
     ("code", GrantType::AuthorizationCode, "authorization code"),
@@ -28,6 +31,12 @@ const GRANT_TYPES: [(&str, GrantType, &str); 5] = [
     ("password", GrantType::Password, "password"),
     ("device", GrantType::DeviceCode, "device code"),
 ];
+
+/// What a grant type is called where it is chosen; its own name for one that is not.
+pub(super) fn grant_in_words(grant: &GrantType) -> &str {
+    let known = GRANT_TYPES.iter().find(|(_, known, _)| known == grant);
+    known.map_or(grant.as_str(), |(_, _, words)| words)
+}
 
 pub(super) async fn list(Operator(visit): Operator) -> Result<Response, Response> {
     let listed = visit.grants().clients(visit.cursor(), PAGE).await.map_err(failed)?;
@@ -42,24 +51,20 @@ pub(super) async fn list(Operator(visit): Operator) -> Result<Response, Response
                 p { "An app needs a client before it can ask anybody for access." }
             }
         } @else {
-            div class="wide-table" role="region" aria-label="Clients" tabindex="0" { table {
-                thead { tr {
-                    th scope="col" { "Name" }
-                    th scope="col" { "Id" }
-                    th scope="col" { "Kind" }
-                    th scope="col" { "State" }
-                    th scope="col" { "Created" }
-                } }
-                tbody { @for client in &clients { tr {
-                    th scope="row" { a href=(address(ONE, &[("id", &client.id)])) {
-                        (called(client))
-                    } }
-                    td class="id" { (client.id) }
-                    td { (kind(client)) }
-                    td { (state(client)) }
-                    td { (when(client.created_at)) }
-                } } }
-            } }
+            ul class="items" {
+                @for client in &clients {
+                    li {
+                        div {
+                            h2 { a href=(address(ONE, &[("id", &client.id)])) { (called(client)) } }
+                            p class="quiet" {
+                                (kind(client)) ", created " (when(client.created_at)) ", id "
+                                span class="id" { (client.id) }
+                            }
+                        }
+                        (state(client))
+                    }
+                }
+            }
         }
         (more(CLIENTS, &[], listed.next))
     };
@@ -67,7 +72,7 @@ pub(super) async fn list(Operator(visit): Operator) -> Result<Response, Response
 }
 
 pub(super) fn kind(client: &ClientInfo) -> &'static str {
-    if client.confidential { "confidential" } else { "public" }
+    if client.confidential { "Confidential" } else { "Public" }
 }
 
 /// The state in words; its color is only beside them.
@@ -83,6 +88,23 @@ pub(super) fn state(client: &ClientInfo) -> Markup {
     }
 }
 
+/// What is wrong with a name that is too long.
+pub(super) fn too_long(name: &str) -> Option<String> {
+    let wrong = || format!("The name is longer than {NAME_CHARS_MAX} characters.");
+    (name.chars().count() > NAME_CHARS_MAX).then(wrong)
+}
+
+/// What is wrong with so few redirect URIs for these grants.
+pub(super) fn needs_redirect(grants: &[GrantType], uris: usize) -> Option<String> {
+    let wrong = || "A client with the authorization code grant needs a redirect URI.".to_owned();
+    (uris == 0 && grants.contains(&GrantType::AuthorizationCode)).then(wrong)
+}
+
+/// The redirect URIs that were typed, one on each line.
+pub(super) fn uris(typed: &str) -> impl Iterator<Item = &str> {
+    typed.lines().map(str::trim).filter(|uri| !uri.is_empty())
+}
+
 pub(super) async fn new(Operator(visit): Operator) -> Result<Response, Response> {
     let system = visit.people.system;
     let scopes: Vec<&str> = system.scopes.iter().map(|(name, _)| *name).collect();
@@ -92,7 +114,8 @@ pub(super) async fn new(Operator(visit): Operator) -> Result<Response, Response>
             (number()?)
             label {
                 "Name"
-                input type="text" name="name" required maxlength="100" autocomplete="off";
+                input type="text" name="name" required maxlength=(NAME_CHARS_MAX)
+                    autocomplete="off";
             }
             fieldset {
                 legend { "Kind" }
@@ -141,18 +164,18 @@ pub(super) async fn create(OperatorPosted(posted): OperatorPosted) -> Result<Res
     let chosen = GRANT_TYPES.into_iter().filter(|(box_name, grant, _)| {
         visit.people.system.has(grant) && posted.form.get(box_name).is_some()
     });
+    let chosen: Vec<GrantType> = chosen.map(|(_, grant, _)| grant).collect();
+    let uris: Vec<&str> = uris(posted.form.get("redirect_uris").unwrap_or_default()).collect();
+    if let Some(what) = too_long(name).or_else(|| needs_redirect(&chosen, uris.len())) {
+        return Err(wrong(StatusCode::BAD_REQUEST, &what));
+    }
     let new = match posted.form.get("kind") {
         Some("confidential") => NewClient::confidential(None),
         Some("public") => NewClient::public(None),
         _ => return Err(wrong(StatusCode::BAD_REQUEST, "The kind of the client is missing.")),
     };
-    let new = new
-        .name(name)
-        .grants(chosen.map(|(_, grant, _)| grant))
-        .scopes(posted.form.get("scopes").unwrap_or_default());
-    let uris = posted.form.get("redirect_uris").unwrap_or_default();
-    let uris = uris.lines().map(str::trim).filter(|uri| !uri.is_empty());
-    let new = uris.fold(new, NewClient::redirect_uri);
+    let new = new.name(name).grants(chosen).scopes(posted.form.get("scopes").unwrap_or_default());
+    let new = uris.into_iter().fold(new, NewClient::redirect_uri);
     posted.first().await?;
     let Creation::Created(made) = visit.grants().create_client(new).await.map_err(failed)? else {
         return Err(wrong(StatusCode::CONFLICT, "The id is that of another client."));

@@ -41,7 +41,7 @@ const CHARTS: [(&str, &str, &str); 8] = [
     ("rate:refreshed", "Refreshed", "per second"),
     ("rate:looked_up", "Looked up", "per second"),
     ("rate:refused", "Refused", "per second"),
-    ("level:commit_p99_us,commit_p50_us", "Commit: p99 solid, p50 dashed", "microseconds"),
+    ("level:commit_p99_us,commit_p50_us", "Commit p99, p50", "us, p50 dashed"),
     ("level:rows", "Live rows", "rows"),
     ("level:disk_bytes", "Disk", "bytes"),
 ];

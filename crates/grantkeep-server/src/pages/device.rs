@@ -6,6 +6,7 @@
 //! 3. Codes that lead nowhere count against the address that they come from and against the person
 //!    who types them (section 5.1); while either has too many, nothing is looked up.
 
+use crate::pages::guess;
 use crate::pages::layout::{see_other, wrong};
 use crate::pages::nav::DEVICE;
 use crate::pages::visit::{Posted, Visit};
@@ -15,12 +16,9 @@ use axum::response::Response;
 use grantkeep_axum::Guessed;
 use grantkeep_grants::{DeviceApproval, DeviceRequested, PendingDevice, Verified};
 use maud::html;
-use std::net::{IpAddr, Ipv6Addr};
 
 pub(super) const DECIDE: &str = "/device/decide";
 
-/// What the digest of a person is for.
-const STAND_IN: &str = "grantkeep pages 2026-11 guesses of a person";
 /// No code is longer, in characters, with whatever a person puts between its letters.
 const CODE_CHARS_MAX: usize = 40;
 
@@ -65,7 +63,7 @@ pub(super) async fn look(posted: Posted) -> Result<Response, Response> {
         DeviceRequested::Expired => refused(EXPIRED),
         DeviceRequested::Revoked => refused(REVOKED),
         _ => {
-            missed(visit);
+            guess::missed(visit, Guessed::UserCode);
             refused(UNKNOWN)
         }
     }
@@ -115,7 +113,7 @@ pub(super) async fn decide(posted: Posted) -> Result<Response, Response> {
         Verified::Expired => refused(EXPIRED),
         Verified::Revoked | Verified::Unauthorized => refused(REVOKED),
         _ => {
-            missed(visit);
+            guess::missed(visit, Guessed::UserCode);
             refused(UNKNOWN)
         }
     }
@@ -131,32 +129,9 @@ fn typed(posted: &Posted) -> Result<&str, Response> {
 
 /// Refuses whoever has typed too many codes that lead nowhere.
 fn check(visit: &Visit) -> Result<(), Response> {
-    let guesses = visit.people.oauth.table_of_guesses();
-    for whose in [visit.from, Some(stand_in(visit.subject()))] {
-        if guesses.check(Guessed::UserCode, whose).is_err() {
-            let what = "Too many codes that lead nowhere. Wait a minute, then try again.";
-            return Err(wrong(StatusCode::TOO_MANY_REQUESTS, what));
-        }
+    if guess::may(visit, Guessed::UserCode) {
+        return Ok(());
     }
-    Ok(())
-}
-
-fn missed(visit: &Visit) {
-    let guesses = visit.people.oauth.table_of_guesses();
-    for whose in [visit.from, Some(stand_in(visit.subject()))] {
-        guesses.failed(Guessed::UserCode, whose);
-    }
-}
-
-/// What stands for a person in the table of guesses, which knows networks: one of the addresses
-/// that are reserved and never used (`100::/8`, without the prefix of RFC 6666), by a digest.
-fn stand_in(subject: &str) -> IpAddr {
-    let digest = blake3::derive_key(STAND_IN, subject.as_bytes());
-    let mut octets = [0; 16];
-    for (octet, byte) in octets.iter_mut().zip(digest).take(8) {
-        *octet = byte;
-    }
-    let [first, second, ..] = &mut octets;
-    (*first, *second) = (1, *second | 1);
-    IpAddr::V6(Ipv6Addr::from(octets))
+    let what = "Too many codes that lead nowhere. Wait a minute, then try again.";
+    Err(wrong(StatusCode::TOO_MANY_REQUESTS, what))
 }

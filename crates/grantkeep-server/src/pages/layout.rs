@@ -109,6 +109,13 @@ pub(crate) fn asset(media_type: &'static str, text: &'static str) -> Response {
     (fields, text).into_response()
 }
 
+/// What an error says, as a sentence of a page.
+pub(crate) fn sentence(says: &str) -> String {
+    let mut chars = says.chars();
+    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
+}
+
 /// A page that says what is wrong.
 pub(crate) fn wrong(status: StatusCode, what: &str) -> Response {
     let body = html! {

@@ -4,14 +4,17 @@
 pub(crate) mod ask;
 mod browsers;
 mod client;
+mod client_edit;
 mod clients;
 mod connected;
 mod dashboard;
 mod device;
+mod guess;
 mod keys;
 pub(crate) mod layout;
 pub(crate) mod market;
 mod nav;
+mod password;
 mod secret;
 mod sign;
 mod subject;
@@ -41,6 +44,9 @@ pub(crate) fn router(people: Arc<People>) -> Router {
         .route(browsers::OTHERS_OUT, post(browsers::others_out))
         .route(browsers::EVERYTHING_OUT, post(browsers::everything_out))
         .route(secret::SCRIPT_PATH, get(secret::script));
+    if people.users.changes_passwords() {
+        pages = pages.route(nav::PASSWORD, get(password::page).post(password::change));
+    }
     if system.asks() {
         pages = pages
             .route(nav::CONNECTED, get(connected::list))
@@ -74,6 +80,8 @@ fn for_operators() -> Router<Arc<People>> {
         .route(clients::NEW, get(clients::new))
         .route(clients::CREATE, post(clients::create))
         .route(clients::ONE, get(client::show))
+        .route(client_edit::EDIT, get(client_edit::page).post(client_edit::edit))
+        .route(client_edit::DELETE, get(client_edit::ask_delete).post(client_edit::delete))
         .route(client::ROTATE, post(client::rotate))
         .route(client::REMOVE_SECRET, post(client::remove_secret))
         .route(client::DISABLE, post(client::disable))

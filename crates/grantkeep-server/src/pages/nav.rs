@@ -1,5 +1,5 @@
 //! What stands above the pages: the system's name, the way to each page that is for this person,
-//! and the way out.
+//! who that is, and the way out.
 
 use crate::pages::visit::Visit;
 use crate::systems::System;
@@ -11,6 +11,7 @@ pub(crate) const CONNECTED: &str = "/apps/connected";
 pub(crate) const KEYS: &str = "/apps/api-keys";
 pub(crate) const DEVICE: &str = "/device";
 pub(crate) const BROWSERS: &str = "/account/browsers";
+pub(crate) const PASSWORD: &str = "/account/password";
 pub(crate) const CLIENTS: &str = "/operator/clients";
 pub(crate) const GRANTS: &str = "/operator/grants";
 pub(crate) const DASHBOARD: &str = "/operator/dashboard";
@@ -38,6 +39,10 @@ pub(crate) fn head(visit: &Visit, here: &str) -> Markup {
         let current = (path == here).then_some("page");
         html! { li { a href=(path) aria-current=[current] { (name) } } }
     };
+    let account = |(path, name): (&str, &str)| {
+        let current = (path == here).then_some("page");
+        html! { " " a href=(path) aria-current=[current] { (name) } }
+    };
     let operators = if visit.is_operator() { &FOR_OPERATORS[..] } else { &[] };
     html! {
         header {
@@ -49,10 +54,9 @@ pub(crate) fn head(visit: &Visit, here: &str) -> Markup {
                 }
             }
             p class="who" {
-                span { "Signed in as " strong { (visit.subject()) } }
-                " " a href="/signout" aria-current=[(here == "/signout").then_some("page")] {
-                    "Sign out"
-                }
+                span { span class="unseen" { "Signed in as " } strong { (visit.subject()) } }
+                @if visit.people.users.changes_passwords() { (account((PASSWORD, "Password"))) }
+                (account(("/signout", "Sign out")))
             }
         }
     }

@@ -28,7 +28,7 @@ pub(super) fn page<'a>(
                 label for=(id) { (name) }
                 textarea id=(id) readonly spellcheck="false" autocomplete="off"
                     rows=(rows(secret)) { (secret) }
-                button type="button" class="small" data-copies=(id) hidden {
+                button type="button" class="small plain" data-copies=(id) hidden {
                     "Copy" span class="unseen" { " " (name) }
                 }
             }
@@ -41,5 +41,5 @@ pub(super) fn page<'a>(
 
 /// As many lines as it takes on a phone.
 fn rows(secret: &str) -> usize {
-    secret.len().div_ceil(40).clamp(1, 12)
+    secret.len().div_ceil(32).clamp(1, 12)
 }

@@ -1,6 +1,6 @@
 //! For operators: what a person has granted, and ending it.
 
-use crate::pages::connected::described;
+use crate::pages::connected::{described, name_of};
 use crate::pages::layout::see_other;
 use crate::pages::nav::GRANTS;
 use crate::pages::visit::{Operator, OperatorPosted, Visit, address, more};
@@ -47,6 +47,10 @@ async fn found(visit: &Visit, subject: &str) -> Result<Markup, Response> {
         None => Some(grants.personal_of(subject, None, PAGE).await.map_err(failed)?),
         Some(_) => None,
     };
+    let mut named = Vec::with_capacity(families.items.len());
+    for family in &families.items {
+        named.push((name_of(&visit.people, &family.client).await?, family));
+    }
     let empty = families.items.is_empty() && keys.as_ref().is_none_or(|keys| keys.items.is_empty());
     Ok(html! {
         h2 { "What " (subject) " has granted" }
@@ -58,7 +62,7 @@ async fn found(visit: &Visit, subject: &str) -> Result<Markup, Response> {
             }
         } @else {
             ul class="items" {
-                @for grant in &families.items { (family(visit, subject, grant)) }
+                @for (name, grant) in &named { (family(visit, subject, name, grant)) }
                 @for key in keys.iter().flat_map(|keys| &keys.items) {
                     (key_of(visit, subject, key))
                 }
@@ -78,24 +82,29 @@ async fn found(visit: &Visit, subject: &str) -> Result<Markup, Response> {
     })
 }
 
-fn family(visit: &Visit, subject: &str, grant: &GrantInForce) -> Markup {
+fn family(visit: &Visit, subject: &str, name: &str, grant: &GrantInForce) -> Markup {
     let id = grant.family.to_string();
-    let browser = grant.client == PAGES;
+    let is_browser = grant.client == PAGES;
+    let (name, whose) = if is_browser {
+        ("A signed-in browser", "this session".to_owned())
+    } else {
+        (name, format!("this access of {name}"))
+    };
     html! {
         li {
             div {
-                h3 { @if browser { "A signed-in browser" } @else { (grant.client) } }
+                h3 { (name) }
                 p class="quiet" {
                     @if !grant.scopes.is_empty() { "Scopes: " (grant.scopes.as_str()) ". " }
                     "Granted " (when(grant.granted_at)) ". Last used " (when(grant.last_used_at))
                     ". Ends " (when(grant.ends_at)) " at the latest."
                 }
-                (described(grant, ""))
+                (described(grant, name))
             }
             (visit.asked(
                 END,
                 &[("subject", subject), ("family", &id)],
-                ("End", &format!("this access of {}", grant.client)),
+                ("End", &whose),
                 "Its tokens are refused at once. This cannot be undone.",
             ))
         }

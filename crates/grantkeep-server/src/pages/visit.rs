@@ -165,11 +165,15 @@ impl Visit {
 
     /// A form of one button, with what it is about.
     pub(crate) fn button(&self, action: &str, about: &[(&str, &str)], says: &Markup) -> Markup {
+        self.form(action, about, "small", says)
+    }
+
+    fn form(&self, action: &str, about: &[(&str, &str)], class: &str, says: &Markup) -> Markup {
         html! {
             form method="post" action=(action) class="inline" {
                 (self.proof(action))
                 @for (name, value) in about { input type="hidden" name=(name) value=(value); }
-                button class="small" { (says) }
+                button class=(class) { (says) }
             }
         }
     }
@@ -182,11 +186,12 @@ impl Visit {
         (word, whose): (&str, &str),
         warning: &str,
     ) -> Markup {
+        let says = html! { (word) @if !whose.is_empty() { span class="unseen" { " " (whose) } } };
         html! {
             details class="asked" {
-                summary { (word) span class="unseen" { " " (whose) } }
+                summary { (says) }
                 p { (warning) }
-                (self.button(action, about, &html! { (word) span class="unseen" { " " (whose) } }))
+                (self.form(action, about, "small danger", &says))
             }
         }
     }
@@ -258,6 +263,9 @@ fn notice(done: &str) -> Option<&'static str> {
         "secret-removed" => "The secret is removed.",
         "disabled" => "The client is disabled, and everything issued to it is revoked.",
         "enabled" => "The client is enabled.",
+        "client-changed" => "The client is changed.",
+        "client-deleted" => "The client is deleted, and everything issued to it is revoked.",
+        "password-changed" => "Your password is changed. Every other browser is signed out.",
         "subject-ended" => "Everything that was issued to this person is revoked.",
         _ => return None,
     })

@@ -8,11 +8,11 @@ use futures_util::future::BoxFuture;
 use grantkeep::Store;
 use grantkeep_axum::Rejection;
 use grantkeep_grants::{Creation, Grant, GrantType, Grants, Issued, NewClient};
-use grantkeep_server::{Config, Server, Stop, System, Users};
+use grantkeep_server::{Config, PasswordChange, Server, Stop, System, Users};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 use zeroize::Zeroizing;
@@ -22,10 +22,20 @@ pub(crate) const PASSWORD: &str = "correct horse";
 /// Somebody whose name is markup.
 pub(crate) const MARKUP: &str = "<script>alert('m')</script>";
 
-/// alice, who is an operator, bob, and somebody whose name is markup; bob may be gone.
+/// alice, who is an operator, bob, who may be gone, and somebody whose name is markup; with the
+/// passwords that they have changed.
 #[derive(Default)]
-struct Everybody {
-    without_bob: Arc<AtomicBool>,
+pub(crate) struct Everybody {
+    pub(crate) without_bob: Arc<AtomicBool>,
+    changed: Arc<Mutex<BTreeMap<String, String>>>,
+}
+
+impl Everybody {
+    fn is_right(&self, name: &str, password: &str) -> bool {
+        let changed = self.changed.lock().unwrap();
+        let own = changed.get(name).map_or(PASSWORD, String::as_str);
+        ["alice", "bob", MARKUP].contains(&name) && password == own
+    }
 }
 
 impl Users for Everybody {
@@ -34,8 +44,7 @@ impl Users for Everybody {
         name: String,
         password: Zeroizing<String>,
     ) -> BoxFuture<'static, Result<Option<String>, Rejection>> {
-        let known = ["alice", "bob", MARKUP].contains(&name.as_str());
-        let right = known && password.as_str() == PASSWORD;
+        let right = self.is_right(&name, &password);
         Box::pin(async move { Ok(right.then_some(name)) })
     }
 
@@ -46,14 +55,30 @@ impl Users for Everybody {
     fn is_operator(&self, subject: &str) -> bool {
         subject == "alice" || subject == MARKUP
     }
+
+    fn changes_passwords(&self) -> bool {
+        true
+    }
+
+    fn change_password(
+        &self,
+        subject: String,
+        present: Zeroizing<String>,
+        new: Zeroizing<String>,
+    ) -> BoxFuture<'static, Result<PasswordChange, Rejection>> {
+        let right = self.is_right(&subject, &present);
+        if right {
+            self.changed.lock().unwrap().insert(subject, new.to_string());
+        }
+        let answer = if right { PasswordChange::Changed } else { PasswordChange::Wrong };
+        Box::pin(async move { Ok(answer) })
+    }
 }
 
 /// A server that is asked directly.
 pub(crate) struct Site {
     pub(crate) server: Server,
     app: Router,
-    /// True from when bob is gone.
-    pub(crate) without_bob: Arc<AtomicBool>,
     _directory: TempDir,
 }
 
@@ -67,18 +92,26 @@ impl Site {
     }
 
     pub(crate) async fn configured(config: Config) -> Self {
+        Self::with(config, Arc::new(Everybody::default())).await
+    }
+
+    /// One of other people.
+    pub(crate) async fn with(config: Config, users: Arc<dyn Users>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path().join("tokens")).unwrap();
-        Self::on(store, directory, config).await
+        Self::on(store, directory, config, users).await
     }
 
     /// On this store, which is in that directory.
-    pub(crate) async fn on(store: Store, directory: TempDir, config: Config) -> Self {
-        let everybody = Everybody::default();
-        let without_bob = Arc::clone(&everybody.without_bob);
-        let server = Server::bind(store, Arc::new(everybody), config, &Stop::new()).await.unwrap();
+    pub(crate) async fn on(
+        store: Store,
+        directory: TempDir,
+        config: Config,
+        users: Arc<dyn Users>,
+    ) -> Self {
+        let server = Server::bind(store, users, config, &Stop::new()).await.unwrap();
         let app = server.router();
-        Self { server, app, without_bob, _directory: directory }
+        Self { server, app, _directory: directory }
     }
 
     pub(crate) fn grants(&self) -> &Grants {
@@ -200,10 +233,15 @@ impl Browser<'_> {
     }
 
     pub(crate) async fn sign_in(&mut self, name: &str) {
+        let status = self.sign_in_with(name, PASSWORD).await;
+        assert_eq!(status, StatusCode::SEE_OTHER);
+    }
+
+    /// What a sign-in with this password is answered.
+    pub(crate) async fn sign_in_with(&mut self, name: &str, password: &str) -> StatusCode {
         let page = self.page("/signin").await;
-        let fields = [("username", name), ("password", PASSWORD)];
-        let answer = self.submit(&page, ("/signin", ""), &fields).await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+        let fields = [("username", name), ("password", password)];
+        self.submit(&page, ("/signin", ""), &fields).await.status
     }
 
     /// Whether it is signed in.

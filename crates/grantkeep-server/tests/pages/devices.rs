@@ -28,7 +28,10 @@ async fn a_device_is_approved_by_hand() {
     let (client, _) = site.client("Television").await;
     let device = device(&site, &client).await;
     let code = device.user_code.expose();
-    let mut browser = site.signed_in("bob").await;
+    let mut browser = site.browser();
+    let agent = "Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0 Safari/537.36";
+    browser.fields.insert("user-agent", agent.parse().unwrap());
+    browser.sign_in("bob").await;
     let page = browser.page(&format!("/device?user_code={code}")).await;
     assert!(page.has(&format!("value=\"{code}\"")) && !page.has("Television"));
     assert!(matches!(polled(&site, &client, &device).await, Polled::Pending));
@@ -45,7 +48,9 @@ async fn a_device_is_approved_by_hand() {
         other => panic!("{other:?}"),
     };
     assert_eq!(site.api(issued.access.expose()).await, StatusCode::OK);
-    assert!(browser.page("/apps/connected").await.has("Television"));
+    let connected = browser.page("/apps/connected").await;
+    assert!(connected.has("Television"));
+    assert!(connected.has("Connected from 192.0.2.1 with Chrome on Linux"), "{}", connected.text);
     // A code works once.
     let again = browser.submit(&asked, form, &[("decision", "approve")]).await;
     assert_eq!(again.status, StatusCode::BAD_REQUEST);

@@ -1,11 +1,12 @@
 //! Which forms count, and who may see what.
 
-use crate::browser::{Browser, Page, Site};
+use crate::browser::{Browser, PASSWORD, Page, Site};
 use axum::http::StatusCode;
 
 /// Where forms of a signed-in person go.
-const FORMS: [&str; 12] = [
+const FORMS: [&str; 13] = [
     "/signout",
+    "/account/password",
     "/account/browsers/out",
     "/account/browsers/others-out",
     "/account/browsers/everything-out",
@@ -18,17 +19,29 @@ const FORMS: [&str; 12] = [
     "/device/decide",
     "/operator/clients/create",
 ];
+/// Those that are asked for on a page of their own, at the path that the form goes to.
+const READ: [&str; 5] = [
+    "/signout",
+    "/account/password",
+    "/device",
+    "/operator/clients/edit",
+    "/operator/clients/delete",
+];
 /// Pages and forms of operators.
-const OPERATOR_PAGES: [&str; 6] = [
+const OPERATOR_PAGES: [&str; 8] = [
     "/operator/clients",
     "/operator/clients/new",
     "/operator/clients/one?id=x",
+    "/operator/clients/edit?id=x",
+    "/operator/clients/delete?id=x",
     "/operator/grants?subject=bob",
     "/operator/dashboard",
     "/operator/dashboard.json",
 ];
-const OPERATOR_FORMS: [&str; 8] = [
+const OPERATOR_FORMS: [&str; 10] = [
     "/operator/clients/create",
+    "/operator/clients/edit",
+    "/operator/clients/delete",
     "/operator/clients/rotate",
     "/operator/clients/remove-secret",
     "/operator/clients/disable",
@@ -39,7 +52,7 @@ const OPERATOR_FORMS: [&str; 8] = [
 ];
 
 /// Everything that some form could want, but for the digest.
-fn fields<'a>(client: &'a str, family: &'a str) -> [(&'a str, &'a str); 10] {
+fn fields<'a>(client: &'a str, family: &'a str) -> [(&'a str, &'a str); 13] {
     [
         ("client", client),
         ("client_id", client),
@@ -51,6 +64,9 @@ fn fields<'a>(client: &'a str, family: &'a str) -> [(&'a str, &'a str); 10] {
         ("number", "0123"),
         ("user_code", "WDJB-MJHT"),
         ("decision", "approve"),
+        ("present", PASSWORD),
+        ("new", "forged, and long enough"),
+        ("again", "forged, and long enough"),
     ]
 }
 
@@ -58,7 +74,9 @@ async fn is_unchanged(site: &Site, browser: &mut Browser<'_>, token: &str) {
     assert!(browser.is_in().await);
     assert_eq!(site.api(token).await, StatusCode::OK);
     assert!(!browser.page("/apps/api-keys").await.has("forged"));
-    assert!(!browser.page("/operator/clients").await.has("forged"));
+    let clients = browser.page("/operator/clients").await;
+    assert!(clients.has("Acme") && !clients.has("forged"));
+    assert_eq!(site.browser().sign_in_with("alice", PASSWORD).await, StatusCode::SEE_OTHER);
 }
 
 // Goal: no form counts without the digest of its session and of its own path (RFC 9700 section
@@ -89,8 +107,7 @@ async fn no_form_counts_without_its_digest() {
         let answer = site.browser().post(path, &fields(&client, &family)).await;
         assert_eq!(answer.location(), "/signin", "{path}");
         let answer = browser.get(path).await;
-        let reads = ["/signout", "/device"].contains(path);
-        assert_eq!(answer.status == StatusCode::METHOD_NOT_ALLOWED, !reads, "{path}");
+        assert_eq!(answer.status == StatusCode::METHOD_NOT_ALLOWED, !READ.contains(path), "{path}");
     }
     is_unchanged(&site, &mut browser, &token).await;
 }
@@ -155,8 +172,9 @@ async fn operators_have_their_pages_to_themselves() {
     for path in OPERATOR_PAGES.iter().filter(|path| !path.contains("id=x")) {
         alice.page(path).await;
     }
-    let gone = alice.get("/operator/clients/one?id=x").await;
-    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+    for path in OPERATOR_PAGES.iter().filter(|path| path.contains("id=x")) {
+        assert_eq!(alice.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
 }
 
 // Goal: a system has the pages that its document asks for, and no others. Method: the pages of one

@@ -4,8 +4,9 @@ use crate::browser::{MARKUP, Page, Site};
 use axum::http::StatusCode;
 use grantkeep_grants::NewPersonal;
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "/signout",
+    "/account/password",
     "/account/browsers",
     "/apps",
     "/apps/connected",
@@ -60,7 +61,9 @@ async fn every_page_has_its_frame() {
     let (client, _) = site.client("Acme").await;
     site.granted(&client, "alice").await;
     let mut alice = site.signed_in("alice").await;
-    let more = [format!("/apps/app?id={client}"), format!("/operator/clients/one?id={client}")];
+    let of_client = ["/apps/app", "/operator/clients/one", "/operator/clients/edit"];
+    let of_client = of_client.iter().chain(&["/operator/clients/delete"]);
+    let more: Vec<String> = of_client.map(|path| format!("{path}?id={client}")).collect();
     for path in PAGES.into_iter().chain(more.iter().map(String::as_str)) {
         let page = alice.page(path).await;
         check(path, &page);
@@ -107,8 +110,10 @@ async fn what_others_wrote_is_escaped() {
         assert!(!page.has("<script>"), "{path}: {}", page.text);
         assert!(page.has(escaped), "{path}");
     }
-    let own = format!("/operator/clients/one?id={client}");
-    assert!(!browser.page(&own).await.has("<script>"));
+    for page in ["one", "edit", "delete"] {
+        let own = format!("/operator/clients/{page}?id={client}");
+        assert!(!browser.page(&own).await.has("<script>"), "{page}");
+    }
     let page = site.browser().page(&format!("/signin?{query}")).await;
     assert!(!page.has("<script>"));
     let path = format!("/oauth/authorize?response_type=code&client_id={client}");

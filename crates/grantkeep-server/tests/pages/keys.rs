@@ -72,5 +72,10 @@ async fn a_key_is_named_and_lives_as_the_policy_allows() {
         let answer = browser.submit(&page, ("/apps/api-keys/create", ""), &fields).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name:?} {days}: {}", answer.text);
     }
-    assert!(browser.page("/apps/api-keys").await.has("No keys yet"));
+    let page = browser.page("/apps/api-keys").await;
+    assert!(page.has("No keys yet"));
+    let longest = "\u{e9}".repeat(100);
+    let fields = [("name", longest.as_str())];
+    let made = browser.submit(&page, ("/apps/api-keys/create", ""), &fields).await;
+    assert_eq!(made.status, StatusCode::OK);
 }

@@ -98,7 +98,7 @@ async fn clients_are_listed_in_pages() {
     while let Some(path) = next {
         let page = alice.page(&path).await;
         pages += 1;
-        let rows = page.text.split("<td class=\"id\">").skip(1);
+        let rows = page.text.split("<span class=\"id\">").skip(1);
         for id in rows.map(|row| row.split('<').next().unwrap()) {
             assert!(seen.insert(id.to_owned()), "{id} comes twice");
         }

@@ -1,8 +1,9 @@
 //! Signing in and out.
 
-use crate::browser::{PASSWORD, Site};
+use crate::browser::{Everybody, PASSWORD, Site};
 use axum::http::{StatusCode, header};
 use grantkeep::{KeySource, Keyring, Store};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 // Goal: whoever is not signed in is led to sign in, and back; signing out ends the session in the
@@ -57,7 +58,9 @@ async fn a_sign_in_is_the_browsers_own() {
         let fields = [("username", name), ("password", password)];
         let answer = browser.submit(&page, ("/signin", ""), &fields).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{name}");
-        assert!(answer.has("role=\"alert\""));
+        assert!(answer.has("role=\"alert\"") && answer.has(&format!("value=\"{name}\"")));
+        let told = answer.has(&format!("value=\"{password}\""));
+        assert!(password.is_empty() || !told);
     }
     assert!(!browser.is_in().await);
     browser.sign_in("bob").await;
@@ -113,14 +116,15 @@ async fn people_sign_in_after_a_restore() {
     let directory = tempfile::tempdir().unwrap();
     let keys = Keyring::generate().unwrap();
     let options = || Store::options().keys(KeySource::Given(keys.clone()));
+    let everybody = || Arc::new(Everybody::default());
     let copy = directory.path().join("copy");
     let store = options().open(directory.path().join("tokens")).unwrap();
-    let site = Site::on(store, directory, Site::config("hospitable")).await;
+    let site = Site::on(store, directory, Site::config("hospitable"), everybody()).await;
     let before = site.signed_in("bob").await;
     site.grants().store().backup(&copy).await.unwrap();
     let restored = options().restored(true).open(&copy).unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
-    let again = Site::on(restored, elsewhere, Site::config("hospitable")).await;
+    let again = Site::on(restored, elsewhere, Site::config("hospitable"), everybody()).await;
     let mut browser = again.browser();
     browser.cookies = before.cookies.clone();
     assert!(!browser.is_in().await);
@@ -132,9 +136,11 @@ async fn people_sign_in_after_a_restore() {
 // goes.
 #[tokio::test]
 async fn whoever_is_gone_is_signed_out() {
-    let site = Site::of("hospitable").await;
+    let everybody = Everybody::default();
+    let without_bob = Arc::clone(&everybody.without_bob);
+    let site = Site::with(Site::config("hospitable"), Arc::new(everybody)).await;
     let (mut bob, mut alice) = (site.signed_in("bob").await, site.signed_in("alice").await);
-    site.without_bob.store(true, Ordering::SeqCst);
+    without_bob.store(true, Ordering::SeqCst);
     assert!(!bob.is_in().await);
     assert!(alice.is_in().await);
 }

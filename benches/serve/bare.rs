@@ -1,12 +1,10 @@
 //! The decisions without a server: as many tasks as there are connections, on a runtime like the
 //! server's, each with one decision under way.
 
-use crate::CONNECTIONS;
-use crate::kind::Kind;
-use crate::load::{Ran, WARM_UP};
-use crate::served::processor_of;
-use crate::stock::{CLIENT, Stock, grants};
 use grantkeep::Embedded;
+use grantkeep_benches::served::{
+    CLIENT, CONNECTIONS, Kind, Ran, SCOPE, Stock, WARM_UP, grants, processor_of,
+};
 use grantkeep_grants::{
     Checked, ClientCredentials, Demand, Grants, Introspection, Presented, Redeemed, RefreshRequest,
     Refreshed,
@@ -89,7 +87,7 @@ async fn one(grants: &Grants<Embedded>, kind: Kind, stock: &Mutex<Stock>, own: u
             matches!(redeemed.expect("a redemption"), Redeemed::Granted(_))
         }
         Kind::ClientCredentials => {
-            let request = ClientCredentials::new(CLIENT).scopes(["profile"]);
+            let request = ClientCredentials::new(CLIENT).scopes([SCOPE]);
             grants.client_credentials(request).await.is_ok()
         }
     };

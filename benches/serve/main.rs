@@ -6,27 +6,13 @@
 //! the latencies are those of all of them. With `--check` the exit status is non-zero where a rate
 //! is below its bound. `GRANTKEEP_BENCH_SECONDS` says how long each kind is measured in each round,
 //! 3 unless it is set, and `GRANTKEEP_BENCH_ROUNDS` how often, 3. Further arguments name the kinds.
-//!
-//! Another server with the same endpoints is measured by [`load::run`] with its own
-//! [`stock::Stock`]: nothing in there knows what is behind the address.
 
 mod bare;
-mod connection;
-mod kind;
-mod load;
-mod served;
-mod stock;
 
 use grantkeep_benches::Scratch;
-use kind::Kind;
-use load::Ran;
-use served::Served;
+use grantkeep_benches::served::{CONNECTIONS, Kind, Ran, Served, Stock, millis, run};
 use std::process::ExitCode;
 use std::time::Duration;
-use stock::Stock;
-
-/// Connections, and callers of the bare store.
-pub(crate) const CONNECTIONS: usize = 64;
 
 fn setting(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
@@ -55,7 +41,7 @@ fn main() -> ExitCode {
             let mut stock = Stock::make(&dir, kind, lasts);
             let server = Served::start(&dir);
             let before = server.processor();
-            let ran = load::run(server.address(), kind, &mut stock, CONNECTIONS, lasts);
+            let ran = run(server.address(), kind, &mut stock, CONNECTIONS, lasts);
             let after = server.processor();
             served.push((ran, after.saturating_sub(before)));
             server.stop();
@@ -85,12 +71,6 @@ fn head() {
 fn median(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
     rates.get(rates.len() / 2).copied().unwrap_or(0.0)
-}
-
-fn millis(all: &mut [u32], share: f64) -> f64 {
-    all.sort_unstable();
-    let at = (all.len().saturating_sub(1) as f64 * share).round() as usize;
-    f64::from(all.get(at).copied().unwrap_or(0)) / 1e6
 }
 
 /// Prints what was measured of a kind; false where it is below its bound.

@@ -8,6 +8,7 @@ pub mod granted;
 pub mod load;
 pub mod random;
 pub mod scratch;
+pub mod served;
 pub mod workload;
 pub mod yardstick;
 

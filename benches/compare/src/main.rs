@@ -9,6 +9,7 @@ mod machine;
 mod measures;
 mod probe;
 mod run;
+mod served;
 mod tables;
 mod workload;
 
@@ -40,6 +41,9 @@ enum Command {
     /// What a run starts as a process of its own, in order to kill it.
     #[command(hide = true)]
     Probe(probe::Asked),
+    /// What a run loads over loopback: the handlers on one store.
+    #[command(hide = true)]
+    Handlers(served::Asked),
 }
 
 /// What is compared.
@@ -63,6 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::Probe(asked)) => probe::answer(&asked),
+        Some(Command::Handlers(asked)) => served::answer(&asked),
         Some(Command::Report) => report(&page::read(Path::new(OUT))?, Path::new(OUT), true)?,
         None => compare(&arguments.comparison)?,
     }

@@ -22,6 +22,9 @@ pub(crate) struct Scale {
     pub(crate) turn: Duration,
     /// How long a turn lasts in which background work is to show.
     pub(crate) long_turn: Duration,
+    /// Turns of each server, and how long one lasts.
+    pub(crate) served_rounds: usize,
+    pub(crate) served: Duration,
     /// Pairs that are there before anything is measured.
     pub(crate) pairs: u64,
     /// A log so short that a long turn writes it through several times.
@@ -37,6 +40,8 @@ const FULL: Scale = Scale {
     rounds: 5,
     turn: Duration::from_millis(1_200),
     long_turn: Duration::from_secs(20),
+    served_rounds: 3,
+    served: Duration::from_secs(3),
     pairs: 500_000,
     short_log_bytes: 128 << 20,
     sizes: &[10_000, 100_000, 1_000_000],
@@ -48,6 +53,8 @@ const QUICK: Scale = Scale {
     rounds: 2,
     turn: Duration::from_millis(250),
     long_turn: Duration::from_secs(2),
+    served_rounds: 1,
+    served: Duration::from_millis(500),
     pairs: 20_000,
     short_log_bytes: 8 << 20,
     sizes: &[2_000, 10_000],

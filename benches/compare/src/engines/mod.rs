@@ -4,18 +4,22 @@
 mod fjall;
 mod grantkeep;
 mod lmdb;
-mod postgres;
+pub(crate) mod postgres;
 mod redb;
-mod redis;
+pub(crate) mod redis;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
-mod server;
+pub(crate) mod server;
 mod sqlite;
 
 use crate::engine::Contender;
 
 /// The store.
 pub(crate) const STORE: &str = grantkeep::CONTENDER.name;
+
+/// The two that are servers.
+pub(crate) const POSTGRES: &str = postgres::CONTENDER.name;
+pub(crate) const REDIS: &str = redis::CONTENDER.name;
 
 /// All engines, the store first.
 pub(crate) fn all() -> Vec<Contender> {

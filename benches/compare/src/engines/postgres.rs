@@ -42,8 +42,19 @@ const ANSWERS: &str = "PostgreSQL answers";
 struct Postgres {
     // Before the server: its connections end first.
     pool: Pool<Connection>,
-    _server: Server,
+    _cluster: Cluster,
 }
+
+/// A server of its own, with an empty database, that ends with this value.
+pub(crate) struct Cluster {
+    server: Server,
+    config: Config,
+}
+
+/// Whom the server takes for the owner of everything, without a password.
+pub(crate) const USER: &str = "tokens";
+/// The database.
+pub(crate) const DATABASE: &str = "postgres";
 
 struct Connection {
     client: Client,
@@ -98,8 +109,9 @@ fn make_cluster(dir: &Path) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
-impl Postgres {
-    fn open(setup: &Setup) -> Self {
+impl Cluster {
+    /// Starts one in a directory, and makes these tables in it.
+    pub(crate) fn start(setup: &Setup, schema: &str) -> Self {
         let dir = setup.dir.join("postgresql");
         make_cluster(&dir);
         let server = Server::start(&setup.dir.join("postgresql.log"), |port| {
@@ -118,7 +130,7 @@ impl Postgres {
         });
         let mut config = Config::new();
         config.host(&Ipv4Addr::LOCALHOST.to_string()).port(server.port);
-        config.user("tokens").dbname("postgres");
+        config.user(USER).dbname(DATABASE);
         let mut first = loop {
             // It listens some time before it takes connections.
             match config.connect(NoTls) {
@@ -126,8 +138,21 @@ impl Postgres {
                 Err(error) => assert!(error.as_db_error().is_some(), "{error}"),
             }
         };
-        first.batch_execute(SCHEMA).expect("PostgreSQL makes tables");
-        Self { pool: Pool::new(move || Connection::new(&config)), _server: server }
+        first.batch_execute(schema).expect("PostgreSQL makes tables");
+        Self { server, config }
+    }
+
+    /// Where it listens on the loopback interface.
+    pub(crate) fn port(&self) -> u16 {
+        self.server.port
+    }
+}
+
+impl Postgres {
+    fn open(setup: &Setup) -> Self {
+        let cluster = Cluster::start(setup, SCHEMA);
+        let config = cluster.config.clone();
+        Self { pool: Pool::new(move || Connection::new(&config)), _cluster: cluster }
     }
 }
 

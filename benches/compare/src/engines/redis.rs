@@ -30,17 +30,22 @@ struct Redis {
 /// What a connection says.
 const ANSWERS: &str = "Redis answers";
 
+/// Starts a server of its own in a directory.
+pub(crate) fn start(setup: &Setup) -> Server {
+    let dir = setup.dir.join("redis");
+    std::fs::create_dir_all(&dir).expect("a directory for Redis");
+    Server::start(&dir.join("log"), |port| {
+        let mut command = Command::new(program("redis-server", &[]).expect("Redis is there"));
+        command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
+        command.args(["--appendonly", "yes", "--appendfsync", "always", "--save", ""]);
+        command.arg("--dir").arg(&dir);
+        command
+    })
+}
+
 impl Redis {
     fn open(setup: &Setup) -> Self {
-        let dir = setup.dir.join("redis");
-        std::fs::create_dir_all(&dir).expect("a directory for Redis");
-        let server = Server::start(&dir.join("log"), |port| {
-            let mut command = Command::new(program("redis-server", &[]).expect("Redis is there"));
-            command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
-            command.args(["--appendonly", "yes", "--appendfsync", "always", "--save", ""]);
-            command.arg("--dir").arg(&dir);
-            command
-        });
+        let server = start(setup);
         let client =
             Client::open(format!("redis://127.0.0.1:{}/", server.port)).expect("an address");
         let pool = Pool::new(move || client.get_connection().expect("Redis is listening"));

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 const START_MAX: Duration = Duration::from_secs(30);
 
 /// A server process that ends with this value.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub(super) port: u16,
+    pub(crate) port: u16,
 }
 
 impl Server {

@@ -4,6 +4,7 @@ mod growth;
 mod issue;
 mod look_up;
 mod quiet;
+mod served;
 mod size;
 mod sustained;
 mod sweep;
@@ -17,7 +18,7 @@ use grantkeep_report::Comparison;
 type Part = fn(&Run, &mut Comparison);
 
 /// All parts, in the order in which they run.
-pub(crate) const ALL: [(&str, Part); 7] = [
+pub(crate) const ALL: [(&str, Part); 8] = [
     ("issue", issue::measure),
     ("sustained", sustained::measure),
     ("look-up", look_up::measure),
@@ -25,6 +26,7 @@ pub(crate) const ALL: [(&str, Part); 7] = [
     ("quiet", quiet::measure),
     ("size", size::measure),
     ("growth", growth::measure),
+    ("served", served::measure),
 ];
 
 /// Their names.

@@ -1,15 +1,18 @@
 //! The kinds of requests that are measured, and what is sent for each.
 
-use crate::stock::{CLIENT, SECRET, Stock};
+use super::stock::{CLIENT, SECRET, Stock};
 use std::io::Write as _;
 
-const TOKEN: &str = "/api/oauth/token";
-const INTROSPECT: &str = "/api/oauth/introspect";
-const RESOURCE: &str = "/api/cars";
+/// The path of the token endpoint.
+pub const TOKEN: &str = "/api/oauth/token";
+/// The path of the introspection endpoint.
+pub const INTROSPECT: &str = "/api/oauth/introspect";
+/// The path of a protected resource.
+pub const RESOURCE: &str = "/api/cars";
 
 /// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// RFC 6749 section 6: durable, each family in turn.
     Refresh,
     /// RFC 7662: any of the tokens.
@@ -23,10 +26,12 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] =
+    /// All kinds, in the order in which they are measured.
+    pub const ALL: [Self; 5] =
         [Self::Refresh, Self::Introspect, Self::Code, Self::ClientCredentials, Self::Bearer];
 
-    pub(crate) fn name(self) -> &'static str {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Refresh => "refresh",
             Self::Introspect => "introspect",
@@ -37,7 +42,7 @@ impl Kind {
     }
 
     /// The rate that is asked for, a second.
-    pub(crate) fn at_least(self) -> Option<f64> {
+    pub fn at_least(self) -> Option<f64> {
         match self {
             Self::Refresh => Some(20_000.0),
             Self::Introspect => Some(40_000.0),
@@ -46,7 +51,7 @@ impl Kind {
     }
 
     /// Writes the next request of a connection; false where the stock is used up.
-    pub(crate) fn write(self, stock: &mut Stock, connection: usize, request: &mut Vec<u8>) -> bool {
+    pub fn write(self, stock: &mut Stock, connection: usize, request: &mut Vec<u8>) -> bool {
         request.clear();
         let (path, form) = match self {
             Self::Refresh => {
@@ -83,7 +88,7 @@ impl Kind {
     ///
     /// # Panics
     /// If it is none that was asked for: what is measured is success.
-    pub(crate) fn read(self, stock: &mut Stock, connection: usize, status: u16, body: &[u8]) {
+    pub fn read(self, stock: &mut Stock, connection: usize, status: u16, body: &[u8]) {
         let is_right = status == 200
             && match self {
                 Self::Refresh => match member(body, b"\"refresh_token\":\"") {

@@ -1,33 +1,34 @@
 //! Loading a server: one thread, so many connections, each with one request under way; the next one
 //! is sent as soon as the answer is there.
 
-use crate::connection::Connection;
-use crate::kind::Kind;
-use crate::served::processor_of;
-use crate::stock::Stock;
+use super::connection::Connection;
+use super::kind::Kind;
+use super::process::processor_of;
+use super::stock::Stock;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// What is not measured at first.
-pub(crate) const WARM_UP: Duration = Duration::from_secs(1);
+pub const WARM_UP: Duration = Duration::from_secs(1);
 
 /// What was measured.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub struct Ran {
     /// How long that took.
-    pub(crate) took: Duration,
+    pub took: Duration,
     /// How long each request took, in nanoseconds.
-    pub(crate) latencies_ns: Vec<u32>,
+    pub latencies_ns: Vec<u32>,
     /// Requests there were, those of the warm-up included.
-    pub(crate) requests: u64,
+    pub requests: u64,
     /// How long the generator's thread ran, warm-up included.
-    pub(crate) processor: Duration,
+    pub processor: Duration,
 }
 
 impl Ran {
-    pub(crate) fn per_second(&self) -> f64 {
+    /// Answers a second.
+    pub fn per_second(&self) -> f64 {
         self.latencies_ns.len() as f64 / self.took.as_secs_f64()
     }
 }
@@ -36,7 +37,7 @@ impl Ran {
 ///
 /// # Panics
 /// If a request does not succeed, or the stock is used up.
-pub(crate) fn run(
+pub fn run(
     server: SocketAddr,
     kind: Kind,
     stock: &mut Stock,

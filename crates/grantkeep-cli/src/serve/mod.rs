@@ -17,8 +17,6 @@ use std::sync::Arc;
 use tracing_subscriber::filter::LevelFilter;
 
 /// The redirect URI of the client that is made for a try-out.
-/// Who is made for a try-out.
-const DEMO_USER: &str = "alice";
 const DEMO_REDIRECT: &str = "https://app.example/cb";
 
 /// The person who is made for a try-out.

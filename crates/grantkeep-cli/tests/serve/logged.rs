@@ -34,7 +34,7 @@ fn requests_are_logged_under_their_ids_and_without_what_was_sent() {
     let mut seen = Vec::new();
     for (method, target, body, status, line) in [
         ("POST", TOKEN, granted.as_str(), "200", "method=\"POST\" route=\"/api/oauth/token\""),
-        ("POST", TOKEN, "code=hush-in-a-body", "401", "route=\"/api/oauth/token\""),
+        ("POST", TOKEN, "code=hush-in-a-body", "400", "route=\"/api/oauth/token\""),
         ("GET", "/api/oauth/auth?code=hush-in-a-query", "", "400", "route=\"/api/oauth/auth\""),
         ("GET", "/hush-in-a-path", "", "404", "route=\"none\""),
         ("GET", "/api/cars", "", "401", "route=\"/api/cars\""),

@@ -6,6 +6,7 @@
 
 mod api;
 mod audit;
+mod bound;
 mod consent;
 mod failure;
 mod issuer;
@@ -21,8 +22,9 @@ mod systems;
 mod tls;
 mod users;
 
+pub use bound::Bound;
 pub use failure::Failure;
-pub use listen::Limits;
+pub use listen::{CONNECTIONS_MAX, HEAD_BYTES_MAX, Limits};
 pub use pages::OneClick;
 pub use server::{Config, Operators, Server, Stop, TlsFiles};
 pub use systems::{SYSTEMS, System};

@@ -4,12 +4,15 @@
 //! An id is the server's own, whatever a client sends. It is a random number of the process and the
 //! request's in it, so that no two are alike; it is no secret.
 //!
+//! An answer that refuses and does not say whether it may be kept may not be: 404 and 405 otherwise
+//! may (RFC 9110 section 15.1).
+//!
 //! What is logged of a request is its method, the route that it took (never the path, the query, or
 //! the body as they came, which may have codes and tokens in them), its status, and its time.
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use std::hash::{BuildHasher as _, RandomState};
@@ -47,8 +50,48 @@ async fn tell(request: Request, next: Next) -> Response {
     let (status, took) = (response.status().as_u16(), started.elapsed());
     let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     tracing::info!(target: "grantkeep", parent: &span, status, us, "answered");
+    let refuses = response.status().is_client_error() || response.status().is_server_error();
+    if refuses && !response.headers().contains_key(header::CACHE_CONTROL) {
+        let no_store = HeaderValue::from_static("no-store");
+        response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(FIELD, id);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    const KEPT: [(&str, &str); 1] = [("cache-control", "max-age=60")];
+
+    // Goal: no cache keeps what a server refuses, also where a router refuses by itself, and an
+    // answer that says what may be kept is left as it is. Method: 200, 404, 405, and both a page
+    // and a refusal that may be kept.
+    #[tokio::test]
+    async fn what_is_refused_is_not_kept() {
+        let router = Router::new()
+            .route("/", get(|| async { "well" }))
+            .route("/kept", get(|| async { KEPT }))
+            .route("/gone", get(|| async { (axum::http::StatusCode::GONE, KEPT) }));
+        let router = told(router);
+        for (method, path, status, says) in [
+            ("GET", "/", 200, None),
+            ("GET", "/none", 404, Some("no-store")),
+            ("POST", "/", 405, Some("no-store")),
+            ("GET", "/kept", 200, Some("max-age=60")),
+            ("GET", "/gone", 410, Some("max-age=60")),
+        ] {
+            let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status, "{path}");
+            let said = response.headers().get(header::CACHE_CONTROL);
+            assert_eq!(said.map(|said| said.to_str().unwrap()), says, "{path}");
+        }
+    }
 }

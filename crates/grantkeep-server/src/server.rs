@@ -1,5 +1,6 @@
 //! A server: put together, started, and stopped in order.
 
+use crate::bound::Bound;
 use crate::consent::consent;
 use crate::failure::Failure;
 use crate::listen::{self, Limits};
@@ -10,16 +11,16 @@ use crate::people::People;
 use crate::session::{self, Cookies};
 use crate::systems::System;
 use crate::users::Users;
-use crate::{api, audit, issuer, openapi, operators, requests, tls};
+use crate::{api, audit, openapi, operators, requests};
 use axum::Router;
-use axum::http::StatusCode;
+use axum::body::Bytes;
+use axum::http::{StatusCode, header};
 use axum::routing::get;
 use grantkeep::Store;
 use grantkeep_axum::OAuth;
 use grantkeep_grants::{GrantType, Grants, Policy};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,7 +58,7 @@ pub struct Server {
     operators: Option<(TcpListener, Router)>,
     audit: Option<JoinHandle<()>>,
     limits: Limits,
-    stop: watch::Receiver<bool>,
+    stop: watch::Receiver<Told>,
 }
 
 impl fmt::Debug for Server {
@@ -68,18 +69,36 @@ impl fmt::Debug for Server {
 
 /// Stops a server, from wherever. Dropping it stops nothing.
 #[derive(Debug, Clone)]
-pub struct Stop(watch::Sender<bool>);
+pub struct Stop(watch::Sender<Told>);
+
+/// What a server was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    Nothing,
+    ToStop,
+    ToHasten,
+}
 
 impl Stop {
     /// A server that is made with this stops when it is told.
     #[expect(clippy::new_without_default, reason = "an action, not a value")]
     pub fn new() -> Self {
-        Self(watch::Sender::new(false))
+        Self(watch::Sender::new(Told::Nothing))
     }
 
     /// Stops: nothing is accepted any more, and what is under way is answered.
     pub fn stop(&self) {
-        self.0.send_replace(true);
+        self.tell(Told::ToStop);
+    }
+
+    /// Stops without waiting for what is under way: it is not answered any more. What was decided
+    /// is durable all the same, and the store is closed in order.
+    pub fn hasten(&self) {
+        self.tell(Told::ToHasten);
+    }
+
+    fn tell(&self, what: Told) {
+        self.0.send_modify(|told| *told = what.max(*told));
     }
 }
 
@@ -93,7 +112,7 @@ pub struct Config {
     /// Where it listens; port 0 for any that is free.
     pub listen: SocketAddr,
     /// How it is reached, where that is not where it listens: `https://HOST` or, on this machine,
-    /// `http://HOST`, and a port.
+    /// `http://HOST`, and a port. It has to be named where it listens on all addresses.
     pub issuer: Option<String>,
     /// The files of its certificate; without, it listens on this machine alone.
     pub tls: Option<TlsFiles>,
@@ -125,61 +144,39 @@ impl Config {
     }
 }
 
-/// Listens there.
-async fn listen_on(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
-    let failed = |cause: io::Error| {
-        let why = match cause.kind() {
-            io::ErrorKind::AddrInUse => ": another program does, so end it or take another port",
-            _ => "",
-        };
-        Failure::new(format!("cannot listen on {address}{why}")).because(cause)
-    };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    Ok((listener, bound))
-}
-
 impl Server {
-    /// Puts a server together, and has it listen.
+    /// Puts a server together on a store that is open, and has it listen: [`Bound::take`], then
+    /// [`Bound::with`].
     ///
     /// # Errors
-    /// For an address that is in use or is not this machine's own without TLS, an issuer that is no
-    /// origin, files that cannot be used, and a policy out of bounds.
+    /// Those of both.
     pub async fn bind(
         store: Store,
         users: Arc<dyn Users>,
         config: Config,
         stop: &Stop,
     ) -> Result<Self, Failure> {
-        let Config { system, policy, listen, issuer, tls, operators, audit, one_click, limits } =
-            config;
-        if tls.is_none() && !listen.ip().is_loopback() {
-            return Err(Failure::new(format!(
-                "without TLS the server listens on this machine alone, and {listen} is reached \
-                 from others: give a certificate, or listen on 127.0.0.1"
-            )));
-        }
-        let origin = issuer.as_deref().map(issuer::origin).transpose()?;
-        let tls = tls.map(|files| tls::acceptor(&files.certificates, &files.key)).transpose()?;
-        let (listener, address) = listen_on(listen).await?;
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let origin = origin.unwrap_or_else(|| format!("{scheme}://{address}"));
+        Bound::take(config).await?.with(store, users, stop).await
+    }
+
+    /// Puts a server together of what it has taken of the machine.
+    pub(crate) async fn assembled(
+        bound: Bound,
+        store: Store,
+        users: Arc<dyn Users>,
+        stop: &Stop,
+    ) -> Result<Self, Failure> {
+        let Bound { system, policy, listener, address, origin, tls, operators, .. } = bound;
+        let Bound { audit, one_click, limits, .. } = bound;
         let policy = policy.map_or_else(|| system.policy(), Ok)?;
         let grants = session::prepare(Grants::new(store, policy)?).await?;
         let audit = audit.map(|path| audit::start(grants.events(), &path)).transpose()?;
         let (oauth, app) = assemble(&grants, users, one_click, system, &origin);
         let operators = match operators {
             None => None,
-            Some(Operators { listen, .. }) if !listen.ip().is_loopback() => {
-                return Err(Failure::new(format!(
-                    "operators are served on this machine alone, and {listen} is reached from \
-                     others: listen on 127.0.0.1, behind a tunnel or a proxy of theirs"
-                )));
-            }
-            Some(Operators { listen, secret }) => {
+            Some((listener, at, secret)) => {
                 operators::count()?;
                 let guesses = oauth.table_of_guesses();
-                let (listener, at) = listen_on(listen).await?;
                 let router = operators::router(&grants, secret.as_deref(), guesses, at);
                 Some((listener, requests::told(router)))
             }
@@ -215,6 +212,8 @@ impl Server {
 
     /// Serves until it is told to stop; then the store is closed.
     ///
+    /// What is under way is waited for, up to [`Limits::stop`], unless [`Stop::hasten`] is told.
+    ///
     /// # Errors
     /// Whatever closing the store answers.
     ///
@@ -224,11 +223,14 @@ impl Server {
         let Self { grants, oauth, listener, tls, app, operators, audit, limits, stop, .. } = self;
         // Whoever is served may still hold the grants.
         drop(oauth);
-        let served = listen::serve(listener, tls, app, limits, stopped(stop.clone()));
+        let told = |what| until(stop.clone(), what);
+        let (to_stop, to_hasten) = (told(Told::ToStop), told(Told::ToHasten));
+        let served = listen::serve(listener, tls, app, limits, to_stop, to_hasten);
         match operators {
             None => served.await,
             Some((listener, router)) => {
-                let beside = listen::serve(listener, None, router, limits, stopped(stop));
+                let (to_stop, to_hasten) = (told(Told::ToStop), told(Told::ToHasten));
+                let beside = listen::serve(listener, None, router, limits, to_stop, to_hasten);
                 tokio::join!(served, beside);
             }
         }
@@ -246,9 +248,9 @@ impl Server {
     }
 }
 
-/// Waits until the server is told to stop; for ever where nobody can tell it any more.
-async fn stopped(mut stop: watch::Receiver<bool>) {
-    if stop.wait_for(|stop| *stop).await.is_err() {
+/// Waits until the server is told this; for ever where nobody can tell it any more.
+async fn until(mut told: watch::Receiver<Told>, what: Told) {
+    if told.wait_for(|told| *told >= what).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
@@ -294,10 +296,12 @@ fn assemble(
         let people = Arc::clone(&people);
         oauth = oauth.consent(move |asking| consent(Arc::clone(&people), asking));
     }
-    let contract = serde_json::to_value(openapi::document(system, origin)).unwrap_or_default();
+    // Written once: a client that does not read its answer holds no copy of its own.
+    let contract = serde_json::to_vec(&openapi::document(system, origin)).unwrap_or_default();
+    let contract = ([(header::CONTENT_TYPE, "application/json")], Bytes::from(contract));
     let endpoints = api::router(&oauth, system).merge(oauth.clone());
     let app = tally::counted(&people, endpoints)
-        .route(openapi::PATH, get(move || async move { axum::Json(contract) }))
+        .route(openapi::PATH, get(move || async move { contract }))
         .merge(pages::router(people));
     (oauth, requests::told(app))
 }

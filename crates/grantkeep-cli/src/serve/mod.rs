@@ -7,13 +7,15 @@ use files::ClientsFile;
 use grantkeep::Store;
 use grantkeep_grants::{Creation, Grants, NewClient, Policy};
 use grantkeep_server::{
-    Config, KnownUsers, Limits, Operators, SYSTEMS, Server, Stop, System, TlsFiles, Users as _,
+    Bound, Config, KnownUsers, Limits, Operators, SYSTEMS, Server, Stop, System, TlsFiles,
+    Users as _,
 };
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 /// The redirect URI of the client that is made for a try-out.
@@ -40,7 +42,7 @@ pub(crate) struct ServeArguments {
     /// Where it listens; without a certificate on this machine alone
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// How it is reached, where that is not where it listens
+    /// How it is reached, where that is not where it listens, or it listens on all addresses
     #[arg(long)]
     issuer: Option<String>,
     /// A certificate and those it is signed by, PEM
@@ -72,7 +74,7 @@ pub(crate) struct ServeArguments {
     /// `debug`, or `trace`
     #[arg(long, default_value_t = LevelFilter::WARN)]
     log: LevelFilter,
-    /// Connections at once
+    /// Connections at once, at least 1
     #[arg(long, default_value_t = Limits::default().connections)]
     connections: usize,
 }
@@ -142,7 +144,6 @@ async fn serve(
     let one_click = clients.as_ref().map(|file| file.one_click(system)).transpose()?;
     let one_click = one_click.unwrap_or_default();
     let shown = path.display().to_string();
-    let store = tokio::task::spawn_blocking(move || Store::open(path)).await??;
     let tls = match (&arguments.cert, &arguments.key) {
         (Some(certificates), Some(key)) => {
             Some(TlsFiles { certificates: certificates.clone(), key: key.clone() })
@@ -164,8 +165,11 @@ async fn serve(
         limits: limits.within_open_files(),
         ..Config::new(system, arguments.listen)
     };
+    // Before there is a store: what is wrong with these leaves none.
+    let bound = Bound::take(config).await?;
+    let store = tokio::task::spawn_blocking(move || Store::open(path)).await??;
     let stop = Stop::new();
-    let server = Server::bind(store, Arc::clone(&users) as _, config, &stop).await?;
+    let server = bound.with(store, Arc::clone(&users) as _, &stop).await?;
     println!("{} at {}, on the store in {shown}", system.title, server.issuer());
     if let Some(clients) = &clients {
         let files::Registered { new, known } = clients.register(server.grants()).await?;
@@ -184,12 +188,15 @@ async fn serve(
             );
         }
     }
-    let told = told_to_end()?;
+    let mut told = ToldToEnd::listening()?;
     println!("Ctrl-C ends it.");
     tokio::spawn(async move {
-        told.await;
-        eprintln!("ending: what is under way is answered");
+        told.again().await;
+        eprintln!("ending: what is under way is answered; Ctrl-C once more does not wait for it");
         stop.stop();
+        told.again().await;
+        eprintln!("ending at once: what is under way is not answered any more");
+        stop.hasten();
     });
     server.run().await?;
     Ok(())
@@ -240,20 +247,25 @@ async fn demo(
     Ok(Demo { user: DEMO_USER, password, client, secret, code, personal })
 }
 
-/// Over at Ctrl-C, SIGTERM, or SIGHUP, none of which ends the process by itself any more.
-///
-/// # Errors
-/// Where the operating system refuses to say so.
-fn told_to_end() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(async move {
+/// Ctrl-C, SIGTERM, and SIGHUP, none of which ends the process by itself any more.
+struct ToldToEnd([Signal; 3]);
+
+impl ToldToEnd {
+    /// # Errors
+    /// Where the operating system refuses to say so.
+    fn listening() -> std::io::Result<Self> {
+        let [interrupt, terminate, hangup] =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        Ok(Self([interrupt?, terminate?, hangup?]))
+    }
+
+    /// Waits for the next of them.
+    async fn again(&mut self) {
+        let Self([interrupt, terminate, hangup]) = self;
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
             _ = hangup.recv() => {}
         }
-    })
+    }
 }

@@ -100,6 +100,16 @@ impl Connection {
         }
     }
 
+    /// What the server says to whatever was sent.
+    pub(crate) async fn told(&mut self) -> io::Result<Answer> {
+        timeout(DEADLINE, self.answer()).await?
+    }
+
+    /// Sends until it is taken no more: whether all of it was taken.
+    pub(crate) async fn send_what_is_taken(&mut self, bytes: &[u8], patience: Duration) -> bool {
+        matches!(timeout(patience, self.stream.write_all(bytes)).await, Ok(Ok(())))
+    }
+
     async fn answer(&mut self) -> io::Result<Answer> {
         let end = loop {
             if let Some(at) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {

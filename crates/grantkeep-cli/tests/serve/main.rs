@@ -10,6 +10,7 @@ mod given;
 mod kill;
 mod ledger;
 mod logged;
+mod memory;
 mod printed;
 mod server;
 mod slow;

@@ -150,7 +150,9 @@ fn a_server_that_cannot_start_says_why() {
     let unknown_key = file("unknown.toml", "acces_lifetime = 600\n");
     let impossible = file("impossible.toml", "\naccess_lifetime = 0\n");
     let missing = directory.path().join("none.pem").to_str().unwrap().to_owned();
-    let cases: [(&[&str], &[&str]); 6] = [
+    let nowhere = directory.path().join("none/audit").to_str().unwrap().to_owned();
+    let store = directory.path().join("store");
+    let cases: [(&[&str], &[&str]); 10] = [
         (&["--profile", "hospitality"], &["no profile \"hospitality\"", "hospitable", "hapn"]),
         (
             &["--profile", "hapn", "--policy", &unknown_key],
@@ -160,7 +162,21 @@ fn a_server_that_cannot_start_says_why() {
         (&["--profile", "hapn", "--cert", &missing, "--key", &missing], &["none.pem", "cannot"]),
         (&["--profile", "hapn", "--listen", "0.0.0.0:0"], &["without TLS", "127.0.0.1"]),
         (&["--profile", "hapn", "--operators", "0.0.0.0:0"], &["operators", "127.0.0.1"]),
+        (&["--profile", "hapn", "--connections", "0"], &["0 connections", "give 1 to"]),
+        (
+            &["--profile", "hapn", "--cert", "c", "--key", "k", "--listen", "0.0.0.0:0"],
+            &["name the issuer", "https://auth.example"],
+        ),
+        (&["--profile", "hapn", "--issuer", "http://auth.example"], &["neither https"]),
+        (&["--profile", "hapn", "--audit", &nowhere], &["audit log", "none/audit"]),
     ];
+    let says = |arguments: &[&str]| {
+        let mut all = vec!["--dir", store.to_str().unwrap()];
+        all.extend(arguments);
+        let message = says(&all);
+        assert!(!store.exists(), "{arguments:?}: a store was made");
+        message
+    };
     for (arguments, told) in cases {
         let message = says(arguments);
         for part in told {
@@ -170,5 +186,7 @@ fn a_server_that_cannot_start_says_why() {
     let holding = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = holding.local_addr().unwrap().to_string();
     let message = says(&["--profile", "hapn", "--listen", &address]);
+    assert!(message.contains(&address) && message.contains("another program"), "{message}");
+    let message = says(&["--profile", "hapn", "--listen", "127.0.0.1:0", "--operators", &address]);
     assert!(message.contains(&address) && message.contains("another program"), "{message}");
 }

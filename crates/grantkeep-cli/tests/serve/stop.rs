@@ -3,7 +3,7 @@ use super::server::{CLIENT, Place, TOKEN, Told, all, is_active, open, present, t
 use futures_util::future::{join, join_all};
 use grantkeep_tests::setting;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const STOPS: u64 = 3;
 const CONNECTIONS: usize = 128;
@@ -58,6 +58,33 @@ fn a_stop_under_load_answers_all_and_loses_nothing() {
         "stops under load: {stops}, requests answered {answered}, left without an answer 0, lost 0"
     );
     assert!(answered > CONNECTIONS * stops as usize, "hardly any load");
+}
+
+// Goal: a server that is told to end for the second time waits for nothing that is under way, says
+// so, and still ends in order. Method: a request whose body does not come, and two signals.
+#[test]
+fn told_twice_it_ends_at_once() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let place = Place::new();
+    let mut server = place.start(&[]);
+    let mut slow = runtime.block_on(Connection::open(server.address)).unwrap();
+    let half = "POST /api/oauth/token HTTP/1.1\r\nhost: a\r\ncontent-length: 99\r\n\r\nabc";
+    runtime.block_on(slow.send(half.as_bytes())).unwrap();
+    std::thread::sleep(WORK);
+    let logged = || std::fs::read_to_string(place.path("stderr")).unwrap();
+    server.terminate();
+    while !logged().contains("ending: what is under way is answered") {
+        std::thread::sleep(WORK / 10);
+    }
+    std::thread::sleep(WORK);
+    assert!(server.process.runs(), "it waited for nothing");
+    server.terminate();
+    let began = Instant::now();
+    assert!(server.process.wait().success(), "it did not end in order");
+    assert!(began.elapsed() < Duration::from_secs(5), "it waited for {:?}", began.elapsed());
+    let log = logged();
+    assert!(log.contains("ending at once: what is under way is not answered any more"), "{log}");
+    runtime.block_on(slow.ends()).unwrap();
 }
 
 /// Refreshes until the server says that it was the last answer.

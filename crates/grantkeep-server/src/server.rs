@@ -180,7 +180,7 @@ impl Server {
                 operators::count()?;
                 let guesses = oauth.table_of_guesses();
                 let (listener, at) = listen_on(listen).await?;
-                let router = operators::router(&grants, secret.as_deref(), guesses, at);
+                let router = operators::router(&grants, secret.as_deref(), guesses, at)?;
                 Some((listener, requests::told(router)))
             }
         };

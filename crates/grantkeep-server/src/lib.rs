@@ -14,6 +14,7 @@ mod openapi;
 mod operators;
 mod pages;
 mod people;
+mod proxies;
 mod requests;
 mod server;
 mod session;

@@ -10,7 +10,7 @@ use crate::people::People;
 use crate::session::{self, Cookies};
 use crate::systems::System;
 use crate::users::Users;
-use crate::{api, audit, issuer, openapi, operators, requests, tls};
+use crate::{api, audit, issuer, openapi, operators, proxies, requests, tls};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -20,7 +20,7 @@ use grantkeep_grants::{GrantType, Grants, Policy};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -104,6 +104,10 @@ pub struct Config {
     /// Where the marketplace leads for an app, by the client's id, instead of to its only redirect
     /// URI with a code.
     pub one_click: BTreeMap<String, OneClick>,
+    /// Proxies of one's own before the server: where a connection comes from one of them, the last
+    /// address in `X-Forwarded-For` that is none of theirs is the client's. No header is believed
+    /// from anybody else.
+    pub proxies: Vec<IpAddr>,
     /// What connections may take.
     pub limits: Limits,
 }
@@ -120,6 +124,7 @@ impl Config {
             operators: None,
             audit: None,
             one_click: BTreeMap::new(),
+            proxies: Vec::new(),
             limits: Limits::default(),
         }
     }
@@ -151,8 +156,8 @@ impl Server {
         config: Config,
         stop: &Stop,
     ) -> Result<Self, Failure> {
-        let Config { system, policy, listen, issuer, tls, operators, audit, one_click, limits } =
-            config;
+        let Config { system, policy, listen, issuer, tls, operators, audit, .. } = config;
+        let Config { one_click, proxies, limits, .. } = config;
         if tls.is_none() && !listen.ip().is_loopback() {
             return Err(Failure::new(format!(
                 "without TLS the server listens on this machine alone, and {listen} is reached \
@@ -168,6 +173,7 @@ impl Server {
         let grants = session::prepare(Grants::new(store, policy)?).await?;
         let audit = audit.map(|path| audit::start(grants.events(), &path)).transpose()?;
         let (oauth, app) = assemble(&grants, users, one_click, system, &origin);
+        let app = proxies::believed(app, &proxies);
         let operators = match operators {
             None => None,
             Some(Operators { listen, .. }) if !listen.ip().is_loopback() => {
@@ -181,7 +187,7 @@ impl Server {
                 let guesses = oauth.table_of_guesses();
                 let (listener, at) = listen_on(listen).await?;
                 let router = operators::router(&grants, secret.as_deref(), guesses, at)?;
-                Some((listener, requests::told(router)))
+                Some((listener, proxies::believed(requests::told(router), &proxies)))
             }
         };
         let stop = stop.0.subscribe();

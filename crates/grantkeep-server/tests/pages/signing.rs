@@ -1,11 +1,11 @@
 //! Signing in and out.
 
-use crate::browser::{Everybody, PASSWORD, Site};
+use crate::browser::{Browser, Everybody, PASSWORD, Site};
 use axum::http::{StatusCode, header};
 use futures_util::future::{BoxFuture, join_all};
 use grantkeep::{KeySource, Keyring, Store};
 use grantkeep_axum::Rejection;
-use grantkeep_server::Users;
+use grantkeep_server::{Config, Users};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -147,6 +147,41 @@ async fn passwords_at_the_same_time_are_counted() {
         assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
     }
     assert_eq!(slow.0.load(Ordering::Relaxed), 10);
+}
+
+// Goal: behind a proxy that the operator has named, people are told apart by the address that it
+// names, and nobody else's header is believed. Method: one browser guesses through the proxy, and
+// another signs in through it; then guesses with headers of their own, through the proxy and past
+// it.
+#[tokio::test]
+async fn people_behind_a_proxy_are_told_apart() {
+    let proxies = vec!["192.0.2.1".parse().unwrap()];
+    let site = Site::configured(Config { proxies, ..Site::config("hospitable") }).await;
+    let browser = site.browser();
+    let through = |hops: String| {
+        let mut browser = browser.clone();
+        browser.fields.insert("x-forwarded-for", hops.parse().unwrap());
+        browser
+    };
+    let tried = |password| [("username", "bob"), ("password", password)];
+    let guesses = async |mut browser: Browser<'_>| {
+        browser.cookies.clear();
+        let page = browser.page("/signin").await;
+        browser.submit(&page, ("/signin", ""), &tried("guess")).await.status
+    };
+    for forged in 0..10 {
+        let hops = format!("203.0.113.{forged}, 198.51.100.1");
+        assert_eq!(guesses(through(hops)).await, StatusCode::UNAUTHORIZED);
+    }
+    let refused = StatusCode::TOO_MANY_REQUESTS;
+    assert_eq!(guesses(through("203.0.113.99, 198.51.100.1".to_owned())).await, refused);
+    through("198.51.100.2".to_owned()).sign_in("bob").await;
+    for forged in 0..11 {
+        let mut past = through(format!("203.0.113.{forged}"));
+        past.from = "192.0.2.50:5000".parse().unwrap();
+        let expected = if forged < 10 { StatusCode::UNAUTHORIZED } else { refused };
+        assert_eq!(guesses(past).await, expected, "{forged}");
+    }
 }
 
 // Goal: a browser has one session: a sign-in makes a new cookie and ends the session before it, so

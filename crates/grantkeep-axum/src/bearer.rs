@@ -1,10 +1,10 @@
 //! A request with an access token: RFC 6750, in the argument of a handler.
 
-use crate::client::peer;
-use crate::guesses::{Guessed, Guesses};
+use crate::client::{authorization, peer};
+use crate::guesses::{Guessed, Guesses, Whose};
 use crate::rejection::Rejection;
 use axum::extract::{FromRef, FromRequestParts};
-use axum::http::{HeaderMap, header, request::Parts};
+use axum::http::{HeaderMap, request::Parts};
 use grantkeep_grants::{Checked, Claims, Demand, Grants, OAuthError};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ pub trait Resource: Send + Sync + 'static {
 }
 
 /// The claims of an access token that is in force and good for `R`; a request without one is
-/// refused as RFC 6750 says.
+/// refused as RFC 6750 says, and where too many tokens were none from where it comes, as RFC 6585
+/// says. A good one is let through in any case.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -54,14 +55,13 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
         let (grants, guesses) = (Grants::from_ref(state), Arc::<Guesses>::from_ref(state));
-        let from = peer(&parts.extensions);
-        guesses.check(Guessed::Token, from)?;
         let token = presented(&parts.headers)?;
         match grants.check(token, &R::demand()).await? {
             Checked::Allowed(claims) => Ok(Self { claims, resource: PhantomData }),
             Checked::Refused(refusal) => {
                 if refusal.error == Some(OAuthError::InvalidToken) {
-                    guesses.failed(Guessed::Token, from);
+                    let whose = Whose::Address(peer(&parts.extensions));
+                    guesses.failed(Guessed::Token, whose)?;
                 }
                 Err(refusal.into())
             }
@@ -69,16 +69,11 @@ where
     }
 }
 
-/// The token of an `Authorization` field; empty where there is none, or one of another scheme. A
-/// token with a space or something else that no token has is one that was never issued.
-fn presented(headers: &HeaderMap) -> Result<&str, Rejection> {
-    let mut fields = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(field) = fields.next() else { return Ok("") };
-    if fields.next().is_some() {
-        let twice = Rejection::new(OAuthError::InvalidRequest);
-        return Err(twice.because("Authorization comes more than once"));
-    }
-    let field = field.as_bytes();
+/// The token of an `Authorization` field; empty where there is none, or one of another scheme. The
+/// scheme's name is compared without regard to case (RFC 9110 section 11.1). A token with a space
+/// or something else that no token has is one that was never issued.
+pub(crate) fn presented(headers: &HeaderMap) -> Result<&str, Rejection> {
+    let Some(field) = authorization(headers)? else { return Ok("") };
     let Some((scheme, token)) = field.split_at_checked(7) else { return Ok("") };
     if !scheme.eq_ignore_ascii_case(b"bearer ") {
         return Ok("");

@@ -4,11 +4,14 @@
 //! that is registered for [`INTROSPECTION_GRANT`], as a resource server is, of all of them. To
 //! anybody else a token of another is as one that was never issued (section 2.2).
 //!
+//! A client that asks about too many tokens that are none is refused for those; what it asks about
+//! its own is answered, and other clients are not concerned.
+//!
 //! A resource server asks about whatever its own callers present, so it is not held to be guessing:
 //! somebody else's rubbish must not keep it from asking.
 
 use crate::client::{authenticate, peer};
-use crate::guesses::Guessed;
+use crate::guesses::{Guessed, Whose};
 use crate::oauth::OAuth;
 use crate::params::Params;
 use crate::rejection::{Rejection, json};
@@ -35,9 +38,6 @@ pub(crate) async fn introspect<B: Backend>(
     }
     let token = params.require("token")?;
     let sees_all = client.grants.iter().any(is_introspection);
-    if !sees_all {
-        oauth.guesses.check(Guessed::Token, from)?;
-    }
     let told = match oauth.grants.introspect(token).await? {
         Introspection::Active(claims)
             if sees_all || claims.client.as_deref() == Some(client.id.as_str()) =>
@@ -47,7 +47,7 @@ pub(crate) async fn introspect<B: Backend>(
         Introspection::Active(_) => Introspection::Inactive,
         Introspection::Inactive => {
             if !sees_all {
-                oauth.guesses.failed(Guessed::Token, from);
+                oauth.guesses.failed(Guessed::Token, Whose::Client(&client.id))?;
             }
             Introspection::Inactive
         }

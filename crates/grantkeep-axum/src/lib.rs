@@ -50,11 +50,13 @@ mod revoke;
 mod token;
 mod wanted;
 
-pub use admin::{Admin, admin};
+pub use admin::{Admin, OPERATOR_SECRET_CHARS_MIN, admin, check_operator_secret};
 pub use asking::{Asking, Consent, Granted};
 pub use bearer::{Bearer, Resource};
 pub use client::AuthenticatedClient;
-pub use guesses::{Guessed, Guesses, SLOTS};
+pub use guesses::{
+    Guess, Guessed, Guesses, PASSWORDS_AT_ONCE, PENDING_AT_ONCE, PENDING_ROW_BYTES, SLOTS, Whose,
+};
 pub use introspect::INTROSPECTION_GRANT;
 pub use oauth::{OAuth, oauth};
 pub use params::{BODY_BYTES_MAX, PARAMETERS_MAX, Params};

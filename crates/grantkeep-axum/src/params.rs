@@ -59,7 +59,7 @@ impl Params {
                 .because("the body is longer than 64 KiB, or ended early")
         })?;
         let malformed = |why| Rejection::new(OAuthError::InvalidRequest).because(why);
-        match media_type(headers) {
+        match media_type(headers)? {
             Some(media) if media.eq_ignore_ascii_case("application/x-www-form-urlencoded") => {
                 let form = std::str::from_utf8(&bytes).map_err(|_| malformed("not UTF-8 text"))?;
                 Self::of_form(form)
@@ -160,9 +160,18 @@ impl<S: Send + Sync> FromRequest<S> for Params {
 }
 
 /// The media type of a body, without its parameters.
-fn media_type(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-    Some(value.split(';').next().unwrap_or_default().trim())
+///
+/// # Errors
+/// [`OAuthError::InvalidRequest`] where there are several: whoever stands before the server may
+/// have read the body as another.
+pub(crate) fn media_type(headers: &HeaderMap) -> Result<Option<&str>, Rejection> {
+    let mut fields = headers.get_all(header::CONTENT_TYPE).iter();
+    let value = fields.next().and_then(|value| value.to_str().ok());
+    if fields.next().is_some() {
+        let twice = Rejection::new(OAuthError::InvalidRequest);
+        return Err(twice.because("Content-Type comes more than once"));
+    }
+    Ok(value.map(|value| value.split(';').next().unwrap_or_default().trim()))
 }
 
 /// The members of a JSON object, in order, so that one that comes twice is seen.

@@ -1,6 +1,7 @@
 //! The endpoint for pushed authorization requests: RFC 9126 section 2.
 
 use crate::client::{authenticate, peer};
+use crate::device::pending;
 use crate::oauth::OAuth;
 use crate::params::Params;
 use crate::rejection::{Rejection, json};
@@ -29,6 +30,7 @@ pub(crate) async fn push<B: Backend>(
     }
     Wanted::read(&oauth.grants, &client, &params).map_err(|wrong| wrong.rejection)?;
     let kept = params.to_form_without(CREDENTIALS);
+    pending(&oauth, &client, from, oauth.grants.policy().push_lifetime, kept.len())?;
     let pushed = oauth.grants.push(&client.id, kept.as_bytes()).await?;
     Ok(json(StatusCode::CREATED, &pushed))
 }

@@ -44,7 +44,8 @@ impl Rejection {
         Self { challenge, ..Self::new(OAuthError::InvalidClient) }
     }
 
-    /// Too many guesses from where this one comes from: 429, and when to come again.
+    /// Too many attempts from where this one comes from: 429 (RFC 6585 section 4), and when to come
+    /// again.
     pub fn too_many(retry_after: Duration) -> Self {
         let new = Self::new(OAuthError::TemporarilyUnavailable);
         let new = new.status(StatusCode::TOO_MANY_REQUESTS).because("too many failed attempts");

@@ -4,7 +4,7 @@
 //! in one batch of the store; nothing is kept here between two requests.
 
 use crate::client::{authenticate, peer};
-use crate::guesses::Guessed;
+use crate::guesses::{Guessed, Whose};
 use crate::oauth::{OAuth, Shared};
 use crate::params::Params;
 use crate::rejection::{Rejection, json};
@@ -17,6 +17,7 @@ use grantkeep_grants::{
     ClientCredentials, ClientInfo, ClientRefusal, Grant, GrantType, Issued, OAuthError, Polled,
     Presented, Redeemed, RefreshRequest, Refreshed,
 };
+use std::net::IpAddr;
 
 pub(crate) async fn token<B: Backend>(
     State(OAuth(oauth)): State<OAuth<B>>,
@@ -43,33 +44,26 @@ async fn answer<B: Backend>(
     let asked = GrantType::read(params.require("grant_type")?);
     let client = authenticate(&oauth.grants, &oauth.guesses, from, &parts.headers, &params).await?;
     let asked = asked.filter(|grant| oauth.serves(grant));
-    // Whoever has authenticated is known, and what it presents is its own.
-    let is_guessing = !client.confidential;
-    if is_guessing {
-        oauth.guesses.check(Guessed::Token, from)?;
-    }
-    let flow = Flow { oauth, client: &client, params: &params };
+    let flow = Flow { oauth, client: &client, params: &params, from };
     let answered = match asked {
         Some(GrantType::AuthorizationCode) => flow.code().await,
         Some(GrantType::RefreshToken) => flow.refresh().await,
         Some(GrantType::ClientCredentials) => flow.own().await,
         Some(GrantType::DeviceCode) => flow.device().await,
-        Some(GrantType::Password) => {
-            oauth.guesses.check(Guessed::Password, from)?;
-            let answered = flow.password().await;
-            if answered.as_ref().is_err_and(|told| told.error() == OAuthError::InvalidGrant) {
-                oauth.guesses.failed(Guessed::Password, from);
-            }
-            return answered;
-        }
+        Some(GrantType::Password) => return flow.password().await,
         // It is not told back: in a form that was escaped as a whole, the secret is in it.
         _ => return Err(OAuthError::UnsupportedGrantType.into()),
     };
-    if is_guessing && answered.as_ref().is_err_and(|told| told.error() == OAuthError::InvalidGrant)
-    {
-        oauth.guesses.failed(Guessed::Token, from);
+    // Whoever has authenticated is known, and what it presents is its own.
+    if !client.confidential && is_wrong(&answered) {
+        oauth.guesses.failed(Guessed::Token, Whose::Address(from))?;
     }
     answered
+}
+
+/// Whether an answer says that what was presented is none, or somebody else's.
+fn is_wrong<T>(answered: &Result<T, Rejection>) -> bool {
+    answered.as_ref().is_err_and(|told| told.error() == OAuthError::InvalidGrant)
 }
 
 /// One request of a client.
@@ -77,6 +71,7 @@ struct Flow<'a, B> {
     oauth: &'a Shared<B>,
     client: &'a ClientInfo,
     params: &'a Params,
+    from: Option<IpAddr>,
 }
 
 impl<B: Backend> Flow<'_, B> {
@@ -128,6 +123,9 @@ impl<B: Backend> Flow<'_, B> {
     }
 
     /// A person's name and password, RFC 6749 section 4.3.
+    ///
+    /// The people of a client that has authenticated have its server's address, so their guesses
+    /// count by the client and the name; those of a public one by the address and the name.
     async fn password(&self) -> Result<Box<Issued>, Rejection> {
         self.permitted(GrantType::Password)?;
         let name = self.params.require("username")?.to_owned();
@@ -136,9 +134,19 @@ impl<B: Backend> Flow<'_, B> {
         let Some(verify) = &self.oauth.verify else {
             return Err(OAuthError::UnsupportedGrantType.into());
         };
-        let Some(subject) = verify(name, password).await? else {
-            return Err(OAuthError::InvalidGrant.into());
+        let named = if self.client.confidential {
+            Whose::NameThrough(&name, &self.client.id)
+        } else {
+            Whose::NameFrom(&name, self.from)
         };
+        let places = [(Guessed::Password, named), (Guessed::Passwords, Whose::Address(self.from))];
+        let guess = self.oauth.guesses.take(&places)?;
+        let verified = verify(name.clone(), password).await;
+        let verified = verified.and_then(|whose| whose.ok_or(OAuthError::InvalidGrant.into()));
+        if !is_wrong(&verified) {
+            guess.give_back();
+        }
+        let subject = verified?;
         let resources = self.params.all("resource");
         let named = (!resources.is_empty()).then_some(resources);
         let grant = Grant::new(&self.client.id, &subject).by(GrantType::Password);

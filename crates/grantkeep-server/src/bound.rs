@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket};
@@ -38,6 +38,7 @@ pub struct Bound {
     pub(crate) operators: Option<(TcpListener, SocketAddr, Option<String>)>,
     pub(crate) audit: Option<PathBuf>,
     pub(crate) one_click: BTreeMap<String, OneClick>,
+    pub(crate) proxies: Vec<IpAddr>,
     pub(crate) limits: Limits,
 }
 
@@ -59,8 +60,8 @@ impl Bound {
         reason = "has to be called where tokio runs, as what follows it"
     )]
     pub async fn take(config: Config) -> Result<Self, Failure> {
-        let Config { system, policy, listen, issuer, tls, operators, audit, one_click, limits } =
-            config;
+        let Config { system, policy, listen, issuer, tls, operators, audit, .. } = config;
+        let Config { one_click, proxies, limits, .. } = config;
         let connections = limits.connections;
         if !(1..=CONNECTIONS_MAX).contains(&connections) {
             return Err(Failure::new(format!(
@@ -88,6 +89,8 @@ impl Bound {
                  listen on 127.0.0.1, behind a tunnel or a proxy of theirs"
             )));
         }
+        let secret = operators.as_ref().and_then(|operators| operators.secret.as_deref());
+        secret.map(grantkeep_axum::check_operator_secret).transpose()?;
         let origin = issuer.as_deref().map(issuer::origin).transpose()?;
         let tls = tls.map(|files| tls::acceptor(&files.certificates, &files.key)).transpose()?;
         if let Some(path) = &audit {
@@ -116,6 +119,7 @@ impl Bound {
             operators,
             audit,
             one_click,
+            proxies,
             limits,
         })
     }
@@ -166,7 +170,7 @@ fn appendable(path: &Path) -> io::Result<()> {
         // What is no regular file may hold up whoever opens it.
         Ok(known) if known.is_file() => fs::OpenOptions::new().append(true).open(path).map(drop),
         Ok(known) if known.is_dir() => Err(io::Error::other("it is a directory: name a file")),
-        Ok(_) => Ok(()),
+        Ok(_) => Err(io::Error::other("it is no regular file: name one")),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
             let within = path.parent().filter(|within| !within.as_os_str().is_empty());
             tempfile::tempfile_in(within.unwrap_or(Path::new("."))).map(drop)

@@ -15,6 +15,7 @@ mod openapi;
 mod operators;
 mod pages;
 mod people;
+mod proxies;
 mod requests;
 mod server;
 mod session;

@@ -276,6 +276,10 @@ const OPERATIONS: [(HttpMethod, &str, &str, &str); 14] = [
     (HttpMethod::Delete, "/admin/subjects/{subject}/grants/{family}", "Ends one grant", "204"),
 ];
 
+/// What is not done to a client of the server's own.
+const OWN: [&str; 3] =
+    ["Deletes a client and ends what it has", "Disables a client", "One more secret, shown once"];
+
 /// What a new client is, as RFC 7591 section 2 names it.
 const NEW_CLIENT: [Member; 6] = [
     ("client_id", "one of your own; a random one by default", false),
@@ -283,7 +287,11 @@ const NEW_CLIENT: [Member; 6] = [
     ("redirect_uris", "an array of addresses", false),
     ("grant_types", "an array of grant types", false),
     ("scope", "separated by spaces", false),
-    ("token_endpoint_auth_method", "none for a public client", false),
+    (
+        "token_endpoint_auth_method",
+        "none for a public client; client_secret_basic, the default, or client_secret_post",
+        false,
+    ),
 ];
 
 /// The document of what operators reach at this address.
@@ -302,6 +310,7 @@ pub(crate) fn operators(address: &str) -> OpenApi {
         };
         if path.starts_with("/admin/") {
             operation = refused(operation.security(operator()), "401", "the secret is missing");
+            operation = refused(operation, "400", "what was sent is not in order");
             operation = refused(operation, "429", "too many failed attempts from there");
         }
         if status == "200" && (path == "/admin/clients" || path.ends_with("/grants")) {
@@ -315,6 +324,11 @@ pub(crate) fn operators(address: &str) -> OpenApi {
             let body = RequestBodyBuilder::new().content("application/json", content);
             operation = operation.request_body(Some(body.required(Some(Required::True)).build()));
             operation = refused(operation, "409", "the client_id is another client's");
+            operation = refused(operation, "413", "the body is longer than 64 KiB");
+            operation = refused(operation, "415", "the body is of another media type");
+        }
+        if OWN.contains(&what) {
+            operation = refused(operation, "409", "the client is the server's own");
         }
         let item = PathItemBuilder::new().operation(method, operation.build()).build();
         paths = paths.path(path, item);

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::openapi;
+use crate::session::PAGES;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -41,24 +42,24 @@ pub(crate) fn count() -> Result<(), Failure> {
 }
 
 /// The routes for operators at this address, the API among them if there is a secret for it.
+///
+/// # Errors
+/// For a secret that is too short.
 pub(crate) fn router(
     grants: &Grants,
     secret: Option<&str>,
     guesses: &Arc<Guesses>,
     address: SocketAddr,
-) -> Router {
+) -> Result<Router, Failure> {
     let (scraped, probed) = (grants.clone(), grants.clone());
     let contract = openapi::operators(&format!("http://{address}"));
     let router = Router::new()
         .route(openapi::PATH, get(move || async move { axum::Json(contract) }))
         .route("/metrics", get(move || async move { metrics(&scraped) }))
         .route("/health", get(move || async move { health(&probed) }));
-    match secret {
-        Some(secret) => {
-            router.merge(grantkeep_axum::admin(grants.clone(), secret, Arc::clone(guesses)))
-        }
-        None => router,
-    }
+    let Some(secret) = secret else { return Ok(router) };
+    let guesses = Arc::clone(guesses);
+    Ok(router.merge(grantkeep_axum::admin(grants.clone(), secret, guesses, [PAGES])?))
 }
 
 fn metrics(grants: &Grants) -> Response {

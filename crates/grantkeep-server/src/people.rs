@@ -10,7 +10,7 @@ use crate::users::Users;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use grantkeep::ErrorKind;
-use grantkeep_axum::{Guessed, OAuth, Params};
+use grantkeep_axum::{Guessed, OAuth, Params, Whose};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -83,26 +83,30 @@ impl People {
             let wrong = "The page was too old, or cookies are blocked. Please try again.";
             return Err(self.sign_in_page(headers, action, said(wrong))?);
         }
-        let guesses = self.oauth.table_of_guesses();
-        if guesses.check(Guessed::Password, from).is_err() {
+        let places = [
+            (Guessed::Password, Whose::NameFrom(name, from)),
+            (Guessed::Passwords, Whose::Address(from)),
+        ];
+        let Ok(guess) = self.oauth.table_of_guesses().take(&places) else {
             let wrong = "Too many failed attempts. Wait a minute, then try again.";
             let mut page = self.sign_in_page(headers, action, said(wrong))?;
             *page.status_mut() = StatusCode::TOO_MANY_REQUESTS;
             return Err(page);
-        }
+        };
         let verified = self.users.verify(name.to_owned(), password.to_owned().into()).await;
         let subject = match verified {
             Ok(subject) => subject,
             Err(busy) => {
+                guess.give_back();
                 let wrong = layout::sentence(busy.description().unwrap_or("please try again"));
                 return Err(self.sign_in_page(headers, action, said(&wrong))?);
             }
         };
         let Some(subject) = subject else {
-            guesses.failed(Guessed::Password, from);
             let wrong = "The user name or the password is wrong.";
             return Err(self.sign_in_page(headers, action, said(wrong))?);
         };
+        guess.give_back();
         // The browser has one session: the one that it had before is nobody's any more.
         let before = self.session(headers).await?;
         let grants = self.oauth.grants();

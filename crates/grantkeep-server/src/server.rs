@@ -11,7 +11,7 @@ use crate::people::People;
 use crate::session::{self, Cookies};
 use crate::systems::System;
 use crate::users::Users;
-use crate::{api, audit, openapi, operators, requests};
+use crate::{api, audit, openapi, operators, proxies, requests};
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{StatusCode, header};
@@ -21,7 +21,7 @@ use grantkeep_axum::OAuth;
 use grantkeep_grants::{GrantType, Grants, Policy};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -123,6 +123,10 @@ pub struct Config {
     /// Where the marketplace leads for an app, by the client's id, instead of to its only redirect
     /// URI with a code.
     pub one_click: BTreeMap<String, OneClick>,
+    /// Proxies of one's own before the server: where a connection comes from one of them, the last
+    /// address in `X-Forwarded-For` that is none of theirs is the client's. No header is believed
+    /// from anybody else.
+    pub proxies: Vec<IpAddr>,
     /// What connections may take.
     pub limits: Limits,
 }
@@ -139,6 +143,7 @@ impl Config {
             operators: None,
             audit: None,
             one_click: BTreeMap::new(),
+            proxies: Vec::new(),
             limits: Limits::default(),
         }
     }
@@ -167,18 +172,19 @@ impl Server {
         stop: &Stop,
     ) -> Result<Self, Failure> {
         let Bound { system, policy, listener, address, origin, tls, operators, .. } = bound;
-        let Bound { audit, one_click, limits, .. } = bound;
+        let Bound { audit, one_click, proxies, limits, .. } = bound;
         let policy = policy.map_or_else(|| system.policy(), Ok)?;
         let grants = session::prepare(Grants::new(store, policy)?).await?;
         let audit = audit.map(|path| audit::start(grants.events(), &path)).transpose()?;
         let (oauth, app) = assemble(&grants, users, one_click, system, &origin);
+        let app = proxies::believed(app, &proxies);
         let operators = match operators {
             None => None,
             Some((listener, at, secret)) => {
                 operators::count()?;
                 let guesses = oauth.table_of_guesses();
-                let router = operators::router(&grants, secret.as_deref(), guesses, at);
-                Some((listener, requests::told(router)))
+                let router = operators::router(&grants, secret.as_deref(), guesses, at)?;
+                Some((listener, proxies::believed(requests::told(router), &proxies)))
             }
         };
         let stop = stop.0.subscribe();

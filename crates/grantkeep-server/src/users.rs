@@ -38,6 +38,8 @@ pub const WAITING_MAX: usize = 64;
 pub const PASSWORD_CHARS_MIN: usize = 15;
 /// No new password is longer, in characters.
 pub const PASSWORD_CHARS_MAX: usize = 1_024;
+/// One address leaves places for others.
+const _: () = assert!(grantkeep_axum::PASSWORDS_AT_ONCE * 4 <= WAITING_MAX);
 
 /// Who has which password. A server that has its own people implements this.
 pub trait Users: Send + Sync + 'static {
@@ -114,10 +116,11 @@ impl Threads {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Rejection> {
         let busy = || refused("too many passwords are being verified: come again");
-        let _in_line = self.waiting.try_acquire_owned().map_err(|_| busy())?;
+        let in_line = self.waiting.try_acquire_owned().map_err(|_| busy())?;
         let permit = self.verifying.acquire_owned().await.map_err(|_| busy())?;
         let work = move || {
-            let _permit = permit;
+            // Held for as long as it takes, whether or not somebody still waits for it.
+            let _held = (permit, in_line);
             work()
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| busy())

@@ -3,8 +3,10 @@
 // Helpers of tests are outside test functions, where clippy does not look for tests.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod admin;
 mod authorize;
 mod bearer;
+mod guessing;
 mod refused;
 mod token;
 mod world;

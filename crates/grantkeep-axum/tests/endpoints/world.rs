@@ -107,13 +107,16 @@ impl World {
 
     /// A form from somewhere.
     pub(crate) fn post_as(&self, authorization: Option<&str>, path: &str, form: &str) -> Answer {
-        let mut request = Request::post(path)
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .extension(ConnectInfo(SocketAddr::from(([192, 0, 2, 7], 4_711))));
+        let mut request = posted(7, path, form);
         if let Some(field) = authorization {
-            request = request.header(header::AUTHORIZATION, field);
+            request.headers_mut().insert(header::AUTHORIZATION, field.parse().unwrap());
         }
-        self.send(request.body(form.to_owned().into()).unwrap())
+        self.send(request)
+    }
+
+    /// A form from the address 192.0.2.`host`.
+    pub(crate) fn post_from(&self, host: u8, path: &str, pairs: &[(&str, &str)]) -> Answer {
+        self.send(posted(host, path, &form(pairs)))
     }
 
     /// A form of the client `app`, which authenticates in it.
@@ -129,6 +132,19 @@ impl World {
         }
         self.send(request.body(Body::empty()).unwrap())
     }
+}
+
+/// A request with a form from the address 192.0.2.`host`.
+pub(crate) fn posted(host: u8, path: &str, form: &str) -> Request<Body> {
+    let request = Request::post(path)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .extension(from(host));
+    request.body(form.to_owned().into()).unwrap()
+}
+
+/// The address 192.0.2.`host`, as a server tells it.
+pub(crate) fn from(host: u8) -> ConnectInfo<SocketAddr> {
+    ConnectInfo(SocketAddr::from(([192, 0, 2, host], 4_711)))
 }
 
 pub(crate) fn form(pairs: &[(&str, &str)]) -> String {

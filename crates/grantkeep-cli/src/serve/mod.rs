@@ -12,7 +12,7 @@ use grantkeep_server::{
 };
 use std::error::Error;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -45,6 +45,11 @@ pub(crate) struct ServeArguments {
     /// How it is reached, where that is not where it listens, or it listens on all addresses
     #[arg(long)]
     issuer: Option<String>,
+    /// A proxy of your own before the server, by the address that it connects from; may be given
+    /// several times. The last address of `X-Forwarded-For` that is none of theirs is the client's;
+    /// no header is believed from anybody else
+    #[arg(long, value_name = "ADDRESS")]
+    proxy: Vec<IpAddr>,
     /// A certificate and those it is signed by, PEM
     #[arg(long, requires = "key")]
     cert: Option<PathBuf>,
@@ -162,6 +167,7 @@ async fn serve(
         operators,
         audit: arguments.audit.clone(),
         one_click,
+        proxies: arguments.proxy.clone(),
         limits: limits.within_open_files(),
         ..Config::new(system, arguments.listen)
     };

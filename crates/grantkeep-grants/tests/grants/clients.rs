@@ -37,7 +37,10 @@ impl World {
     }
 
     pub(crate) fn authenticates(&self, id: &str, secret: Option<&str>) -> bool {
-        let answer = self.grants.authenticate_client(id, secret.map(str::as_bytes)).wait().unwrap();
+        let presented = secret.map(str::as_bytes);
+        let recognized = self.grants.recognize_client(id, presented).wait().unwrap();
+        let answer = self.grants.authenticate_client(id, presented).wait().unwrap();
+        assert_eq!(recognized.oauth_error(), answer.oauth_error());
         let refused = Some(OAuthError::InvalidClient);
         assert_eq!(
             answer.oauth_error(),

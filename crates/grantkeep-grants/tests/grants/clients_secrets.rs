@@ -4,7 +4,7 @@ use crate::clients::{created, new_client};
 use crate::interposed::Interposed;
 use crate::world::*;
 use grantkeep::{ErrorKind, Keyring, ManualClock, Memory, SecretDigest, Wait};
-use grantkeep_grants::{Authenticated, Grants, NewClient, NewSecret, Policy, SecretId};
+use grantkeep_grants::{Authenticated, Events, Grants, NewClient, NewSecret, Policy, SecretId};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -219,4 +219,25 @@ fn nothing_printed_of_a_client_holds_a_secret() {
     for hidden in [brought, secret.expose(), &format!("{digest:?}")] {
         assert!(!printed.contains(hidden), "{hidden}");
     }
+}
+
+// Goal: a server that limits guesses looks at further ones at little cost: a refusal by
+// `recognize_client` is no event, and one by `authenticate_client` is. Method: a wrong secret for
+// each, and the right one.
+#[test]
+fn a_client_that_is_not_recognized_is_no_event() {
+    let mut world = World::new();
+    let events = Events::new();
+    world.grants = world.grants.clone().with_events(events.clone());
+    let mut told = events.subscribe(10);
+    let secret = world.register(new_client("app-1")).secret.unwrap();
+    let (right, wrong) =
+        (Some(secret.expose().as_bytes()), Some(&b"another secret, a wrong one"[..]));
+    let recognized = |secret| world.grants.recognize_client("app-1", secret).wait().unwrap();
+    assert!(matches!(recognized(wrong), Authenticated::Refused));
+    assert!(matches!(recognized(right), Authenticated::Client(_)));
+    assert!(told.try_next().is_none());
+    let refused = world.grants.authenticate_client("app-1", wrong).wait().unwrap();
+    assert!(matches!(refused, Authenticated::Refused));
+    assert_eq!(told.try_next().unwrap().name(), "client_refused");
 }

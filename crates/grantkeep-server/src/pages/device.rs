@@ -3,8 +3,9 @@
 //! 1. A code in the address is put into the field and into nothing else: the person sends it, and
 //!    is asked to compare it with what the device shows (section 5.4).
 //! 2. What is asked for is shown, and approved or denied by a second form.
-//! 3. Codes that lead nowhere count against the address that they come from and against the person
-//!    who types them (section 5.1); while either has too many, nothing is looked up.
+//! 3. Codes that lead nowhere count against the person who types them (section 5.1) and, in a wider
+//!    bound, against the address that they come from; while either has too many, nothing is looked
+//!    up. A code is counted before it is looked up, and given back if it leads somewhere.
 
 use crate::pages::guess;
 use crate::pages::layout::{see_other, wrong};
@@ -13,7 +14,7 @@ use crate::pages::visit::{Posted, Visit};
 use crate::people::{facts, failed};
 use axum::http::StatusCode;
 use axum::response::Response;
-use grantkeep_axum::Guessed;
+use grantkeep_axum::{Guess, Guessed};
 use grantkeep_grants::{DeviceApproval, DeviceRequested, PendingDevice, Verified};
 use maud::html;
 
@@ -56,16 +57,18 @@ const REVOKED: &str = "This app may not ask for access any more.";
 pub(super) async fn look(posted: Posted) -> Result<Response, Response> {
     let visit = &posted.visit;
     let code = typed(&posted)?;
-    check(visit)?;
+    let guess = guess(visit)?;
+    let found = visit.grants().device_request(code).await;
+    let leads_nowhere = matches!(&found, Ok(DeviceRequested::Unknown));
+    if !leads_nowhere {
+        guess.give_back();
+    }
     let refused = |said| Ok(ask(visit, code, Some(said), StatusCode::BAD_REQUEST));
-    match visit.grants().device_request(code).await.map_err(failed)? {
+    match found.map_err(failed)? {
         DeviceRequested::Pending(device) => question(visit, code, &device).await,
         DeviceRequested::Expired => refused(EXPIRED),
         DeviceRequested::Revoked => refused(REVOKED),
-        _ => {
-            guess::missed(visit, Guessed::UserCode);
-            refused(UNKNOWN)
-        }
+        _ => refused(UNKNOWN),
     }
 }
 
@@ -96,7 +99,7 @@ async fn question(visit: &Visit, code: &str, device: &PendingDevice) -> Result<R
 pub(super) async fn decide(posted: Posted) -> Result<Response, Response> {
     let visit = &posted.visit;
     let code = typed(&posted)?;
-    check(visit)?;
+    let guess = guess(visit)?;
     let approves = posted.form.get("decision") == Some("approve");
     let decided = if approves {
         let facts = facts(&visit.headers, visit.from);
@@ -106,16 +109,17 @@ pub(super) async fn decide(posted: Posted) -> Result<Response, Response> {
     } else {
         visit.grants().deny_device(code).await
     };
+    let leads_nowhere = matches!(&decided, Ok(Verified::Unknown));
+    if !leads_nowhere {
+        guess.give_back();
+    }
     let refused = |said| Ok(ask(visit, code, Some(said), StatusCode::BAD_REQUEST));
     match decided.map_err(failed)? {
         Verified::Done if approves => Ok(see_other("/device?done=device-added")),
         Verified::Done => Ok(see_other("/device?done=device-denied")),
         Verified::Expired => refused(EXPIRED),
         Verified::Revoked | Verified::Unauthorized => refused(REVOKED),
-        _ => {
-            guess::missed(visit, Guessed::UserCode);
-            refused(UNKNOWN)
-        }
+        _ => refused(UNKNOWN),
     }
 }
 
@@ -127,11 +131,10 @@ fn typed(posted: &Posted) -> Result<&str, Response> {
     Ok(code)
 }
 
-/// Refuses whoever has typed too many codes that lead nowhere.
-fn check(visit: &Visit) -> Result<(), Response> {
-    if guess::may(visit, Guessed::UserCode) {
-        return Ok(());
-    }
-    let what = "Too many codes that lead nowhere. Wait a minute, then try again.";
-    Err(wrong(StatusCode::TOO_MANY_REQUESTS, what))
+/// Takes the place of a code that may lead nowhere; refuses whoever has typed too many.
+fn guess(visit: &Visit) -> Result<Guess<'_>, Response> {
+    guess::take(visit, Guessed::UserCode, Guessed::UserCodes).ok_or_else(|| {
+        let what = "Too many codes that lead nowhere. Wait a minute, then try again.";
+        wrong(StatusCode::TOO_MANY_REQUESTS, what)
+    })
 }

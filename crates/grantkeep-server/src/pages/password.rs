@@ -69,20 +69,23 @@ pub(super) async fn change(posted: Posted) -> Result<Response, Response> {
     if let Some(wrong) = fault(present, new, field("again")) {
         return Ok(ask(visit, Some(&wrong), StatusCode::BAD_REQUEST));
     }
-    if !guess::may(visit, Guessed::Password) {
+    let Some(guess) = guess::take(visit, Guessed::Password, Guessed::Passwords) else {
         let wrong = "Too many failed attempts. Wait a minute, then try again.";
         return Ok(ask(visit, Some(wrong), StatusCode::TOO_MANY_REQUESTS));
-    }
+    };
     let subject = visit.subject().to_owned();
     let changed = visit.people.users.change_password(
         subject,
         present.to_owned().into(),
         new.to_owned().into(),
     );
-    match changed.await {
+    let changed = changed.await;
+    if !matches!(changed, Ok(PasswordChange::Wrong)) {
+        guess.give_back();
+    }
+    match changed {
         Ok(PasswordChange::Changed) => signed_in_anew(visit).await,
         Ok(PasswordChange::Wrong) => {
-            guess::missed(visit, Guessed::Password);
             let wrong = "The present password is wrong.";
             Ok(ask(visit, Some(wrong), StatusCode::FORBIDDEN))
         }

@@ -74,9 +74,9 @@ async fn a_device_is_denied() {
 }
 
 // Goal: user codes are not guessed (RFC 8628 section 5.1): after ten that lead nowhere the person
-// who types them waits, from wherever, and so does the address, whoever uses it; others do not.
-// Method: guesses from changing addresses, then the right code by the same person, by another from
-// one of the addresses, and by another from elsewhere.
+// who types them waits, from wherever; others do not, at the same address either, and codes that
+// lead somewhere are not counted. Method: guesses from changing addresses, and decisions, which are
+// guesses as well; then the right code by the same person, and by another from the same address.
 #[tokio::test]
 async fn guesses_of_user_codes_are_limited() {
     let site = Site::of("hospitable").await;
@@ -95,7 +95,6 @@ async fn guesses_of_user_codes_are_limited() {
     let mut alice = site.signed_in("alice").await;
     let page = alice.page("/device").await;
     for guess in 0..10 {
-        // Decisions are guesses as well.
         let digest = typed(&mut alice, code).await.hidden("/device/decide", "")[0].1.clone();
         let fields = [("csrf", digest.as_str()), ("user_code", "WDJB-MJHT")];
         let answer = alice.post("/device/decide", &fields).await;
@@ -104,7 +103,7 @@ async fn guesses_of_user_codes_are_limited() {
     let answer = alice.submit(&page, ("/device", ""), &[("user_code", code)]).await;
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
     let mut third = site.signed_in(crate::browser::MARKUP).await;
-    assert_eq!(typed(&mut third, code).await.status, StatusCode::TOO_MANY_REQUESTS);
-    third.from = "198.51.100.1:5000".parse().unwrap();
-    assert_eq!(typed(&mut third, code).await.status, StatusCode::OK);
+    for _ in 0..20 {
+        assert_eq!(typed(&mut third, code).await.status, StatusCode::OK);
+    }
 }

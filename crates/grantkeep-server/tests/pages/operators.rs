@@ -2,8 +2,11 @@
 
 use crate::browser::Site;
 use axum::http::StatusCode;
+use grantkeep::Store;
 use grantkeep_grants::{Authenticated, NewClient, NewPersonal};
+use grantkeep_server::{Config, KnownUsers, Operators, Server, Stop};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 async fn accepts(site: &Site, client: &str, secret: &str) -> bool {
     let answer = site.grants().authenticate_client(client, Some(secret.as_bytes())).await.unwrap();
@@ -140,4 +143,23 @@ async fn the_grants_of_a_person_are_seen_and_ended() {
     assert_eq!(site.api(two.access.expose()).await, StatusCode::UNAUTHORIZED);
     assert_eq!(site.api(hers.access.expose()).await, StatusCode::OK);
     assert!(!bob.is_in().await && alice.is_in().await);
+}
+
+// Goal: the JSON API for operators is not opened by a secret that is quickly guessed: the start is
+// refused. Method: secrets of fifteen characters, and of sixteen.
+#[tokio::test]
+async fn a_short_secret_of_operators_is_refused_at_the_start() {
+    for (secret, starts) in [("fifteen letters", false), ("sixteen letters!", true)] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path().join("tokens")).unwrap();
+        let listen = ([127, 0, 0, 1], 0).into();
+        let operators = Some(Operators { listen, secret: Some(secret.to_owned()) });
+        let config = Config { operators, ..Site::config("hospitable") };
+        let users = Arc::new(KnownUsers::new().unwrap());
+        let bound = Server::bind(store, users, config, &Stop::new()).await;
+        assert_eq!(bound.is_ok(), starts, "{bound:?}");
+        if let Err(refused) = bound {
+            assert!(refused.to_string().contains("fewer than 16 characters"), "{refused}");
+        }
+    }
 }

@@ -1,10 +1,15 @@
 //! Signing in and out.
 
-use crate::browser::{Everybody, PASSWORD, Site};
+use crate::browser::{Browser, Everybody, PASSWORD, Site};
 use axum::http::{StatusCode, header};
+use futures_util::future::{BoxFuture, join_all};
 use grantkeep::{KeySource, Keyring, Store};
+use grantkeep_axum::Rejection;
+use grantkeep_server::{Config, Users};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use zeroize::Zeroizing;
 
 // Goal: whoever is not signed in is led to sign in, and back; signing out ends the session in the
 // store, so that a copy of its cookie opens nothing (OWASP ASVS 3.3.1). Method: a browser and its
@@ -67,8 +72,9 @@ async fn a_sign_in_is_the_browsers_own() {
     assert!(browser.is_in().await);
 }
 
-// Goal: passwords are not guessed: after ten failures an address waits, whatever it comes with, and
-// others do not. Method: guess from one address.
+// Goal: passwords are not guessed: after ten failures at a name an address waits with it, whatever
+// it comes with; other names, and others elsewhere, do not. Method: guess one name from one
+// address.
 #[tokio::test]
 async fn guesses_of_passwords_are_limited() {
     let site = Site::of("hospitable").await;
@@ -82,8 +88,100 @@ async fn guesses_of_passwords_are_limited() {
     let answer = browser.submit(&page, ("/signin", ""), &tried(PASSWORD)).await;
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
     assert!(!browser.is_in().await);
+    let mut neighbor = browser.clone();
+    neighbor.sign_in("alice").await;
     browser.from = "192.0.2.9:5000".parse().unwrap();
     browser.sign_in("bob").await;
+}
+
+/// Takes for ever, and counts what it looks at.
+#[derive(Clone, Default)]
+struct Slow(Arc<AtomicUsize>);
+
+impl Users for Slow {
+    fn verify(
+        &self,
+        _: String,
+        _: Zeroizing<String>,
+    ) -> BoxFuture<'static, Result<Option<String>, Rejection>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Box::pin(std::future::pending())
+    }
+
+    fn is_known(&self, _: &str) -> bool {
+        true
+    }
+
+    fn is_operator(&self, _: &str) -> bool {
+        false
+    }
+}
+
+// Goal: passwords that are sent at the same time are counted before they are looked at, and so are
+// those whose browser hangs up. Method: thirty at once of one name while none is decided; they are
+// dropped, and thirty more are sent.
+#[tokio::test]
+async fn passwords_at_the_same_time_are_counted() {
+    let slow = Slow::default();
+    let site = Site::with(Site::config("hospitable"), Arc::new(slow.clone())).await;
+    let mut browser = site.browser();
+    let page = browser.page("/signin").await;
+    let thirty = || {
+        join_all((0..30).map(|_| {
+            let (mut browser, page) = (browser.clone(), &page);
+            let tried = [("username", "bob"), ("password", "guess")];
+            async move { browser.submit(page, ("/signin", ""), &tried).await.status }
+        }))
+    };
+    let all_looked_at = async {
+        while slow.0.load(Ordering::Relaxed) < 10 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    tokio::select! {
+        _ = thirty() => panic!("all were decided"),
+        () = all_looked_at => {}
+    }
+    for status in thirty().await {
+        assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert_eq!(slow.0.load(Ordering::Relaxed), 10);
+}
+
+// Goal: behind a proxy that the operator has named, people are told apart by the address that it
+// names, and nobody else's header is believed. Method: one browser guesses through the proxy, and
+// another signs in through it; then guesses with headers of their own, through the proxy and past
+// it.
+#[tokio::test]
+async fn people_behind_a_proxy_are_told_apart() {
+    let proxies = vec!["192.0.2.1".parse().unwrap()];
+    let site = Site::configured(Config { proxies, ..Site::config("hospitable") }).await;
+    let browser = site.browser();
+    let through = |hops: String| {
+        let mut browser = browser.clone();
+        browser.fields.insert("x-forwarded-for", hops.parse().unwrap());
+        browser
+    };
+    let tried = |password| [("username", "bob"), ("password", password)];
+    let guesses = async |mut browser: Browser<'_>| {
+        browser.cookies.clear();
+        let page = browser.page("/signin").await;
+        browser.submit(&page, ("/signin", ""), &tried("guess")).await.status
+    };
+    for forged in 0..10 {
+        let hops = format!("203.0.113.{forged}, 198.51.100.1");
+        assert_eq!(guesses(through(hops)).await, StatusCode::UNAUTHORIZED);
+    }
+    let refused = StatusCode::TOO_MANY_REQUESTS;
+    assert_eq!(guesses(through("203.0.113.99, 198.51.100.1".to_owned())).await, refused);
+    through("198.51.100.2".to_owned()).sign_in("bob").await;
+    for forged in 0..11 {
+        let mut past = through(format!("203.0.113.{forged}"));
+        past.from = "192.0.2.50:5000".parse().unwrap();
+        let expected = if forged < 10 { StatusCode::UNAUTHORIZED } else { refused };
+        assert_eq!(guesses(past).await, expected, "{forged}");
+    }
 }
 
 // Goal: a browser has one session: a sign-in makes a new cookie and ends the session before it, so

@@ -49,7 +49,7 @@ async fn serve(tokens: impl Tokens) {
         tokio::spawn(async move {
             let mut http = http1::Builder::new();
             // Without a timer, as all of them are: a head is not waited for, but it may take long.
-            http.header_read_timeout(None).pipeline_flush(true);
+            http.header_read_timeout(None);
             let answer = service_fn(|request: hyper::Request<Incoming>| {
                 app.clone().oneshot(request.map(Body::new))
             });

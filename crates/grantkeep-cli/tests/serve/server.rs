@@ -21,13 +21,15 @@ pub(crate) const RESOURCE: &str = "/api/cars";
 pub(crate) const CLIENT: [(&str, &str); 2] =
     [("client_id", "load"), ("client_secret", "a-secret-of-the-load")];
 
+/// The client asks about many tokens that are in force no more, as a resource server does.
 const CLIENTS: &str = r#"
 [[client]]
 id = "load"
 name = "Whoever loads"
 secret = "a-secret-of-the-load"
 redirect_uris = ["https://app.example/cb"]
-grants = ["authorization_code", "refresh_token", "client_credentials", "password"]
+grants = ["authorization_code", "refresh_token", "client_credentials", "password",
+          "urn:grantkeep:grant-type:introspection"]
 scopes = ["profile", "bookings"]
 "#;
 

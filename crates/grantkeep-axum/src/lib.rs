@@ -61,7 +61,7 @@ pub use introspect::INTROSPECTION_GRANT;
 pub use oauth::{OAuth, oauth};
 pub use params::{BODY_BYTES_MAX, PARAMETERS_MAX, Params};
 pub use paths::Paths;
-pub use rejection::Rejection;
+pub use rejection::{Rejection, json};
 
 /// The document's example is a test.
 #[cfg(doctest)]

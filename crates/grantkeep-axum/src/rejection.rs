@@ -113,7 +113,7 @@ impl IntoResponse for Rejection {
 }
 
 /// An answer as JSON that no cache keeps (RFC 6749 section 5.1).
-pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     let Ok(body) = serde_json::to_vec(body) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };

@@ -1,5 +1,5 @@
-//! The same HTTP handlers on the store, on PostgreSQL, and on Redis, loaded over loopback by the
-//! same generator; and `grantkeep serve` beside them.
+//! One set of HTTP handlers on the store, on PostgreSQL, and on Redis, loaded over loopback by one
+//! generator; and `grantkeep serve` beside them.
 
 use crate::engine::Setup;
 use crate::engines::postgres::Cluster;

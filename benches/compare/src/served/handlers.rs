@@ -3,11 +3,11 @@
 use super::Tokens;
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::post;
 use constant_time_eq::constant_time_eq_32;
-use grantkeep_axum::{Params, Rejection};
+use grantkeep_axum::{Params, Rejection, json};
 use grantkeep_benches::served::{CLIENT, INTROSPECT, SECRET, TOKEN};
 use grantkeep_grants::OAuthError;
 use serde::Serialize;
@@ -53,7 +53,7 @@ async fn token<T: Tokens>(
         return Err(OAuthError::UnsupportedGrantType.into());
     }
     match app.tokens.refresh(client, params.require("refresh_token")?).await {
-        Some(issued) => Ok(json(&issued)),
+        Some(issued) => Ok(json(StatusCode::OK, &issued)),
         None => Err(OAuthError::InvalidGrant.into()),
     }
 }
@@ -66,8 +66,8 @@ async fn introspect<T: Tokens>(
     let params = Params::of_body(&parts.headers, body).await?;
     let client = app.clients.authenticated(&params)?;
     match app.tokens.introspect(client, params.require("token")?).await {
-        Some(told) => Ok(json(&told)),
-        None => Ok(json(&Inactive { active: false })),
+        Some(told) => Ok(json(StatusCode::OK, &told)),
+        None => Ok(json(StatusCode::OK, &Inactive { active: false })),
     }
 }
 
@@ -83,16 +83,4 @@ impl Clients {
 
 fn digest(secret: &str) -> [u8; 32] {
     *blake3::keyed_hash(&SECRETS_KEY, secret.as_bytes()).as_bytes()
-}
-
-fn json(body: &impl Serialize) -> Response {
-    let Ok(body) = serde_json::to_vec(body) else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    let mut response = Response::new(body.into());
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
-    response
 }

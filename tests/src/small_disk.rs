@@ -20,6 +20,8 @@ pub struct SmallDisk {
 struct State {
     room_bytes: AtomicU64,
     read_only: AtomicBool,
+    /// The directory that has a quota of its own, and the bytes that it may hold.
+    quota: Mutex<Option<(PathBuf, u64)>>,
     /// Writes that were refused.
     refused: AtomicU64,
     blocks: Mutex<HashMap<PathBuf, BTreeSet<u64>>>,
@@ -31,6 +33,7 @@ impl SmallDisk {
         let state = State {
             room_bytes: AtomicU64::new(bytes),
             read_only: AtomicBool::new(false),
+            quota: Mutex::new(None),
             refused: AtomicU64::new(0),
             blocks: Mutex::new(HashMap::new()),
         };
@@ -40,6 +43,11 @@ impl SmallDisk {
     /// Makes the disk of this size: smaller than what is used is full.
     pub fn resize(&self, bytes: u64) {
         self.state.room_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Bounds the blocks of the files below `dir`, whatever room the disk has.
+    pub fn set_quota(&self, dir: &Path, bytes: u64) {
+        *self.state.quota.lock().unwrap() = Some((dir.to_path_buf(), bytes));
     }
 
     /// Refuses every write from now on, or no more.
@@ -74,7 +82,15 @@ impl State {
         let fresh = blocks.clone().filter(|at| held.is_none_or(|held| !held.contains(at)));
         let more_bytes = fresh.count() as u64 * BLOCK_BYTES;
         let room_bytes = self.room_bytes.load(Ordering::Relaxed);
-        if more_bytes > 0 && used_bytes(&files) + more_bytes > room_bytes {
+        let is_over_quota = match &*self.quota.lock().unwrap() {
+            Some((dir, bytes)) if path.starts_with(dir) => {
+                let below = files.iter().filter(|(path, _)| path.starts_with(dir));
+                let held: usize = below.map(|(_, blocks)| blocks.len()).sum();
+                held as u64 * BLOCK_BYTES + more_bytes > *bytes
+            }
+            _ => false,
+        };
+        if more_bytes > 0 && (is_over_quota || used_bytes(&files) + more_bytes > room_bytes) {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(io::ErrorKind::StorageFull.into());
         }

@@ -106,7 +106,9 @@ async fn look_at<B: Backend>(
     client: &str,
 ) -> Result<Params, Rejection> {
     let form = taken(oauth.grants.look_at_pushed(uri, client).await?)?;
-    Params::of_form(&String::from_utf8_lossy(&form))
+    // Whoever pushed it without this crate may have pushed any bytes.
+    let form = String::from_utf8(form).map_err(|_| OAuthError::InvalidRequestUri)?;
+    Params::of_form(&form)
 }
 
 fn taken(answer: Taken) -> Result<Vec<u8>, Rejection> {

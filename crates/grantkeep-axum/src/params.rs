@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use grantkeep_grants::OAuthError;
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use std::fmt;
@@ -21,6 +22,8 @@ pub const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// No request has more parameters.
 pub const PARAMETERS_MAX: usize = 64;
+
+const NOT_UTF8: &str = "a parameter is not UTF-8 text";
 
 /// The parameter that may come several times: RFC 8707 section 2.
 const REPEATED: &str = "resource";
@@ -40,9 +43,14 @@ impl Params {
     /// What a query or a form says.
     ///
     /// # Errors
-    /// [`OAuthError::InvalidRequest`] for a parameter that comes twice, and for more than
-    /// [`PARAMETERS_MAX`].
+    /// [`OAuthError::InvalidRequest`] for a parameter that comes twice, for more than
+    /// [`PARAMETERS_MAX`], and for what is not UTF-8 once it is unescaped.
     pub fn of_form(form: &str) -> Result<Self, Rejection> {
+        // The separators are ASCII, so the whole is UTF-8 where each of its texts is. Left to the
+        // parser, bytes that are none would be replaced, and come back as something else.
+        if percent_decode_str(form).decode_utf8().is_err() {
+            return Err(Rejection::new(OAuthError::InvalidRequest).because(NOT_UTF8));
+        }
         let pairs = form_urlencoded::parse(form.as_bytes());
         Self::of_pairs(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())))
     }
@@ -61,7 +69,7 @@ impl Params {
         let malformed = |why| Rejection::new(OAuthError::InvalidRequest).because(why);
         match media_type(headers)? {
             Some(media) if media.eq_ignore_ascii_case("application/x-www-form-urlencoded") => {
-                let form = std::str::from_utf8(&bytes).map_err(|_| malformed("not UTF-8 text"))?;
+                let form = std::str::from_utf8(&bytes).map_err(|_| malformed(NOT_UTF8))?;
                 Self::of_form(form)
             }
             Some(media) if media.eq_ignore_ascii_case("application/json") => {
@@ -229,8 +237,9 @@ mod tests {
         Params::of_pairs(pairs.into_iter())
     }
 
-    // Goal: a form and a JSON object say the same; empty values are left out, repeated ones refused
-    // (RFC 6749 section 3.1). Method: both spellings of one request, and each fault.
+    // Goal: a form and a JSON object say the same; empty values are left out, repeated ones and
+    // what is not UTF-8 are refused (RFC 6749 section 3.1 and appendix B). Method: both spellings
+    // of one request, and each fault.
     #[test]
     fn forms_and_objects_say_the_same() {
         let form = Params::of_form("client_id=a&code=x%2By&scope=").unwrap();
@@ -245,6 +254,11 @@ mod tests {
         for twice in [Params::of_form("a=1&a=1"), json(r#"{"a": "1", "a": "2"}"#)] {
             assert!(twice.is_err());
         }
+        for bytes in ["a=%ff", "%C3=a", "a=%C3&b=%A9"] {
+            let refused = Params::of_form(bytes).unwrap_err();
+            assert_eq!(refused.description(), Some(NOT_UTF8), "{bytes}");
+        }
+        assert_eq!(Params::of_form("a=%C3%A9").unwrap().get("a"), Some("\u{e9}"));
         let resources = Params::of_form("resource=https://a&resource=https://b").unwrap();
         assert_eq!(resources.all("resource"), ["https://a", "https://b"]);
         let many: Vec<String> = (0..=PARAMETERS_MAX).map(|at| format!("p{at}=1")).collect();

@@ -57,6 +57,18 @@ impl Rejection {
         self.error
     }
 
+    /// The status.
+    pub fn status_code(&self) -> StatusCode {
+        let of_code = || StatusCode::from_u16(self.error.status()).ok();
+        self.status.or_else(of_code).unwrap_or(StatusCode::BAD_REQUEST)
+    }
+
+    /// When to come again, where that is known, in whole seconds: a `Retry-After` field (RFC 9110
+    /// section 10.2.3).
+    pub fn retry_after(&self) -> Option<HeaderValue> {
+        self.retry_after.map(|after| HeaderValue::from(after.as_secs().max(1)))
+    }
+
     /// The sentence, if there is one.
     pub fn description(&self) -> Option<&str> {
         self.because.as_deref()
@@ -97,16 +109,13 @@ impl From<Refusal> for Rejection {
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         let body = self.error.response().description(self.because.as_deref());
-        let status = StatusCode::from_u16(self.error.status());
-        let status = self.status.or(status.ok()).unwrap_or(StatusCode::BAD_REQUEST);
-        let mut response = json(status, &body);
+        let mut response = json(self.status_code(), &body);
+        if let Some(after) = self.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, after);
+        }
         let challenge = self.challenge.and_then(|text| HeaderValue::try_from(text).ok());
         if let Some(challenge) = challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-        }
-        if let Some(after) = self.retry_after {
-            let seconds = HeaderValue::from(after.as_secs().max(1));
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         response
     }

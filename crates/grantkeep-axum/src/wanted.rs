@@ -54,7 +54,8 @@ impl Wanted {
         params: &Params,
     ) -> Result<Self, Wrong> {
         let redirect_uri = client.redirect(params.get("redirect_uri")).map_err(|_| {
-            let why = "redirect_uri is none of the client's, or it has several and none is named";
+            let why = "redirect_uri is not registered for this client, or is missing although \
+                       several are registered";
             Rejection::new(OAuthError::InvalidRequest).because(why)
         })?;
         let state = params.get("state").map(str::to_owned);

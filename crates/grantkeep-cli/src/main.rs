@@ -3,6 +3,7 @@
 mod clock;
 mod copies;
 mod demo;
+mod hash;
 mod keys;
 mod made;
 mod policy;
@@ -73,6 +74,9 @@ enum Command {
     /// Lists, adds, and removes the root keys in a store's keyring file
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Prints the Argon2id hash of a password, for the file of `serve --users`; the password is
+    /// asked for, or is the one line of standard input
+    HashPassword,
     /// Prints a shipped policy as TOML, or checks one of your own
     Policy(PolicyArguments),
     /// The process that the demonstration kills
@@ -130,6 +134,7 @@ fn main() -> ExitCode {
         Command::Restore { dir, force } => copies::restore(&dir, force).map_err(Into::into),
         Command::AcceptClock { dir } => clock::accept(&dir).map_err(Into::into),
         Command::Keys(keys) => keys::run(&keys).map_err(Into::into),
+        Command::HashPassword => hash::print(),
         Command::Policy(PolicyArguments { name, check }) => {
             policy::print(name.as_deref(), check.as_deref()).map_err(Into::into)
         }

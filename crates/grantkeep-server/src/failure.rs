@@ -5,35 +5,49 @@ use std::fmt;
 
 /// Why the server did not start, or did not stop in order.
 #[derive(Debug)]
-pub struct Failure {
-    what: String,
-    because: Option<Box<dyn Error + Send + Sync>>,
+pub struct Failure(Why);
+
+#[derive(Debug)]
+enum Why {
+    /// What the server itself says.
+    Said { what: String, because: Option<Box<dyn Error + Send + Sync>> },
+    /// What the store or the grants say, with their own cause.
+    Store(grantkeep::Error),
 }
 
 impl Failure {
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), because: None }
+        Self(Why::Said { what: what.into(), because: None })
     }
 
     pub(crate) fn because(self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { because: Some(cause.into()), ..self }
+        match self.0 {
+            Why::Said { what, .. } => Self(Why::Said { what, because: Some(cause.into()) }),
+            store @ Why::Store(_) => Self(store),
+        }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
+        match &self.0 {
+            Why::Said { what, .. } => f.write_str(what),
+            Why::Store(error) => error.fmt(f),
+        }
     }
 }
 
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.because.as_deref().map(|cause| cause as _)
+        match &self.0 {
+            Why::Said { because, .. } => because.as_deref().map(|cause| cause as _),
+            Why::Store(error) => error.source(),
+        }
     }
 }
 
 impl From<grantkeep::Error> for Failure {
     fn from(error: grantkeep::Error) -> Self {
-        Self::new(error.to_string()).because(error)
+        Self(Why::Store(error))
     }
 }

@@ -29,6 +29,7 @@ mod request;
 
 pub use limits::{CONNECTIONS_MAX, HEAD_BYTES_MAX, Limits};
 
+use crate::requests::said;
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request};
@@ -186,7 +187,7 @@ impl Hall {
             Ok(response) => response,
             Err(status) => {
                 let no_store = HeaderValue::from_static("no-store");
-                (status, [(header::CACHE_CONTROL, no_store)]).into_response()
+                (status, [(header::CACHE_CONTROL, no_store)], said(status)).into_response()
             }
         };
         if self.stopping.load(Ordering::Relaxed) {

@@ -10,7 +10,7 @@ use crate::users::Users;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use grantkeep::ErrorKind;
-use grantkeep_axum::{Guessed, OAuth, Params, Whose};
+use grantkeep_axum::{Guessed, OAuth, Params, Rejection, Whose};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -87,11 +87,20 @@ impl People {
             (Guessed::Password, Whose::NameFrom(name, from)),
             (Guessed::Passwords, Whose::Address(from)),
         ];
-        let Ok(guess) = self.oauth.table_of_guesses().take(&places) else {
-            let wrong = "Too many failed attempts. Wait a minute, then try again.";
-            let mut page = self.sign_in_page(headers, action, said(wrong))?;
-            *page.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-            return Err(page);
+        let refused = |why: &str, rejection: &Rejection| {
+            let mut page = self.sign_in_page(headers, action, Said::Wrong { why, name })?;
+            *page.status_mut() = rejection.status_code();
+            if let Some(after) = rejection.retry_after() {
+                page.headers_mut().insert(header::RETRY_AFTER, after);
+            }
+            Err(page)
+        };
+        let guess = match self.oauth.table_of_guesses().take(&places) {
+            Ok(guess) => guess,
+            Err(rejection) => {
+                let wrong = "Too many failed attempts. Wait a minute, then try again.";
+                return refused(wrong, &rejection);
+            }
         };
         let verified = self.users.verify(name.to_owned(), password.to_owned().into()).await;
         let subject = match verified {
@@ -99,7 +108,7 @@ impl People {
             Err(busy) => {
                 guess.give_back();
                 let wrong = layout::sentence(busy.description().unwrap_or("please try again"));
-                return Err(self.sign_in_page(headers, action, said(&wrong))?);
+                return refused(&wrong, &busy);
             }
         };
         let Some(subject) = subject else {

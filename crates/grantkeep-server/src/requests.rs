@@ -7,12 +7,15 @@
 //! An answer that refuses and does not say whether it may be kept may not be: 404 and 405 otherwise
 //! may (RFC 9110 section 15.1).
 //!
+//! One that refuses and says nothing says its status, for whoever sees it in a browser.
+//!
 //! What is logged of a request is its method, the route that it took (never the path, the query, or
 //! the body as they came, which may have codes and tokens in them), its status, and its time.
 
 use axum::Router;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use std::hash::{BuildHasher as _, RandomState};
@@ -55,16 +58,27 @@ async fn tell(request: Request, next: Next) -> Response {
         let no_store = HeaderValue::from_static("no-store");
         response.headers_mut().insert(header::CACHE_CONTROL, no_store);
     }
+    if refuses && response.body().is_end_stream() {
+        let (said, head) = (said(response.status()), response.headers_mut());
+        // An empty body may have been given its length already.
+        head.remove(header::CONTENT_LENGTH);
+        head.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        *response.body_mut() = said;
+    }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(FIELD, id);
     }
     response
 }
 
+/// A status in words: `404 Not Found`.
+pub(crate) fn said(status: StatusCode) -> Body {
+    Body::from(format!("{status}\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::body::Body;
     use axum::routing::get;
     use tower::ServiceExt as _;
 

@@ -311,7 +311,7 @@ async function browsers(me, client) {
 /** A password is changed by whoever knows the present one, and others are out. */
 async function changePassword(me, other) {
   const change = async (present, fresh, again = fresh) => {
-    await me.fill('Present password', present)
+    await me.fill('Current password', present)
     await me.fill('New password', fresh)
     await me.fill('New password, again', again)
   }
@@ -320,7 +320,7 @@ async function changePassword(me, other) {
   await me.look('password')
   await change('not the password', fresh)
   await me.go('Change the password', 403)
-  await me.says('The present password is wrong.')
+  await me.says('The current password is wrong.')
   await me.look('password, refused')
   await change(person.password, fresh, `${fresh}!`)
   await me.go('Change the password', 400)
@@ -337,7 +337,7 @@ async function changePassword(me, other) {
   await me.says('You are signed out.')
   await me.look('signed out')
   await signIn(me, person)
-  await me.go('Sign in', 401)
+  await me.go('Sign in', 403)
   person.password = fresh
   await signIn(me, person)
   await me.go('Sign in')

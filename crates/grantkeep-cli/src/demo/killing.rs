@@ -9,15 +9,19 @@ use grantkeep::{Store, Wait as _};
 use grantkeep_grants::{Grants, Introspection, Presented, Profile, Redeemed};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeSet;
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 const KILLS: u64 = 3;
-/// How long the victim works before it is killed.
+/// How long the victim works before it is killed, from its first acknowledgment on: how long it
+/// takes to open the store is the machine's affair.
 const WORKS: Duration = Duration::from_millis(700);
+/// How long the first acknowledgment may take.
+const FIRST: Duration = Duration::from_secs(60);
 
 /// What the victim said was acknowledged.
 #[derive(Debug, Default)]
@@ -65,14 +69,25 @@ fn work_and_kill(dir: &Path, clock: &MovedClock, ledger: &mut Ledger) -> Result<
     let mut command = Command::new(std::env::current_exe()?);
     let command = command.arg("victim").arg(dir).arg(clock.ahead_ms().to_string());
     let out = made::spawn(command.stdout(Stdio::piped()))?;
-    let mut out = out.ok_or("the victim has no standard output")?;
+    let out = out.ok_or("the victim has no standard output")?;
+    let (works, begun) = mpsc::channel();
     let reader = std::thread::spawn(move || {
-        let mut text = String::new();
+        let (mut out, mut text) = (BufReader::new(out), String::new());
+        out.read_line(&mut text)?;
+        // Nobody may be waiting for it any more.
+        let _ = works.send(());
         out.read_to_string(&mut text).map(|_| text)
     });
-    std::thread::sleep(WORKS);
+    let first = begun.recv_timeout(FIRST);
+    if first.is_ok() {
+        std::thread::sleep(WORKS);
+    }
     if let Some(status) = made::kill()? {
         return Err(format!("the victim ended by itself: {status}").into());
+    }
+    if first == Err(RecvTimeoutError::Timeout) {
+        let waited_s = FIRST.as_secs();
+        return Err(format!("the victim acknowledged nothing within {waited_s} s").into());
     }
     let text = reader.join().map_err(|_| "the ledger could not be read")??;
     // The kill may have cut the last line: only what follows a whole one had begun.

@@ -68,6 +68,7 @@ pub(crate) fn run(dir: Option<&Path>, count: u64, tasks: u64) -> Result<(), Stop
     }
     match tally.broken() {
         [] => Ok(()),
+        [one] => Err(format!("1 promise did not hold: {one}"))?,
         broken => Err(format!("{} promises did not hold: {}", broken.len(), broken.join("; ")))?,
     }
 }

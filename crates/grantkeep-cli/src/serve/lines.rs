@@ -29,6 +29,8 @@ pub(crate) fn lines(system: &System, address: &str, demo: &Demo) -> String {
         body(&credentials.iter().chain(more).copied().collect::<Vec<_>>())
     };
     let _ = writeln!(text, "\nUser name {user}, password {password}\n");
+    let _ = writeln!(text, "# {user}'s pages, and those of operators: {address}/");
+    let _ = writeln!(text, "# What the server is doing: {address}/operator/dashboard\n");
     if let Some(code) = code {
         let _ = writeln!(text, "# In a browser: sign in, and approve.");
         let _ = writeln!(
@@ -36,7 +38,7 @@ pub(crate) fn lines(system: &System, address: &str, demo: &Demo) -> String {
             "{address}{}?response_type=code&client_id={client}&state=xyz\n",
             paths.authorize
         );
-        let _ = writeln!(text, "# A code that alice has approved already, once:");
+        let _ = writeln!(text, "# A code that {user} has approved already, once:");
         text.push_str(&with(&[("grant_type", "authorization_code"), ("code", code)]));
         text.push_str("echo \"$TOKENS\"\n\n# A refresh:\n");
         let _ = writeln!(text, "REFRESH=$({})", member("refresh_token"));
@@ -83,6 +85,8 @@ pub(crate) fn lines(system: &System, address: &str, demo: &Demo) -> String {
                 writeln!(text, "curl -s {address}{path} -H 'Authorization: Bearer {personal}'\n");
         }
     }
-    let _ = writeln!(text, "# The client's redirect URI is {DEMO_REDIRECT}.");
+    if system.asks() {
+        let _ = writeln!(text, "# The client's redirect URI is {DEMO_REDIRECT}.");
+    }
     text
 }

@@ -11,7 +11,7 @@ use grantkeep_server::{
     Users as _,
 };
 use std::error::Error;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -176,36 +176,50 @@ async fn serve(
     let store = tokio::task::spawn_blocking(move || Store::open(path)).await??;
     let stop = Stop::new();
     let server = bound.with(store, Arc::clone(&users) as _, &stop).await?;
-    println!("{} at {}, on the store in {shown}", system.title, server.issuer());
+    say(&format!("{} at {}, on the store in {shown}\n", system.title, server.issuer()))?;
     if let Some(clients) = &clients {
         let files::Registered { new, known } = clients.register(server.grants()).await?;
-        println!("Clients of the file: {new} new, {known} registered before and left as they are.");
+        say(&format!("Clients of the file: {new} new, {known} already registered, unchanged.\n"))?;
     }
     if arguments.dir.is_none() {
-        println!("The store is in a temporary directory, and goes when this command ends.");
+        say("The store is in a temporary directory, which is deleted when this command ends.\n")?;
     }
     if arguments.demo_users {
         let demo = demo(&server, &users, system).await?;
-        print!("{}", lines::lines(system, server.issuer(), &demo));
+        say(&lines::lines(system, server.issuer(), &demo))?;
         if arguments.dir.is_some() {
-            println!(
-                "# The client {}, and what it was given, stay in the store until it is deleted.",
+            say(&format!(
+                "# The client {}, and what it was given, stay in the store until it is deleted.\n",
                 demo.client
-            );
+            ))?;
         }
     }
     let mut told = ToldToEnd::listening()?;
-    println!("Ctrl-C ends it.");
+    say("Ctrl-C ends it.\n")?;
     tokio::spawn(async move {
         told.again().await;
-        eprintln!("ending: what is under way is answered; Ctrl-C once more does not wait for it");
+        eprintln!("stopping: finishing requests in progress; press Ctrl-C again to stop at once");
         stop.stop();
         told.again().await;
-        eprintln!("ending at once: what is under way is not answered any more");
+        eprintln!("stopping at once: requests in progress are not answered");
         stop.hasten();
     });
     server.run().await?;
     Ok(())
+}
+
+/// Tells whoever started the server. It serves on where nobody reads that any more.
+///
+/// # Errors
+/// Where it cannot be written for another reason: what nobody was told of is not served.
+fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
+            Err(io::Error::new(cause.kind(), format!("cannot write to standard output: {cause}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Who and what is made for a try-out. None of it is known before.

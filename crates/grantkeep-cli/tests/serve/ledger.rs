@@ -26,6 +26,11 @@ impl Broken {
         self.twice_spent += other.twice_spent;
         self.revived += other.revived;
     }
+
+    /// True if every promise was kept.
+    pub(crate) fn none(self) -> bool {
+        self.lost + self.twice_spent + self.revived == 0
+    }
 }
 
 /// How many of these are a grant, and how many say nothing.

@@ -15,5 +15,6 @@ mod printed;
 mod server;
 mod slow;
 mod stop;
+mod told;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_grantkeep");

@@ -73,7 +73,7 @@ fn told_twice_it_ends_at_once() {
     std::thread::sleep(WORK);
     let logged = || std::fs::read_to_string(place.path("stderr")).unwrap();
     server.terminate();
-    while !logged().contains("ending: what is under way is answered") {
+    while !logged().contains("stopping: finishing requests in progress") {
         std::thread::sleep(WORK / 10);
     }
     std::thread::sleep(WORK);
@@ -83,7 +83,7 @@ fn told_twice_it_ends_at_once() {
     assert!(server.process.wait().success(), "it did not end in order");
     assert!(began.elapsed() < Duration::from_secs(5), "it waited for {:?}", began.elapsed());
     let log = logged();
-    assert!(log.contains("ending at once: what is under way is not answered any more"), "{log}");
+    assert!(log.contains("stopping at once: requests in progress are not answered"), "{log}");
     runtime.block_on(slow.ends()).unwrap();
 }
 

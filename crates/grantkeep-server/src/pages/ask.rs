@@ -46,8 +46,9 @@ pub(crate) fn sign_in(title: &str, action: &str, csrf: &str, said: Said<'_>) -> 
             p class="choices" { button { "Sign in" } }
         }
     };
+    // Not 401, which has to name an authentication scheme of HTTP (RFC 9110 section 15.5.2).
     let wrong = matches!(said, Said::Wrong { .. });
-    let status = if wrong { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+    let status = if wrong { StatusCode::FORBIDDEN } else { StatusCode::OK };
     Page::new(&format!("Sign in to {title}"), body).status(status).render()
 }
 

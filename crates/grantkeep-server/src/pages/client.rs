@@ -140,7 +140,7 @@ pub(super) async fn rotate(OperatorPosted(posted): OperatorPosted) -> Result<Res
     let added = added.map_err(failed)?.ok_or_else(gone)?;
     let back = address(ONE, &[("id", &client.id)]);
     let says = html! {
-        "Another secret of " strong { (called(&client)) } ". Copy it now: it is shown this once, \
+        "Another secret of " strong { (called(&client)) } ". Copy it now: it is shown only once, \
          and nobody can look it up later. The old one is accepted until you remove it."
     };
     let secret = added.secret.as_ref().map(|secret| ("Client secret", secret.expose()));

@@ -186,7 +186,7 @@ pub(super) async fn create(OperatorPosted(posted): OperatorPosted) -> Result<Res
     let says = html! {
         "The client " strong { (name) } " is registered. "
         @if made.secret.is_some() {
-            "Copy its secret now: it is shown this once, and nobody can look it up later."
+            "Copy its secret now: it is shown only once, and nobody can look it up later."
         } @else {
             "It has no secret: it is known by its id alone, and must use PKCE."
         }

@@ -31,8 +31,8 @@ pub(super) async fn page(visit: Visit) -> Response {
 fn ask(visit: &Visit, code: &str, said: Option<&str>, status: StatusCode) -> Response {
     let described = said.map(|_| "said");
     let body = html! {
-        p { "Type the code that your device shows. Only do so for a device that is before you: \
-             whoever sends you a code wants to use your account." }
+        p { "Type the code that your device shows. Do so only for a device in front of you. Anyone \
+             who sends you a code wants to use your account." }
         form method="post" action=(DEVICE) class="card" {
             (visit.proof(DEVICE))
             label {

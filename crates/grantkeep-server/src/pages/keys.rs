@@ -46,7 +46,7 @@ pub(super) async fn list(visit: Visit) -> Result<Response, Response> {
 
 fn create_form(visit: &Visit) -> Result<Markup, Response> {
     let policy = visit.grants().policy();
-    let offered = DAYS.iter().filter(|&&days| DAY * days <= policy.personal_lifetime);
+    let offered = DAYS.iter().filter(|&&days| DAY * days < policy.personal_lifetime);
     let longest_days = policy.personal_lifetime.as_secs() / DAY.as_secs();
     Ok(html! {
         form method="post" action=(CREATE) class="card" {
@@ -122,7 +122,7 @@ pub(super) async fn create(posted: Posted) -> Result<Response, Response> {
     posted.first().await?;
     let made = visit.grants().create_personal(new).await.map_err(failed)?;
     let says = html! {
-        "This is the key " strong { (name) } ". Copy it now: it is shown this once, and nobody can \
+        "This is the key " strong { (name) } ". Copy it now: it is shown only once, and nobody can \
          look it up later."
     };
     let secrets = [("API key", made.token.expose())];

@@ -1,6 +1,6 @@
 //! Changing one's password.
 //!
-//! 1. The present password is asked for again, since a browser that is signed in may have been left
+//! 1. The current password is asked for again, since a browser that is signed in may have been left
 //!    alone. Wrong ones count against the address and against the person.
 //! 2. The new password is the one that counts before anything else is done.
 //! 3. Then this browser gets another session, and all others end, the one that it had before among
@@ -38,7 +38,7 @@ fn ask(visit: &Visit, said: Option<&str>, status: StatusCode) -> Response {
                     autocomplete="username";
             }
             label {
-                "Present password"
+                "Current password"
                 input type="password" name="present" required autocomplete="current-password"
                     aria-describedby=[described] aria-invalid=[invalid];
             }
@@ -86,7 +86,7 @@ pub(super) async fn change(posted: Posted) -> Result<Response, Response> {
     match changed {
         Ok(PasswordChange::Changed) => signed_in_anew(visit).await,
         Ok(PasswordChange::Wrong) => {
-            let wrong = "The present password is wrong.";
+            let wrong = "The current password is wrong.";
             Ok(ask(visit, Some(wrong), StatusCode::FORBIDDEN))
         }
         Err(refused) => {
@@ -96,11 +96,11 @@ pub(super) async fn change(posted: Posted) -> Result<Response, Response> {
     }
 }
 
-/// What is wrong with the form, whatever the present password is.
+/// What is wrong with the form, whatever the current password is.
 fn fault(present: &str, new: &str, again: &str) -> Option<String> {
     let chars = new.chars().count();
     if present.is_empty() {
-        Some("The present password is missing.".to_owned())
+        Some("The current password is missing.".to_owned())
     } else if new != again {
         Some("The two new passwords are not the same.".to_owned())
     } else if chars < PASSWORD_CHARS_MIN {

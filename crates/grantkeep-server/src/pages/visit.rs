@@ -258,7 +258,7 @@ fn notice(done: &str) -> Option<&'static str> {
         "browser-out" => "The browser is signed out.",
         "browsers-out" => "Every other browser is signed out.",
         "everything-out" => "Every other browser is signed out, and every app is disconnected.",
-        "device-added" => "The device is approved. Go back to it: it goes on by itself.",
+        "device-added" => "The device is approved. Return to it; it continues by itself.",
         "device-denied" => "The device is refused.",
         "secret-removed" => "The secret is removed.",
         "disabled" => "The client is disabled, and everything issued to it is revoked.",

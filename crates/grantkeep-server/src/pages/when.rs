@@ -24,11 +24,11 @@ pub(super) fn when(at: SystemTime) -> Markup {
     html! { time datetime=(machine) title=(exact) { (words) } }
 }
 
-/// A stretch of time in its largest unit; `None` for less than a minute.
+/// A stretch of time in its largest unit, to the nearest; `None` for less than a minute.
 fn span(seconds: u64) -> Option<String> {
     let units = [(365 * DAY_S, "year"), (DAY_S, "day"), (HOUR_S, "hour"), (MINUTE_S, "minute")];
     let (unit_s, unit) = units.into_iter().find(|(unit_s, _)| seconds >= *unit_s)?;
-    let count = seconds / unit_s;
+    let count = (seconds + unit_s / 2) / unit_s;
     Some(format!("{count} {unit}{}", if count == 1 { "" } else { "s" }))
 }
 
@@ -84,5 +84,6 @@ mod tests {
         assert!(told(now - Duration::from_secs(7_300)).contains("2 hours ago"));
         assert!(told(now + Duration::from_secs(3 * DAY_S + 30)).contains("in 3 days"));
         assert!(told(now + Duration::from_secs(800 * DAY_S)).contains("in 2 years"));
+        assert!(told(now + Duration::from_secs(12 * HOUR_S - 1)).contains("in 12 hours"));
     }
 }

@@ -25,7 +25,7 @@ async fn a_key_is_shown_once_and_works_until_revoked() {
     let page = browser.page("/apps/api-keys").await;
     assert!(page.has("<h3>Nightly report</h3>") && page.has("Never used."));
     assert_eq!(page.text.matches("<h3>").count(), 1);
-    assert!(!page.has(&key) && page.has("in 29 days"));
+    assert!(!page.has(&key) && page.has("in 30 days"));
     assert_eq!(site.api(&key).await, StatusCode::OK);
     assert!(browser.page("/apps/api-keys").await.has("Last used"));
 

@@ -35,12 +35,12 @@ async fn a_changed_password_signs_out_other_browsers() {
     for token in [app.access.expose(), key.token.expose()] {
         assert_eq!(site.api(token).await, StatusCode::OK);
     }
-    assert_eq!(there.sign_in_with("bob", PASSWORD).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(there.sign_in_with("bob", PASSWORD).await, StatusCode::FORBIDDEN);
     assert_eq!(there.sign_in_with("bob", NEW).await, StatusCode::SEE_OTHER);
     assert_eq!(site.browser().sign_in_with("alice", PASSWORD).await, StatusCode::SEE_OTHER);
 }
 
-// Goal: nothing is changed without the present password, and no new one is out of its bounds or
+// Goal: nothing is changed without the current password, and no new one is out of its bounds or
 // mistyped. Method: each fault, with the lengths on either side of a bound; then those within.
 #[tokio::test]
 async fn passwords_that_may_not_be_are_refused() {
@@ -50,8 +50,8 @@ async fn passwords_that_may_not_be_are_refused() {
     let of = |chars: usize| "\u{e9}".repeat(chars);
     let (short, long) = (of(PASSWORD_CHARS_MIN - 1), of(PASSWORD_CHARS_MAX + 1));
     for (present, new, again, said) in [
-        ("wrong", NEW, NEW, "The present password is wrong."),
-        ("", NEW, NEW, "The present password is missing."),
+        ("wrong", NEW, NEW, "The current password is wrong."),
+        ("", NEW, NEW, "The current password is missing."),
         (PASSWORD, NEW, "five small goats", "are not the same"),
         (PASSWORD, "", "", "less than 15 characters"),
         (PASSWORD, &short, &short, "less than 15 characters"),
@@ -71,7 +71,7 @@ async fn passwords_that_may_not_be_are_refused() {
     assert_eq!(other.sign_in_with("bob", &most).await, StatusCode::SEE_OTHER);
 }
 
-// Goal: the present password is not guessed from a browser that was left signed in: after ten
+// Goal: the current password is not guessed from a browser that was left signed in: after ten
 // failures the person waits, whatever address comes next, and others do not (NIST SP 800-63B-4
 // section 3.2.2). Method: guess from one address, then know it from another.
 #[tokio::test]

@@ -49,10 +49,10 @@ async fn a_sign_in_is_the_browsers_own() {
     let fields = [("username", "bob"), ("password", PASSWORD)];
     let mut browser = site.browser();
     let page = browser.page("/signin").await;
-    assert_eq!(browser.post("/signin", &fields).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(browser.post("/signin", &fields).await.status, StatusCode::FORBIDDEN);
     let with = |csrf| [fields[0], fields[1], ("csrf", csrf)];
     let answer = browser.post("/signin", &with(&others[0].1)).await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
     for (name, value) in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
         let mut lured = browser.clone();
         lured.fields.insert(name, value.parse().unwrap());
@@ -62,7 +62,7 @@ async fn a_sign_in_is_the_browsers_own() {
     for (name, password) in [("bob", "wrong"), ("nobody", PASSWORD), ("", ""), ("bob", "")] {
         let fields = [("username", name), ("password", password)];
         let answer = browser.submit(&page, ("/signin", ""), &fields).await;
-        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{name}");
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{name}");
         assert!(answer.has("role=\"alert\"") && answer.has(&format!("value=\"{name}\"")));
         let told = answer.has(&format!("value=\"{password}\""));
         assert!(password.is_empty() || !told);
@@ -83,10 +83,11 @@ async fn guesses_of_passwords_are_limited() {
     let tried = |password| [("username", "bob"), ("password", password)];
     for _ in 0..10 {
         let answer = browser.submit(&page, ("/signin", ""), &tried("guess")).await;
-        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
     }
     let answer = browser.submit(&page, ("/signin", ""), &tried(PASSWORD)).await;
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(answer.headers.contains_key("retry-after"));
     assert!(!browser.is_in().await);
     let mut neighbor = browser.clone();
     neighbor.sign_in("alice").await;
@@ -171,7 +172,7 @@ async fn people_behind_a_proxy_are_told_apart() {
     };
     for forged in 0..10 {
         let hops = format!("203.0.113.{forged}, 198.51.100.1");
-        assert_eq!(guesses(through(hops)).await, StatusCode::UNAUTHORIZED);
+        assert_eq!(guesses(through(hops)).await, StatusCode::FORBIDDEN);
     }
     let refused = StatusCode::TOO_MANY_REQUESTS;
     assert_eq!(guesses(through("203.0.113.99, 198.51.100.1".to_owned())).await, refused);
@@ -179,7 +180,7 @@ async fn people_behind_a_proxy_are_told_apart() {
     for forged in 0..11 {
         let mut past = through(format!("203.0.113.{forged}"));
         past.from = "192.0.2.50:5000".parse().unwrap();
-        let expected = if forged < 10 { StatusCode::UNAUTHORIZED } else { refused };
+        let expected = if forged < 10 { StatusCode::FORBIDDEN } else { refused };
         assert_eq!(guesses(past).await, expected, "{forged}");
     }
 }

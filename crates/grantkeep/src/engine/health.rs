@@ -57,7 +57,12 @@ impl Core {
         if before != health.word() && !(was_open && health.is_open()) {
             let dir = self.dir.display();
             let word = health.word();
-            tracing::warn!(target: "grantkeep", health = word, "the store {dir} is {health}");
+            if health == Health::Closed {
+                // Somebody asked for it.
+                tracing::info!(target: "grantkeep", health = word, "the store {dir} is {health}");
+            } else {
+                tracing::warn!(target: "grantkeep", health = word, "the store {dir} is {health}");
+            }
         }
     }
 }

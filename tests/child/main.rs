@@ -24,6 +24,7 @@ fn main() {
             })
         }
         ["hold", dir] => openers::hold(Path::new(dir)),
+        ["look", dir] => openers::look(Path::new(dir)),
         ["env", dir, name] => openers::open_by_environment(Path::new(dir), name),
         ["open", dir] => openers::open_when_told(Path::new(dir)),
         ["spawn", dir] => openers::spawn(Path::new(dir)),
@@ -45,7 +46,7 @@ fn main() {
         }
         _ => panic!(
             "child work DIR NOTES ROUND SEED THREADS OPERATIONS RESERVE_BYTES TRACED \
-             | env DIR NAME | hold DIR | open DIR | spawn DIR | fork DIR | fork-on DIR \
+             | env DIR NAME | hold DIR | look DIR | open DIR | spawn DIR | fork DIR | fork-on DIR \
              | strict DIR | wander PLACE | limited DIR BYTES_BEFORE BYTES_AFTER \
              | pressed SECONDS SEED [PLACE MIB]"
         ),

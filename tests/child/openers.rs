@@ -23,6 +23,14 @@ pub fn hold(dir: &Path) {
     store.close().unwrap();
 }
 
+/// Looks at a store until standard input ends.
+pub fn look(dir: &Path) {
+    let store = options().read_only(true).open(dir).unwrap();
+    println!("open");
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    store.close().unwrap();
+}
+
 /// Opens a store with the keyring of an environment variable, and tells what came of it.
 pub fn open_by_environment(dir: &Path, name: &str) {
     match options().keys(KeySource::Env(name.to_owned())).open(dir) {

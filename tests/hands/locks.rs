@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a refused open says.
-fn refusal(opened: Result<Store>) -> String {
+pub(super) fn refusal(opened: Result<Store>) -> String {
     let error = opened.expect_err("two have it");
     assert_eq!(error.kind(), ErrorKind::Locked, "{error}");
     error.to_string()
@@ -18,8 +18,13 @@ fn refusal(opened: Result<Store>) -> String {
 
 /// A process that has the store open, until its standard input ends.
 fn holder(dir: &Path) -> (Process, ChildStdin) {
+    opener("hold", dir)
+}
+
+/// A process that opens the store as the child of this name does, until its standard input ends.
+pub(super) fn opener(name: &str, dir: &Path) -> (Process, ChildStdin) {
     let mut command = Command::new(CHILD);
-    let mut child = Process::start(command.arg("hold").arg(dir).stdin(Stdio::piped()));
+    let mut child = Process::start(command.arg(name).arg(dir).stdin(Stdio::piped()));
     let input = child.stdin().unwrap();
     assert_eq!(child.line().as_deref(), Some("open"));
     (child, input)

@@ -5,6 +5,7 @@ mod copies;
 mod directories;
 mod limits;
 mod locks;
+mod looking;
 mod names;
 
 use grantkeep::{Code, Result, Store, Wait as _};

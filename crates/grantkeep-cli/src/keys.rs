@@ -1,7 +1,7 @@
 //! The root keys in a store's keyring file.
 
 use clap::Subcommand;
-use grantkeep::{Result, Store, Wait as _};
+use grantkeep::{Options, Result, Store, Wait as _};
 use std::path::{Path, PathBuf};
 
 /// What is done with the root keys of a store that no other process has open.
@@ -30,9 +30,9 @@ pub(crate) enum Keys {
 /// Does what was asked for.
 pub(crate) fn run(keys: &Keys) -> Result<()> {
     match keys {
-        Keys::List { dir } => with_store(dir, |_| Ok(())),
-        Keys::Rotate { dir } => with_store(dir, |store| store.rotate_keyring().wait()),
-        Keys::Retire { dir, id } => with_store(dir, |store| {
+        Keys::List { dir } => with_store(options().read_only(true), dir, |_| Ok(())),
+        Keys::Rotate { dir } => with_store(options(), dir, |store| store.rotate_keyring().wait()),
+        Keys::Retire { dir, id } => with_store(options(), dir, |store| {
             store.retire_key(*id).wait()?;
             println!("key {id} is gone from the keyring file; keep a copy of it, apart, for as");
             println!("long as a backup may be restored that was made under it");
@@ -41,9 +41,13 @@ pub(crate) fn run(keys: &Keys) -> Result<()> {
     }
 }
 
+fn options() -> Options {
+    Store::options().create(false).by_itself(false)
+}
+
 /// Opens the store, and prints its keys when `work` is done.
-fn with_store(dir: &Path, work: impl FnOnce(&Store) -> Result<()>) -> Result<()> {
-    let store = Store::options().create(false).by_itself(false).open(dir)?;
+fn with_store(options: Options, dir: &Path, work: impl FnOnce(&Store) -> Result<()>) -> Result<()> {
+    let store = options.open(dir)?;
     work(&store)?;
     let keyring = store.keyring();
     store.close()?;

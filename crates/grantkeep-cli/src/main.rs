@@ -36,14 +36,15 @@ enum Command {
     /// Serves one of four real systems on a store: token, authorization, introspection, revocation,
     /// and its pages
     Serve(Box<serve::ServeArguments>),
-    /// Prints what a store holds; nothing is swept for it
+    /// Prints what a store holds; nothing of it is changed for that, and no key is needed
     Stats {
-        /// The store's directory; it must not be open in another process
+        /// The store's directory, or a backup's; no other process may have it open to write
         dir: PathBuf,
     },
-    /// Reads everything that a store holds again, and names what is damaged
+    /// Reads everything that a store holds again, and names what is damaged; nothing of it is changed
+    /// for that, and no key is needed
     Verify {
-        /// The store's directory; it must not be open in another process
+        /// The store's directory, or a backup's; no other process may have it open to write
         dir: PathBuf,
     },
     /// Copies a store that no other process has open into a new directory; a running server calls

@@ -1,13 +1,13 @@
 //! What a store holds, in plain lines.
 
-use grantkeep::backend::Stats;
+use grantkeep::backend::{Backend as _, Stats};
 use grantkeep::{Record, Result, Store};
 use std::path::Path;
 
-/// Opens the store in `dir` and prints what it says of itself, as it is found: what has died and is
-/// not swept yet is counted, and told.
+/// Looks at the store in `dir` and prints what it says of itself, as it is found: what has died and
+/// is not swept yet is counted, and told. It takes no keys.
 pub(crate) fn print(dir: &Path) -> Result<()> {
-    let store = Store::options().create(false).in_passing(true).open(dir)?;
+    let store = Store::options().open_without_keys(dir)?;
     let stats = store.stats();
     let mut lines = lines(&stats);
     let ended = store.rows_ended_by(store.now().into());

@@ -7,11 +7,12 @@
 use grantkeep::backend::Budget;
 use grantkeep::{Embedded, ErrorKind, ManualClock, Options, Store, SystemClock, Wait as _};
 use grantkeep_grants::{Creation, Grants, Introspection, NewClient, NewPersonal, Policy};
+use grantkeep_tests::files::{copy_dir, files};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_grantkeep");
 /// Longer than anything that a test waits for takes.
@@ -87,6 +88,13 @@ fn content(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
+/// When each file and directory was changed.
+fn changed_at(dir: &Path) -> Vec<SystemTime> {
+    let within = files(dir);
+    let paths = within.iter().flat_map(|path| [path.as_path(), path.parent().unwrap()]);
+    paths.chain([dir]).map(|path| fs::metadata(path).unwrap().modified().unwrap()).collect()
+}
+
 // Goal: no command writes to a directory that it has not made for that purpose. Method: `demo`,
 // its victim, and `backup`, into a store, an empty directory, one of something else, and a file.
 #[test]
@@ -137,6 +145,42 @@ fn stats_sweep_nothing() {
     }
     let store = options().by_itself(false).open(&store).unwrap();
     assert!(store.sweep(Budget::ALL).wait().unwrap().rows >= 1, "it was swept");
+}
+
+// Goal: the commands that look change nothing of a store, not a byte or a time, need no key where
+// none is asked for, and are refused while a server has it. Method: a store as a close and as a kill
+// leave it, and a backup, with the keyring and without; what each command says.
+#[test]
+fn commands_that_look_change_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let [store, killed, copy] = ["store", "killed", "copy"].map(|name| place.path().join(name));
+    made(&store);
+    let running = options().open(&store).unwrap();
+    running.checkpoint().wait().unwrap();
+    running.backup(&copy).wait().unwrap();
+    copy_dir(&store, &killed);
+    for command in [&["stats"][..], &["verify"], &["keys", "list"]] {
+        assert!(says(&[command, &[path(&store)]].concat()).contains("open in another process"));
+    }
+    running.close().unwrap();
+    for (dir, has_keys) in [(&store, true), (&killed, true), (&copy, false), (&store, false)] {
+        if !has_keys && dir.join("keyring").exists() {
+            fs::remove_file(dir.join("keyring")).unwrap();
+        }
+        let before = (content(dir), changed_at(dir));
+        let stats = prints(&["stats", path(dir)]);
+        let is_one = |line: &str| line.starts_with("personal tokens") && line.ends_with(" 1");
+        assert!(stats.lines().any(is_one), "{stats}");
+        let verified = prints(&["verify", path(dir)]);
+        let is_none = |line: &str| line.starts_with("damages") && line.ends_with(" 0");
+        assert!(verified.lines().any(is_none), "{verified}");
+        if has_keys {
+            assert_eq!(prints(&["keys", "list", path(dir)]), "key 1: active: it issues\n");
+        } else {
+            assert!(says(&["keys", "list", path(dir)]).contains("cannot open the keyring"));
+        }
+        assert!((content(dir), changed_at(dir)) == before, "{} was changed", dir.display());
+    }
 }
 
 // Goal: what is restored is a backup, and once: anything else is refused and unchanged, unless it

@@ -242,6 +242,7 @@ impl From<&Error> for OAuthError {
             ErrorKind::Full
             | ErrorKind::Clock
             | ErrorKind::Locked
+            | ErrorKind::ReadOnly
             | ErrorKind::Unknown
             | ErrorKind::Unavailable => Self::TemporarilyUnavailable,
             _ => Self::ServerError,

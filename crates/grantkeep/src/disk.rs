@@ -7,8 +7,10 @@ mod held;
 #[cfg(test)]
 pub(crate) mod hooked;
 mod os;
+mod read_only;
 
 pub use os::OsDisk;
+pub(crate) use read_only::{NoFile, ReadOnly};
 
 use crate::error::{Error, ErrorKind, Result};
 use std::fmt;
@@ -38,6 +40,11 @@ impl FileId {
     /// The id of a file that its device knows by this number.
     pub fn new(device: u64, inode: u64) -> Self {
         Self { device, inode }
+    }
+
+    /// The number that its device knows it by.
+    pub(crate) fn inode(self) -> u64 {
+        self.inode
     }
 }
 
@@ -208,6 +215,15 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// Whatever the operating system answers.
     fn try_lock(&self) -> io::Result<bool>;
+
+    /// Takes the file's shared lock, which any number may have and which keeps the exclusive one
+    /// from everybody: true if taken. A disk that has no such lock leaves this as it is.
+    ///
+    /// # Errors
+    /// As [`DiskFile::try_lock`].
+    fn try_lock_shared(&self) -> io::Result<bool> {
+        self.try_lock()
+    }
 
     /// Which file this is; `None` where a disk does not tell.
     ///

@@ -47,6 +47,9 @@ pub enum ErrorKind {
     Disabled,
     /// The client is registered, and not for what it asks for. Nothing was changed.
     Unauthorized,
+    /// The store is open for reading only
+    /// ([`Options::read_only`](crate::Options::read_only)). Nothing was changed.
+    ReadOnly,
 }
 
 /// An error of the store: a kind, a message that names the subject, the limit and the way out,
@@ -82,6 +85,15 @@ impl Error {
     /// For whoever uses a store after its close.
     pub(crate) fn closed() -> Self {
         Self::new(ErrorKind::Unavailable, "the store is closed: open it again")
+    }
+
+    /// For whoever wants to change a store that is only looked at.
+    pub(crate) fn read_only() -> Self {
+        Self::new(
+            ErrorKind::ReadOnly,
+            "the store is open for reading only: to change it, close it and open it without \
+             `read_only`",
+        )
     }
 
     pub(crate) fn limit(subject: &str, size: usize, max: usize, unit: &str) -> Self {

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 /// How a store is; see [`Store::health`](crate::Store::health).
 ///
-/// Where several hold, the first of these is answered: closed, poisoned, full, the clock, failing.
+/// Where several hold, the first of these is answered: closed, poisoned, read-only, full, the clock,
+/// failing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub enum Health {
@@ -40,6 +41,9 @@ pub enum Health {
         /// What failed.
         why: String,
     },
+    /// It is only looked at ([`Options::read_only`](crate::Options::read_only)): nothing of it is
+    /// changed, and nothing is issued.
+    ReadOnly,
     /// It was closed.
     Closed,
 }
@@ -50,7 +54,8 @@ impl Health {
         *self == Self::Open
     }
 
-    /// The state in one word: `open`, `full`, `clock`, `failing`, `poisoned`, or `closed`.
+    /// The state in one word: `open`, `full`, `clock`, `failing`, `poisoned`, `read-only`, or
+    /// `closed`.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -58,6 +63,7 @@ impl Health {
             Self::ClockRefused { .. } => "clock",
             Self::Failing { .. } => "failing",
             Self::Poisoned { .. } => "poisoned",
+            Self::ReadOnly => "read-only",
             Self::Closed => "closed",
         }
     }
@@ -66,7 +72,7 @@ impl Health {
 impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Open | Self::Closed => f.write_str(self.word()),
+            Self::Open | Self::ReadOnly | Self::Closed => f.write_str(self.word()),
             Self::Full { .. } => f.write_str("full: nothing is issued until there is room"),
             Self::ClockRefused { why, until } => write!(f, "clock: {why}, until {until}"),
             Self::Failing { why, .. } => write!(f, "failing: {why}"),

@@ -138,6 +138,24 @@ impl OsFile {
         check_regular(&file)?;
         Ok(Self::shared(file))
     }
+
+    /// Notes that this process has the file's lock, if it was taken.
+    fn note_lock(&self, taken: Result<(), TryLockError>) -> io::Result<bool> {
+        match taken {
+            Ok(()) => {
+                self.locked_by.get_or_init(std::process::id);
+                Ok(true)
+            }
+            Err(TryLockError::WouldBlock) => Ok(false),
+            // How NFS refuses to lock what is not open for writing, such as a directory.
+            Err(TryLockError::Error(cause))
+                if Errno::from_io_error(&cause) == Some(Errno::BADF) =>
+            {
+                Err(io::ErrorKind::Unsupported.into())
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
 }
 
 /// Refuses what would end at `end`, beyond the limit of this process: the operating system answers
@@ -185,20 +203,11 @@ impl DiskFile for OsFile {
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        match self.file.try_lock() {
-            Ok(()) => {
-                self.locked_by.get_or_init(std::process::id);
-                Ok(true)
-            }
-            Err(TryLockError::WouldBlock) => Ok(false),
-            // How NFS refuses to lock what is not open for writing, such as a directory.
-            Err(TryLockError::Error(cause))
-                if Errno::from_io_error(&cause) == Some(Errno::BADF) =>
-            {
-                Err(io::ErrorKind::Unsupported.into())
-            }
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        self.note_lock(self.file.try_lock())
+    }
+
+    fn try_lock_shared(&self) -> io::Result<bool> {
+        self.note_lock(self.file.try_lock_shared())
     }
 
     fn id(&self) -> io::Result<Option<FileId>> {

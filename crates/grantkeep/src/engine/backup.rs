@@ -290,13 +290,14 @@ pub(crate) fn check_mark(dir: &Path, names: &[String], options: &Options) -> Res
             ),
         ));
     }
-    if options.restored || !marked {
+    if options.restored || options.read_only || !marked {
         return Ok(());
     }
     Err(Error::new(
         ErrorKind::NotAStore,
         format!(
-            "{} is a backup: open it with `restored`, which refuses what was issued before",
+            "{} is a backup: open it with `restored`, which refuses what was issued before, or with \
+             `read_only` to look at it",
             dir.display()
         ),
     ))

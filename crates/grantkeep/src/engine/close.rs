@@ -7,6 +7,8 @@
 //! 4. `LOCK` is marked, and the lock is given back. The mark says whether the table was closed as
 //!    well: it may not have been, on a full disk, and then the log alone is gone on with.
 //!
+//! A store that is only looked at has no threads, and nothing of it is marked.
+//!
 //! The last handle may be dropped anywhere, by a waker that the log thread wakes as well. A thread
 //! that works for a store would wait for itself, so the close is another thread's then.
 
@@ -31,7 +33,8 @@ pub(super) struct Threads {
 /// What an orderly close ends.
 #[derive(Debug)]
 struct Running {
-    threads: Threads,
+    /// None where the store is only looked at.
+    threads: Option<Threads>,
     lock: Arc<Lock>,
 }
 
@@ -44,7 +47,7 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    pub(super) fn new(core: Arc<Core>, threads: Threads, lock: Arc<Lock>) -> Self {
+    pub(super) fn new(core: Arc<Core>, threads: Option<Threads>, lock: Arc<Lock>) -> Self {
         Self { core, running: Mutex::new(Some(Running { threads, lock })) }
     }
 
@@ -58,7 +61,12 @@ impl Closing {
             std::mem::forget(running.take());
             return Err(error);
         }
-        running.take().map_or(Ok(()), |Running { threads, lock }| self.end(threads, &lock))
+        match running.take() {
+            Some(Running { threads: Some(threads), lock }) => self.end(threads, &lock),
+            // The lock is given back once nobody looks any more.
+            Some(Running { threads: None, lock: _lock }) => self.end_look(),
+            None => Ok(()),
+        }
     }
 
     /// Has another thread close the store.
@@ -75,6 +83,19 @@ impl Closing {
             tracing::warn!(target: "grantkeep", "no thread to close a store: {cause}");
             closing.core.poison("the store could not be closed for want of a thread");
         }
+    }
+
+    /// Ends a look: nothing was changed, so nothing is to be said of it.
+    fn end_look(&self) -> Result<()> {
+        let core = &self.core;
+        core.requests.close();
+        core.jobs.end();
+        core.writer.lock().mode = Mode::Closed;
+        core.durable.end();
+        let closed = core.table.close();
+        core.closed.store(true, Ordering::Release);
+        core.tell_health();
+        closed
     }
 
     fn end(&self, threads: Threads, lock: &Lock) -> Result<()> {

@@ -127,6 +127,7 @@ impl Core {
     pub(crate) async fn commit(self: &Arc<Self>, batch: Batch) -> Result<Outcome> {
         batch.validate()?;
         self.check_process()?;
+        self.check_writable()?;
         let asked_at = Instant::now();
         let moment = self.time.moment();
         if batch.issues() {

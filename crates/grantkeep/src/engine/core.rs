@@ -149,6 +149,11 @@ impl Core {
         self.writer.lock().windows.forgotten()
     }
 
+    /// Refuses with [`ErrorKind::ReadOnly`] where the store is only looked at.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.options.read_only { self.writer.lock().check_open() } else { Ok(()) }
+    }
+
     /// Refuses a look-up once the store is closed: another process may change it.
     pub(crate) fn check_readable(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) {

@@ -1,14 +1,14 @@
 //! A store's directory: found or made, held open, locked, and its own name durable.
 
 use super::backup::{self, ADVICE};
-use super::lock::{LOCK_FILE, Lock, Reached};
+use super::lock::{For, LOCK_FILE, Lock, Reached};
 use super::log::LOG_DIR;
 use super::open::is_segment;
 use super::options::Options;
 use super::space::RESERVE_FILE;
 use super::table::TABLE_FILE;
 use super::tail::TAIL_FILE;
-use crate::disk::Disk;
+use crate::disk::{Disk, ReadOnly};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::KEYRING_FILE;
 use crate::sync::Arc;
@@ -29,9 +29,10 @@ pub(super) struct Found {
     pub(super) mixed: bool,
 }
 
-/// Holds and locks the directory, and makes it and its name durable if need be.
+/// Holds and locks the directory, and makes it and its name durable if need be. Where the store is
+/// only looked at, the disk that is answered refuses every change.
 pub(super) fn find_locked(options: &Options, dir: &Path) -> Result<Found> {
-    let create = options.create && !options.restored;
+    let create = options.create && !options.restored && !options.read_only;
     let opening = |cause| Error::file("open the store directory", dir.display(), cause);
     // Whoever made the directory: what is acknowledged in it is as durable as its name (P1).
     let creating = |cause| Error::file("create the store directory", dir.display(), cause);
@@ -46,10 +47,14 @@ pub(super) fn find_locked(options: &Options, dir: &Path) -> Result<Found> {
         listed => drop(listed.map_err(opening)?),
     }
     let held = options.disk.hold(dir).map_err(opening)?;
-    let disk = held.unwrap_or_else(|| Arc::clone(&options.disk));
+    let mut disk = held.unwrap_or_else(|| Arc::clone(&options.disk));
+    let wanted = if options.read_only { For::Looking } else { For::Writing };
+    if wanted == For::Looking {
+        disk = ReadOnly::over(disk);
+    }
     // Before there is a lock in it, which does not belong into a directory of something else.
     find(&*disk, dir, create, options)?;
-    let lock = Lock::take(&disk, dir, options.lock_patience)?;
+    let lock = Lock::take(&disk, dir, wanted, options.lock_patience)?;
     // Whoever had the lock until now may have made the store, or restored it.
     let exists = find(&*disk, dir, create, options)?;
     if let Some(Reached { commit, .. }) = lock.reached.filter(|_| !exists) {

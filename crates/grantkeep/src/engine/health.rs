@@ -20,6 +20,7 @@ impl Core {
         match &self.writer.lock().mode {
             Mode::Poisoned(why) => return Health::Poisoned { why: why.clone() },
             Mode::Closing | Mode::Closed => return Health::Closed,
+            Mode::ReadOnly => return Health::ReadOnly,
             Mode::Open => {}
         }
         if let Some(since) = self.space.full_since() {

@@ -1,5 +1,5 @@
-//! The file `LOCK`: one process at a time, whether the last one closed in order, and how far the
-//! log had come at least.
+//! The file `LOCK`: one process that writes at a time, whether the last one closed in order, and how
+//! far the log had come at least.
 //!
 //! ```text
 //! open PID | log closed | closed
@@ -13,10 +13,10 @@
 //! this does. After `closed` everything is on the device; after `log closed` the log is, and ends
 //! with its close, but the table may lack what the log has. It is a help, not a promise: without a
 //! whole note an open believes the log. Where somebody has removed it while the store is open, the
-//! next note makes it anew.
+//! next note makes it anew. Who only looks at a store reads it, and writes nothing to it.
 
 use super::owner::{self, Owner};
-use crate::disk::{self, Disk, DiskFile, FileId, OpenMode};
+use crate::disk::{self, Disk, DiskFile, FileId, NoFile, OpenMode};
 use crate::error::{Error, Result};
 use crate::sync::{Arc, AtomicU64, Instant, Mutex, Ordering, thread};
 use std::io;
@@ -33,6 +33,36 @@ const HOLDER: &str = "holder ";
 
 /// How often an open that waits for a store to be closed looks whether it is.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What a store's directory is locked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum For {
+    /// One has it.
+    Writing,
+    /// Any number have it, and nobody writes. Nothing is written for it, to `LOCK` either.
+    Looking,
+}
+
+impl For {
+    /// Locks a file; false if others have it who cannot have it at the same time.
+    pub(super) fn try_lock(self, file: &dyn DiskFile) -> io::Result<bool> {
+        match self {
+            Self::Writing => file.try_lock(),
+            Self::Looking => file.try_lock_shared(),
+        }
+    }
+
+    /// Opens `LOCK`. One that is not there is none for who looks: the directory is locked.
+    fn open(self, disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        match self {
+            Self::Writing => disk.open(path, OpenMode::Any),
+            Self::Looking => match disk.open_read(path) {
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Arc::new(NoFile)),
+                opened => opened,
+            },
+        }
+    }
+}
 
 /// How the last process that had a store left it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,26 +116,31 @@ impl Lock {
     ///
     /// # Errors
     /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) with the process id of who has it.
-    pub(crate) fn take(disk: &Arc<dyn Disk>, dir: &Path, patience: Duration) -> Result<Self> {
+    pub(crate) fn take(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        wanted: For,
+        patience: Duration,
+    ) -> Result<Self> {
         let started = Instant::now();
         loop {
-            if let Some(lock) = Self::try_take(disk, dir)? {
+            if let Some(lock) = Self::try_take(disk, dir, wanted)? {
                 return Ok(lock);
             }
             let left = patience.saturating_sub(started.elapsed());
             if left.is_zero() {
-                return Err(owner::refusal(&**disk, dir));
+                return Err(owner::refusal(&**disk, dir, wanted));
             }
             thread::sleep(LOOK_EVERY.min(left));
         }
     }
 
-    fn try_take(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Option<Self>> {
+    fn try_take(disk: &Arc<dyn Disk>, dir: &Path, wanted: For) -> Result<Option<Self>> {
         let path = dir.join(LOCK_FILE);
         let failed = |cause| Error::file("lock", path.display(), cause);
-        let Some(owner) = Owner::take(&**disk, dir)? else { return Ok(None) };
-        let file = disk.open(&path, OpenMode::Any).map_err(failed)?;
-        if !file.try_lock().map_err(failed)? {
+        let Some(owner) = Owner::take(&**disk, dir, wanted)? else { return Ok(None) };
+        let file = wanted.open(&**disk, &path).map_err(failed)?;
+        if !wanted.try_lock(&*file).map_err(failed)? {
             return Ok(None);
         }
         let content = disk::read_small(&*file).map_err(failed)?;
@@ -126,8 +161,10 @@ impl Lock {
             None if left == Left::Closed => CLOSED.len(),
             None => 0,
         };
-        // A courtesy to whom it refuses: without it the open goes on.
-        let _ = name_holder(&*file, behind as u64);
+        if wanted == For::Writing {
+            // A courtesy to whom it refuses: without it the open goes on.
+            let _ = name_holder(&*file, behind as u64);
+        }
         let (newest, written) = (AtomicU64::new(0), AtomicU64::new(0));
         let (disk, file) = (Arc::clone(disk), Mutex::new(file));
         Ok(Some(Self { disk, path, file, owner, left, reached, newest, written }))
@@ -264,7 +301,7 @@ mod tests {
         let path = dir.path().join(LOCK_FILE);
         let reached = Reached { newest: 12, written: 11, commit: u64::MAX };
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
-        let take = || Lock::take(&disk, dir.path(), Duration::ZERO).unwrap();
+        let take = || Lock::take(&disk, dir.path(), For::Writing, Duration::ZERO).unwrap();
         let lock = take();
         lock.mark_open(reached).unwrap();
         let open = std::fs::read(&path).unwrap();

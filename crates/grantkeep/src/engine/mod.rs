@@ -23,6 +23,7 @@ mod load;
 mod lock;
 mod log;
 mod logger;
+mod look;
 mod lookup;
 mod names;
 mod notes;
@@ -90,7 +91,8 @@ impl fmt::Debug for Embedded {
 }
 
 impl Embedded {
-    fn new(core: Arc<Core>, threads: Threads, lock: Arc<Lock>) -> Self {
+    /// The engine with its threads; without any, where the store is only looked at.
+    fn new(core: Arc<Core>, threads: Option<Threads>, lock: Arc<Lock>) -> Self {
         let closing = Arc::new(Closing::new(Arc::clone(&core), threads, lock));
         Self { core, closing }
     }
@@ -116,7 +118,8 @@ impl Embedded {
     /// [`ErrorKind::NotAStore`] for a directory that is not empty; [`ErrorKind::Full`],
     /// [`ErrorKind::Permission`], [`ErrorKind::Missing`], [`ErrorKind::Io`] as the operating system
     /// says of it: the store is none the worse, and what was written may be removed;
-    /// [`ErrorKind::Unavailable`] if the store takes no work.
+    /// [`ErrorKind::Unavailable`] if the store takes no work; [`ErrorKind::ReadOnly`] if it is only
+    /// looked at: its files do not change meanwhile, and may be copied as they are.
     ///
     /// # Durability
     /// The copy is whole and durable when this returns.
@@ -139,12 +142,16 @@ impl Embedded {
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] where redb gives its file up; damage that it reads past is in the
-    /// answer. [`ErrorKind::Unavailable`] if the store takes no work.
+    /// answer. [`ErrorKind::Unavailable`] if the store takes no work, unless it is open for reading
+    /// only.
     pub async fn verify(
         &self,
         mut progress: impl FnMut(Verifying) + Send + 'static,
     ) -> Result<Verified> {
-        self.check_takes_work()?;
+        match self.check_takes_work() {
+            Err(error) if error.kind() == ErrorKind::ReadOnly => {}
+            other => other?,
+        }
         let (tell, mut told) = mpsc::unbounded();
         let (reply, answer) = oneshot::channel();
         jobs::start(&self.core, "grantkeep-verify", move |core| {
@@ -214,6 +221,7 @@ impl Embedded {
 
     /// Refuses where the keyring is not a file of the store.
     pub(crate) fn check_keeps_keyring(&self) -> Result<()> {
+        self.core.check_writable()?;
         match self.core.options.keys {
             KeySource::File => Ok(()),
             KeySource::Env(_) | KeySource::Given(_) => Err(Error::new(

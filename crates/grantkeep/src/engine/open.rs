@@ -11,7 +11,7 @@ use super::keeper::Keeper;
 use super::latency::Latencies;
 use super::load::Loading;
 use super::lock::{LOCK_FILE, Left, Lock, Reached};
-use super::log::plan::Planner;
+use super::log::plan::{Plan, Planner};
 use super::log::replay::{self, LogEnd};
 use super::log::segment::{SEGMENT_BYTES_LEAST, Segment};
 use super::log::{LOG_DIR, Segments};
@@ -23,8 +23,8 @@ use super::space::Space;
 use super::supply::{Supplier, Supply};
 use super::table::{Meta, TABLE_FILE, Table};
 use super::trouble::{Part, Troubles};
-use super::writer::Writer;
-use super::{Embedded, backup, directory, file_limit, logger, table};
+use super::writer::{Mode, Writer};
+use super::{Embedded, backup, directory, file_limit, logger, look, table};
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keyring::{KEYRING_FILE, Keyring, random};
@@ -57,6 +57,10 @@ impl Options {
 
 /// Opens the store in `dir`.
 fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
+    if options.read_only {
+        let keys = options.keys.clone();
+        return look::look(options, dir, |disk| load_keyring(disk, dir, &keys, true));
+    }
     let started = Instant::now();
     let found = directory::find_locked(&options, dir)?;
     let mixed = found.mixed;
@@ -82,6 +86,7 @@ fn open_found(
     let (table, meta) = open_table(&disk, dir, &space, &options, exists)?;
     let names = Names::new(dir, lock.dir_id(), table.file());
     names.check_dir(&*options.disk)?;
+    remove_unfinished(&*disk, dir)?;
     let segments = open_segments(&*disk, dir, &meta)?;
     check_newest(&lock, &segments)?;
     let troubles = Troubles::default();
@@ -92,19 +97,71 @@ fn open_found(
         take_reserve(&space, &options, dir, &troubles);
     }
 
-    replay::read_ahead(&segments);
-    let mut loading = Loading::new(&options, &meta, &segments);
-    loading.read_table(&table)?;
-    let end = replay::replay(&segments, meta.carried, |segment, offset, frame| {
-        loading.replay(&table, segment, offset, frame)
-    })?;
-    loading.finish(&table)?;
+    let (loading, end) = load(&options, &meta, &segments, &table)?;
     check_end(&lock, exists, &end)?;
     // Not before the log is found whole: what was refused once must be refused again.
     let marked = |cause| Error::file("mark", dir.join(LOCK_FILE).display(), cause);
     let newest = segments.last().map_or(0, |segment| segment.number);
     let written = end.segment.as_ref().map_or(0, |(segment, _)| segment.number);
     lock.mark_open(Reached { newest, written, commit: end.sequence }).map_err(marked)?;
+    let log_dir = dir.join(LOG_DIR);
+    let planner = Planner { disk: &*disk, dir: &log_dir, store: &meta.store, options: &options };
+    let goes_on = lock.left.is_log_whole() && exists;
+    let plan = planner.plan(&space, &segments, &loading.needed, &end, goes_on)?;
+    if plan.next_number - 1 > newest {
+        let (newest, written) = (plan.next_number - 1, plan.active.number);
+        lock.note(Reached { newest, written, commit: end.sequence }).map_err(marked)?;
+    }
+    let lock = Arc::new(lock);
+    let next_number = plan.next_number;
+    let ends_closed = goes_on && end.closed;
+    let found = Opened { disk, names, space, table, troubles, loading, plan };
+    let last = (end.sequence, ends_closed);
+    let core = assemble(options, dir, &meta, found, last, started);
+    let keeper = Keeper::new(Arc::clone(&core), meta.carried);
+    let supplier = Supplier::new(Arc::clone(&core), Arc::clone(&lock), next_number);
+    let threads = start(&core, &lock, keeper, supplier)?;
+    Ok((Embedded::new(core, Some(threads), lock), keyring))
+}
+
+/// Reads the table's index, and the log behind it.
+pub(super) fn load(
+    options: &Options,
+    meta: &Meta,
+    segments: &[Arc<Segment>],
+    table: &Table,
+) -> Result<(Loading, LogEnd)> {
+    replay::read_ahead(segments);
+    let mut loading = Loading::new(options, meta, segments);
+    loading.read_table(table)?;
+    let end = replay::replay(segments, meta.carried, |segment, offset, frame| {
+        loading.replay(table, segment, offset, frame)
+    })?;
+    loading.finish(table)?;
+    Ok((loading, end))
+}
+
+/// What an open has found of a store, and how it goes on.
+pub(super) struct Opened {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) names: Names,
+    pub(super) space: Arc<Space>,
+    pub(super) table: Table,
+    pub(super) troubles: Troubles,
+    pub(super) loading: Loading,
+    pub(super) plan: Plan,
+}
+
+/// The state of an open store, whose log ends with the commit `last`, that of a close or not.
+pub(super) fn assemble(
+    options: Options,
+    dir: &Path,
+    meta: &Meta,
+    opened: Opened,
+    last: (u64, bool),
+    started: Instant,
+) -> Arc<Core> {
+    let Opened { disk, names, space, table, troubles, loading, plan } = opened;
     // Before its first checkpoint a store has its largest time in the log alone.
     let high_water = Some(loading.high_water).filter(|mark| mark.settled.as_millis() > 0);
     let clock = Arc::clone(&options.clock);
@@ -116,24 +173,17 @@ fn open_found(
     for window in loading.windows.live() {
         time.note_lifetime(window.lifetime());
     }
-    let log_dir = dir.join(LOG_DIR);
-    let planner = Planner { disk: &*disk, dir: &log_dir, store: &meta.store, options: &options };
-    let goes_on = lock.left.is_log_whole() && exists;
-    let plan = planner.plan(&space, &segments, &loading.needed, &end, goes_on)?;
-    if plan.next_number - 1 > newest {
-        let (newest, written) = (plan.next_number - 1, plan.active.number);
-        lock.note(Reached { newest, written, commit: end.sequence }).map_err(marked)?;
-    }
-    let lock = Arc::new(lock);
     let marks = (time.mark(), loading.high_water.settled.min(time.settled()));
     let active = (Arc::clone(&plan.active), plan.tail);
-    let last = (end.sequence, goes_on && end.closed);
-    let writer = Writer::behind(last, active, plan.spares, loading.windows, marks);
+    let mut writer = Writer::behind(last, active, plan.spares, loading.windows, marks);
+    if options.read_only {
+        writer.mode = Mode::ReadOnly;
+    }
     let held = Segments::default();
     for segment in plan.held {
         held.push(segment);
     }
-    let core = Arc::new(Core {
+    Arc::new(Core {
         dir: dir.to_path_buf(),
         process: std::process::id(),
         disk,
@@ -144,7 +194,7 @@ fn open_found(
         space,
         writer: Mutex::new(writer),
         work: Doorbell::new(),
-        durable: Signal::new(end.sequence),
+        durable: Signal::new(last.0),
         supply: Supply::new(plan.retired),
         slots: loading.slots,
         index: loading.index,
@@ -165,11 +215,7 @@ fn open_found(
         counters: Counters::default(),
         open_took: started.elapsed(),
         options,
-    });
-    let keeper = Keeper::new(Arc::clone(&core), meta.carried);
-    let supplier = Supplier::new(Arc::clone(&core), Arc::clone(&lock), plan.next_number);
-    let threads = start(&core, &lock, keeper, supplier)?;
-    Ok((Embedded::new(core, threads, lock), keyring))
+    })
 }
 
 /// Takes the reserve. Nothing was promised of it, so what fails is tried again by itself.
@@ -182,7 +228,7 @@ fn take_reserve(space: &Space, options: &Options, dir: &Path, troubles: &Trouble
 
 /// Refuses a log whose newest segment is not there, or the one that was written to before it was
 /// made ready: the newest may hold nothing yet, and then nothing else would tell.
-fn check_newest(lock: &Lock, segments: &[Arc<Segment>]) -> Result<()> {
+pub(super) fn check_newest(lock: &Lock, segments: &[Arc<Segment>]) -> Result<()> {
     let Some(Reached { newest, written, .. }) = lock.reached else { return Ok(()) };
     let last = segments.last().map_or(0, |segment| segment.number);
     let is_there = |number| segments.iter().any(|segment| segment.number == number);
@@ -202,7 +248,7 @@ fn check_newest(lock: &Lock, segments: &[Arc<Segment>]) -> Result<()> {
 }
 
 /// Refuses a log that ends before what `LOCK` says was durable.
-fn check_end(lock: &Lock, exists: bool, end: &LogEnd) -> Result<()> {
+pub(super) fn check_end(lock: &Lock, exists: bool, end: &LogEnd) -> Result<()> {
     let reached = lock.reached.map_or(0, |reached| reached.commit);
     if end.sequence < reached {
         return Err(Error::corrupt(format!(
@@ -234,7 +280,16 @@ fn distrust_cache(disk: &dyn Disk, dir: &Path) -> Result<()> {
         let ours = [LOCK_FILE, KEYRING_FILE, TABLE_FILE, TABLE_FRESH];
         for name in names.iter().filter(|name| ours.contains(&name.as_str()) || is_of_log(name)) {
             // The keyring may be one that only may be read, and any file is synced without more.
-            let file = disk.open_read(&folder.join(name)).map_err(failed)?;
+            let file = match disk.open_read(&folder.join(name)) {
+                // Who needs the keys is refused when they are read.
+                Err(cause)
+                    if cause.kind() == std::io::ErrorKind::PermissionDenied
+                        && name == KEYRING_FILE =>
+                {
+                    continue;
+                }
+                opened => opened.map_err(failed)?,
+            };
             file.sync_data().map_err(failed)?;
             file.drop_cache().map_err(failed)?;
         }
@@ -273,12 +328,12 @@ fn load_keyring(disk: &dyn Disk, dir: &Path, keys: &KeySource, exists: bool) -> 
 }
 
 /// Makes sure that what is read from here on is on the device, and of a format that is known.
-fn believe(disk: &dyn Disk, dir: &Path, options: &Options, lock: &Lock) -> Result<()> {
+pub(super) fn believe(disk: &dyn Disk, dir: &Path, options: &Options, lock: &Lock) -> Result<()> {
     if lock.left != Left::Closed {
         distrust_cache(disk, dir)?;
     }
     if options.restored && backup::is_marked(disk, dir) {
-        // Mostly empty in a backup, so that what copies files alone leaves it out.
+        // What copies files alone leaves it out where it is empty.
         let log = dir.join(LOG_DIR);
         let making = |cause| Error::file("create the directory", log.display(), cause);
         disk.create_dir(&log).map_err(making)?;
@@ -330,7 +385,16 @@ fn open_table(
 /// The names in the log's directory.
 fn list_segments(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>> {
     let log = dir.join(LOG_DIR);
-    disk.list(&log).map_err(|cause| match cause.kind() {
+    let listed = match disk.list(&log) {
+        // Mostly empty in a backup, so that what copies files alone leaves it out.
+        Err(cause)
+            if cause.kind() == std::io::ErrorKind::NotFound && backup::is_marked(disk, dir) =>
+        {
+            Ok(Vec::new())
+        }
+        listed => listed,
+    };
+    listed.map_err(|cause| match cause.kind() {
         std::io::ErrorKind::NotFound => Error::new(
             ErrorKind::Missing,
             format!(
@@ -343,18 +407,24 @@ fn list_segments(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>> {
     })
 }
 
-/// Opens the log's segments, in the order of their numbers.
-fn open_segments(disk: &dyn Disk, dir: &Path, meta: &Meta) -> Result<Vec<Arc<Segment>>> {
-    let log = dir.join(LOG_DIR);
-    let mut segments = Vec::new();
+/// Removes segments that were not finished when the last process ended.
+fn remove_unfinished(disk: &dyn Disk, dir: &Path) -> Result<()> {
     for name in list_segments(disk, dir)? {
-        let path = log.join(&name);
         if is_of_log(&name) && !is_segment(&name) {
+            let path = dir.join(LOG_DIR).join(&name);
             let removing = |cause| Error::file("remove", path.display(), cause);
             disk.remove(&path).map_err(removing)?;
-        } else if is_segment(&name) {
-            segments.push(Arc::new(Segment::open(disk, path, &meta.store)?));
         }
+    }
+    Ok(())
+}
+
+/// Opens the log's segments, in the order of their numbers.
+pub(super) fn open_segments(disk: &dyn Disk, dir: &Path, meta: &Meta) -> Result<Vec<Arc<Segment>>> {
+    let log = dir.join(LOG_DIR);
+    let mut segments = Vec::new();
+    for name in list_segments(disk, dir)?.into_iter().filter(|name| is_segment(name)) {
+        segments.push(Arc::new(Segment::open(disk, log.join(name), &meta.store)?));
     }
     segments.sort_unstable_by_key(|segment| segment.number);
     for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {

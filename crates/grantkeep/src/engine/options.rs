@@ -101,6 +101,7 @@ pub struct Options {
     pub(crate) tag_bits: u32,
     pub(crate) on_swept: OnSwept,
     pub(crate) restored: bool,
+    pub(crate) read_only: bool,
     pub(crate) holds: Holds,
     pub(crate) lock_patience: Duration,
 }
@@ -122,6 +123,7 @@ impl Default for Options {
             tag_bits: 64,
             on_swept: OnSwept(None),
             restored: false,
+            read_only: false,
             holds: Holds::Anything,
             lock_patience: Duration::ZERO,
         }
@@ -207,6 +209,37 @@ impl Options {
     /// store that is said to be restored refuses all that it has issued.
     pub fn backup_only(mut self, backup_only: bool) -> Self {
         self.holds = if backup_only { Holds::Backup } else { Holds::Anything };
+        self
+    }
+
+    /// Whether the store is opened for reading only; false by default. Nothing in its directory is
+    /// written then, made, or removed, and nothing is swept. What an open would repair is repaired
+    /// in memory, as far as it is read. So it works on read-only media, on a backup that was not
+    /// restored, and on a store that crashed; look-ups, listings, scans, statistics, and
+    /// [verifying](crate::Store::verify) answer as they do otherwise. What would change the store
+    /// is refused with [`ErrorKind::ReadOnly`](crate::ErrorKind::ReadOnly).
+    ///
+    /// It is refused with [`ErrorKind::Locked`](crate::ErrorKind::Locked) while somebody has the
+    /// store open to write, and so is who wants to write while somebody looks; any number may look
+    /// at a time. Damage that an open refuses is refused with
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt).
+    ///
+    /// Nobody shall be let in by what it says of a backup: a token may have been revoked since.
+    /// Of a clock that was accepted nothing is noted.
+    ///
+    /// ```
+    /// use grantkeep::{ErrorKind, Health, Store, Wait as _};
+    /// # let place = tempfile::tempdir().unwrap();
+    /// # let dir = place.path().join("tokens");
+    /// # Store::open(&dir)?.close()?;
+    /// let look = Store::options().read_only(true).open(&dir)?;
+    /// assert_eq!(look.health(), Health::ReadOnly);
+    /// assert_eq!(look.verify(|_| {}).wait()?.damages, 0);
+    /// assert_eq!(look.checkpoint().wait().unwrap_err().kind(), ErrorKind::ReadOnly);
+    /// # Ok::<(), grantkeep::Error>(())
+    /// ```
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
         self
     }
 

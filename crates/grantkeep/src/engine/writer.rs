@@ -67,6 +67,8 @@ pub(crate) struct Pending {
 #[derive(Debug, Clone)]
 pub(crate) enum Mode {
     Open,
+    /// The store is only looked at.
+    ReadOnly,
     /// An orderly close has begun.
     Closing,
     Closed,
@@ -141,10 +143,12 @@ impl Writer {
         }
     }
 
-    /// Refuses with [`ErrorKind::Unavailable`] unless the store takes work.
+    /// Refuses with [`ErrorKind::Unavailable`] unless the store takes work, and with
+    /// [`ErrorKind::ReadOnly`] where it is only looked at.
     pub(crate) fn check_open(&self) -> Result<()> {
         match &self.mode {
             Mode::Open => Ok(()),
+            Mode::ReadOnly => Err(Error::read_only()),
             Mode::Closing | Mode::Closed => Err(Error::closed()),
             Mode::Poisoned(why) => Err(Error::new(
                 ErrorKind::Unavailable,

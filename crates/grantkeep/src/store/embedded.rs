@@ -162,7 +162,8 @@ impl Options {
     /// keyring, [`ErrorKind::Format`] for a store of a newer version, [`ErrorKind::Corrupt`] for
     /// damage, [`ErrorKind::Permission`] and [`ErrorKind::Full`] as the operating system says,
     /// [`ErrorKind::Limit`] and [`ErrorKind::Lifetime`] for options outside their limits, the
-    /// former also where the process may not write files as long as the store needs.
+    /// former also where the process may not write files as long as the store needs;
+    /// [`ErrorKind::ReadOnly`] for a backup that is to be restored and only looked at.
     ///
     /// # Durability
     /// On success all that was acknowledged before is there and durable.

@@ -335,9 +335,12 @@ impl<B: Backend> Inner<B> {
             batch.insert(horizon::key(), horizon::first(backend.now(), self.lifetime_max)?);
         }
         batch.housekeeping();
-        match backend.commit(batch).await? {
-            Outcome::Applied => Ok(()),
-            Outcome::Conflict(_) => Err(Error::new(
+        match backend.commit(batch).await {
+            // Whoever only looks has nothing to note.
+            Err(error) if error.kind() == ErrorKind::ReadOnly => Ok(()),
+            Err(error) => Err(error),
+            Ok(Outcome::Applied) => Ok(()),
+            Ok(Outcome::Conflict(_)) => Err(Error::new(
                 ErrorKind::Unavailable,
                 "another process noted its keyring at the same time: open the store again",
             )),

@@ -17,10 +17,11 @@ use crate::disk::DiskFile;
 use crate::engine::backup::ADVICE;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Arc;
+use file::{Fence, TableFile};
 pub(crate) use handle::{Table, Written};
 use header::Suspicion;
 pub(crate) use meta::{Meta, copy_meta, read_in, set_carried, set_high_water};
-use overlay::Overlay;
+pub(crate) use overlay::Overlay;
 use redb::{Database, ReadOnlyTable, TableDefinition, Value};
 use std::io;
 use std::ops::Bound;
@@ -65,12 +66,13 @@ pub(crate) fn peek(file: &Arc<dyn DiskFile>) -> Result<Meta> {
     let reading = |cause| Error::file("read", TABLE_FILE, cause);
     let length = file.len().map_err(reading)?;
     let overlay = Overlay::over(Arc::clone(file)).map_err(reading)?;
+    let backend = TableFile::new(Arc::new(overlay), None, Arc::new(Fence::default()));
     let peeked = guarded(|| {
         let mut builder = Database::builder();
         builder.set_cache_size(PEEK_CACHE_BYTES);
         // With it redb reads all that is needed with each check, and goes by nothing that it noted.
         builder.set_check_integrity_on_open(suspicion == Suspicion::Cut);
-        meta::read(&builder.create_with_backend(overlay).map_err(failed)?)
+        meta::read(&builder.create_with_backend(backend).map_err(failed)?)
     });
     match peeked {
         Err(cause) if suspicion == Suspicion::Cut && cause.kind() == ErrorKind::Corrupt => {

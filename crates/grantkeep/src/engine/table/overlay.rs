@@ -1,9 +1,8 @@
-//! redb's file with changes that stay in memory: what redb does when it opens a file, and what its
+//! A file with changes that stay in memory: what redb does when it opens its file, and what its
 //! repair does, is undone by forgetting it.
 
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, FileId};
 use crate::sync::{Arc, Mutex};
-use redb::StorageBackend;
 use std::collections::BTreeMap;
 use std::io;
 
@@ -11,7 +10,7 @@ const PAGE_BYTES: u64 = 4_096;
 
 /// A file of which the pages that were written are in memory.
 #[derive(Debug)]
-pub(super) struct Overlay {
+pub(crate) struct Overlay {
     file: Arc<dyn DiskFile>,
     /// redb writes from one thread at a time, and reads from any.
     state: Mutex<State>,
@@ -26,7 +25,7 @@ struct State {
 }
 
 impl Overlay {
-    pub(super) fn over(file: Arc<dyn DiskFile>) -> io::Result<Self> {
+    pub(crate) fn over(file: Arc<dyn DiskFile>) -> io::Result<Self> {
         let length = file.len()?;
         let state = State { length, of_file: length, pages: BTreeMap::new() };
         Ok(Self { file, state: Mutex::new(state) })
@@ -62,15 +61,20 @@ impl Overlay {
     }
 }
 
-impl StorageBackend for Overlay {
+impl DiskFile for Overlay {
     fn len(&self) -> io::Result<u64> {
         Ok(self.state.lock().length)
     }
 
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+    fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
         let state = self.state.lock();
-        if offset.checked_add(out.len() as u64).is_none_or(|end| end > state.length) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        let end = offset.checked_add(out.len() as u64).filter(|end| *end <= state.length);
+        let end = end.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let mut changed = state.pages.range(offset / PAGE_BYTES..end.div_ceil(PAGE_BYTES));
+        if end <= state.of_file && changed.next().is_none() {
+            // The file does not change, so several may read it at a time.
+            drop(state);
+            return self.file.read_at(out, offset);
         }
         for (number, from, within, part) in Self::parts(offset, out.len()) {
             let page = self.page(&state, number)?;
@@ -104,7 +108,23 @@ impl StorageBackend for Overlay {
         Ok(())
     }
 
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+    fn drop_cache(&self) -> io::Result<()> {
+        self.file.drop_cache()
+    }
+
+    fn read_ahead(&self) {
+        self.file.read_ahead();
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        self.file.try_lock()
+    }
+
+    fn id(&self) -> io::Result<Option<FileId>> {
+        self.file.id()
+    }
+
+    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.state.lock();
         for (number, from, within, part) in Self::parts(offset, data.len()) {
             let mut page = self.page(&state, number)?;
@@ -148,13 +168,18 @@ mod tests {
                     let bytes = vec![u8::try_from(step % 256).unwrap(); step * 37 % 9_000];
                     model.resize(model.len().max(at + bytes.len()), 0);
                     model[at..at + bytes.len()].copy_from_slice(&bytes);
-                    overlay.write(at as u64, &bytes).unwrap();
+                    overlay.write_at(&bytes, at as u64).unwrap();
                 }
             }
             let mut read = vec![0; model.len()];
-            overlay.read(0, &mut read).unwrap();
+            overlay.read_at(&mut read, 0).unwrap();
             assert!(read == model && overlay.len().unwrap() == model.len() as u64, "{step}");
-            assert!(overlay.read(1, &mut read).is_err() || read.is_empty());
+            assert!(overlay.read_at(&mut read, 1).is_err() || read.is_empty());
+            // Pages of the file alone are read past what is in memory.
+            let (from, to) = (at.min(model.len()), (at + 5_000).min(model.len()));
+            let mut part = vec![0; to - from];
+            overlay.read_at(&mut part, from as u64).unwrap();
+            assert!(part == model[from..to], "{step}");
         }
         assert_eq!(read_small(&*file).unwrap(), first);
     }

@@ -48,7 +48,7 @@ async fn ask(asking: Asking) -> Consent {
     }
 }
 
-fn app(grants: Grants, address: SocketAddr) -> Router {
+pub(crate) fn app(grants: Grants, address: SocketAddr) -> Router {
     let oauth: OAuth = grantkeep_axum::oauth(grants)
         .issuer(format!("http://{address}"))
         .password(async |name: String, password: zeroize::Zeroizing<String>| {

@@ -9,7 +9,9 @@ use utoipa::openapi::path::{
     HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItemBuilder,
 };
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{
+    ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type,
+};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Required, Response,
@@ -44,7 +46,7 @@ pub(crate) fn document(system: &System, address: &str) -> OpenApi {
     if system.has(&GrantType::DeviceCode) {
         built = built.path(&paths.device, post(device()));
     }
-    built = built.path("/.well-known/oauth-authorization-server", get(metadata()));
+    built = built.path("/.well-known/oauth-authorization-server", get(metadata(system)));
     for path in system.resources {
         built = built.path(*path, get(resource(system)));
     }
@@ -71,17 +73,37 @@ fn get(operation: OperationBuilder) -> utoipa::openapi::PathItem {
     PathItemBuilder::new().operation(HttpMethod::Get, operation.build()).build()
 }
 
+fn value(kind: impl Into<SchemaType>, description: &str) -> Schema {
+    let described = Some(description).filter(|text| !text.is_empty());
+    ObjectBuilder::new().schema_type(kind).description(described).build().into()
+}
+
 fn text(description: &str) -> Schema {
-    ObjectBuilder::new().schema_type(Type::String).description(Some(description)).build().into()
+    value(Type::String, description)
+}
+
+fn number(description: &str) -> Schema {
+    value(Type::Integer, description)
+}
+
+fn texts() -> Schema {
+    ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::String).build()).into()
 }
 
 fn object(members: &[Member]) -> Schema {
-    let add = |object: ObjectBuilder, (name, description, required): &Member| {
-        let object = object.property(*name, text(description));
-        if *required { object.required(*name) } else { object }
+    let member = |(name, description, required): &Member| (*name, text(description), *required);
+    told(members.iter().map(member))
+}
+
+/// An object of members of any type: the name and the schema of each, and whether it is always
+/// there.
+fn told(members: impl IntoIterator<Item = (&'static str, Schema, bool)>) -> Schema {
+    let add = |object: ObjectBuilder, (name, schema, required): (&str, Schema, bool)| {
+        let object = object.property(name, schema);
+        if required { object.required(name) } else { object }
     };
     let object = ObjectBuilder::new().schema_type(Type::Object);
-    members.iter().fold(object, add).build().into()
+    members.into_iter().fold(object, add).build().into()
 }
 
 /// A body as a form or as JSON.
@@ -138,17 +160,20 @@ fn token(system: &System) -> OperationBuilder {
     if system.has(&GrantType::DeviceCode) {
         members.push(("device_code", "RFC 8628 section 3.4", false));
     }
-    let issued = object(&[
-        ("access_token", "", true),
-        ("token_type", "", true),
-        ("refresh_token", "", false),
-        ("scope", "", false),
-    ]);
+    let mut issued = vec![
+        ("access_token", text("RFC 6749 section 5.1"), true),
+        ("token_type", text(system.token_type.unwrap_or("Bearer")), true),
+        ("expires_in", number("its lifetime, in seconds"), true),
+        ("scope", text("the scopes granted"), false),
+    ];
+    if system.has(&GrantType::RefreshToken) {
+        issued.push(("refresh_token", text("RFC 6749 section 1.5"), false));
+    }
     let operation = OperationBuilder::new()
         .operation_id(Some("token"))
         .summary(Some("The token endpoint, RFC 6749 section 3.2"))
         .request_body(Some(body(&with_credentials(&members))));
-    by_client(operation).response("200", answer("a token", issued))
+    by_client(operation).response("200", answer("a token", told(issued)))
 }
 
 fn introspect() -> OperationBuilder {
@@ -159,12 +184,19 @@ fn introspect() -> OperationBuilder {
             ("token", "the token", true),
             ("token_type_hint", "not needed", false),
         ]))));
-    let told = ObjectBuilder::new()
-        .schema_type(Type::Object)
-        .property("active", ObjectBuilder::new().schema_type(Type::Boolean).build())
-        .required("active")
-        .build();
-    by_client(operation).response("200", answer("what it stands for", told.into()))
+    let one = ObjectBuilder::new().schema_type(Type::String).build();
+    let claims = told([
+        ("active", value(Type::Boolean, "whether it is in force, and the client's to see"), true),
+        ("scope", text("its scopes"), false),
+        ("client_id", text("the client that it was issued to"), false),
+        ("token_type", text("of an access token"), false),
+        ("exp", number("when it expires, in seconds since 1970"), false),
+        ("iat", number("when it was issued, in seconds since 1970"), false),
+        ("sub", text("the person who granted it"), false),
+        ("aud", OneOfBuilder::new().item(one).item(texts()).build().into(), false),
+        ("cnf", value(Type::Object, "the key that it is bound to, RFC 7800"), false),
+    ]);
+    by_client(operation).response("200", answer("what it stands for", claims))
 }
 
 fn revoke() -> OperationBuilder {
@@ -180,13 +212,15 @@ fn device() -> OperationBuilder {
         .operation_id(Some("device"))
         .summary(Some("Device authorization, RFC 8628"))
         .request_body(Some(body(&with_credentials(&[("scope", "the scopes", false)]))));
-    let members = [
-        ("device_code", "", true),
-        ("user_code", "", true),
-        ("verification_uri", "", true),
-        ("verification_uri_complete", "", false),
-    ];
-    by_client(operation).response("200", answer("what to show, and poll with", object(&members)))
+    let issued = told([
+        ("device_code", text("to poll with"), true),
+        ("user_code", text("to be typed"), true),
+        ("verification_uri", text("the page to type it on"), true),
+        ("verification_uri_complete", text("that page, with the code filled in"), true),
+        ("expires_in", number("the lifetime of both codes, in seconds"), true),
+        ("interval", number("between two polls, in seconds"), true),
+    ]);
+    by_client(operation).response("200", answer("what to show, and poll with", issued))
 }
 
 const REQUEST: [Member; 7] = [
@@ -204,8 +238,11 @@ fn push(paths: &Paths) -> OperationBuilder {
         .operation_id(Some("push"))
         .summary(Some(format!("A request for {}, RFC 9126", paths.authorize)))
         .request_body(Some(body(&with_credentials(&REQUEST))));
-    let members = [("request_uri", "", true)];
-    by_client(operation).response("201", answer("a reference to it", object(&members)))
+    let pushed = told([
+        ("request_uri", text("to be named at the authorization endpoint"), true),
+        ("expires_in", number("its lifetime, in seconds"), true),
+    ]);
+    by_client(operation).response("201", answer("a reference to it", pushed))
 }
 
 fn parameter(name: &str, description: &str, place: ParameterIn, required: bool) -> Parameter {
@@ -239,19 +276,53 @@ fn authorize() -> OperationBuilder {
         .fold(operation, OperationBuilder::parameter)
 }
 
-fn metadata() -> OperationBuilder {
+/// The members of the metadata that are lists, and are always there.
+const LISTS: [&str; 7] = [
+    "grant_types_supported",
+    "response_types_supported",
+    "response_modes_supported",
+    "code_challenge_methods_supported",
+    "token_endpoint_auth_methods_supported",
+    "introspection_endpoint_auth_methods_supported",
+    "revocation_endpoint_auth_methods_supported",
+];
+
+fn metadata(system: &System) -> OperationBuilder {
+    let mut places =
+        vec!["issuer", "token_endpoint", "introspection_endpoint", "revocation_endpoint"];
+    if system.asks() {
+        places.extend(["authorization_endpoint", "pushed_authorization_request_endpoint"]);
+    }
+    if system.has(&GrantType::DeviceCode) {
+        places.push("device_authorization_endpoint");
+    }
+    let iss = value(Type::Boolean, "RFC 9207");
+    let places = places.into_iter().map(|name| (name, text(""), true));
+    let members = places.chain(LISTS.map(|name| (name, texts(), true))).chain([(
+        "authorization_response_iss_parameter_supported",
+        iss,
+        true,
+    )]);
     OperationBuilder::new()
         .operation_id(Some("metadata"))
         .summary(Some("The metadata of the server, RFC 8414"))
-        .response("200", answer("where its endpoints are", object(&[("issuer", "", true)])))
+        .response("200", answer("where its endpoints are", told(members)))
 }
 
 fn resource(system: &System) -> OperationBuilder {
     let token = SecurityRequirement::new::<_, [&str; 0], &str>("token", []);
+    let if_any = |what| value(SchemaType::from_iter([Type::String, Type::Null]), what);
+    let caller = told([
+        ("data", value(Type::Array, "nothing: it is an example"), true),
+        ("caller", text("what the system calls such a caller"), true),
+        ("client", if_any("the client; none for a personal access token"), true),
+        ("subject", if_any("the person; none for a client itself"), true),
+        ("scope", text("the scopes of the token"), true),
+    ]);
     OperationBuilder::new()
         .summary(Some(format!("The example API of {}", system.title)))
         .security(token)
-        .response("200", answer("who is calling", object(&[("caller", "", true)])))
+        .response("200", answer("who is calling", caller))
         .response("401", answer("RFC 6750 section 3.1", object(&ERROR)))
         .response("403", answer("the token lacks a scope", object(&ERROR)))
         .response("429", answer("too many failed attempts from there", object(&ERROR)))
@@ -345,8 +416,7 @@ pub(crate) fn operators(address: &str) -> OpenApi {
 fn new_client() -> Schema {
     let add = |object: ObjectBuilder, (name, description, _): &Member| {
         if description.starts_with("an array") {
-            let items = ObjectBuilder::new().schema_type(Type::String).build();
-            return object.property(*name, ArrayBuilder::new().items(items).build());
+            return object.property(*name, texts());
         }
         object.property(*name, text(description))
     };

@@ -126,3 +126,36 @@ fn what_is_wrong_is_told_before_anybody_is_asked() {
         assert_eq!((pushed.status, pushed.error().as_str()), (400, error), "{wrong:?}");
     }
 }
+
+// Goal: a public client is held to its redirect URI, as it has no secret: a code goes nowhere else,
+// and is redeemed with the URI that was named for it (RFC 6749 section 4.1.3) and its verifier
+// alone. Method: near misses at both endpoints, then what is right.
+#[test]
+fn a_public_client_is_held_to_its_redirect_uri() {
+    let world = world();
+    let asked = |uri: &str| request(&[("client_id", "phone"), ("redirect_uri", uri)]);
+    let others = ["https://evil.example/cb", "https://app.example/cb/", "https://APP.example/cb"];
+    for other in others {
+        let refused = world.get(&asked(other), None);
+        assert_eq!((refused.status, refused.field("location")), (400, None), "{other}");
+    }
+    let code = world.get(&asked(REDIRECT), None).redirected("code").unwrap();
+    let redeem = |uri: Option<&str>, verifier: &str| {
+        let mut pairs = vec![
+            ("grant_type", "authorization_code"),
+            ("client_id", "phone"),
+            ("code", code.as_str()),
+            ("code_verifier", verifier),
+        ];
+        pairs.extend(uri.map(|uri| ("redirect_uri", uri)));
+        world.post_as(None, "/token", &form(&pairs))
+    };
+    for uri in others.map(Some).into_iter().chain([None]) {
+        let refused = redeem(uri, VERIFIER);
+        assert_eq!((refused.status, refused.error().as_str()), (400, "invalid_grant"), "{uri:?}");
+    }
+    let guessed = redeem(Some(REDIRECT), &"v".repeat(43));
+    assert_eq!((guessed.status, guessed.error().as_str()), (400, "invalid_grant"));
+    let granted = redeem(Some(REDIRECT), VERIFIER);
+    assert_eq!(granted.status, 200, "{}", granted.body);
+}

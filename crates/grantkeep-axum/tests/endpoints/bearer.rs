@@ -49,8 +49,10 @@ fn a_handler_is_called_with_a_good_token_alone() {
     let narrow = ask(Some(&format!("Bearer {}", issue("write", "https://api.example"))));
     assert_eq!((narrow.status, narrow.error().as_str()), (403, "insufficient_scope"));
     let elsewhere = issue("read", "https://other.example");
-    world.grants.revoke(&issue("read", "https://api.example")).wait().unwrap();
-    for token in [&elsewhere, "none", "two words", "", "\u{e9}"] {
+    let revoked = issue("read", "https://api.example");
+    assert_eq!(ask(Some(&format!("Bearer {revoked}"))).status, 200);
+    world.grants.revoke(&revoked).wait().unwrap();
+    for token in [&elsewhere, &revoked, "none", "two words", "", "\u{e9}"] {
         let answer = ask(Some(&format!("Bearer {token}")));
         assert_eq!((answer.status, answer.error().as_str()), (401, "invalid_token"), "{token}");
         assert_eq!(answer.field("www-authenticate"), Some(r#"Bearer error="invalid_token""#));

@@ -6,7 +6,9 @@
 mod admin;
 mod authorize;
 mod bearer;
+mod example;
 mod guessing;
 mod refused;
+mod single;
 mod token;
 mod world;

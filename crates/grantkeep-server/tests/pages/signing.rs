@@ -290,3 +290,32 @@ async fn a_visitor_is_known_by_what_the_server_drew() {
         assert_eq!(browser.cookies["visitor"].len(), 64, "{planted:?}");
     }
 }
+
+// Goal: where the server is reached by TLS, the cookies have the prefix `__Host-`, and so they are
+// `Secure`, for all paths, and for no domain (RFC 6265bis section 4.1.3.2); on this machine without
+// TLS they have plain names. A cookie of the plain name is none there. Method: a sign-in at either
+// address, and the session's cookie under the other name.
+#[tokio::test]
+async fn cookies_over_tls_are_the_hosts_own() {
+    for (issuer, prefix) in [(Some("https://auth.example"), "__Host-"), (None, "")] {
+        let issuer = issuer.map(str::to_owned);
+        let site = Site::configured(Config { issuer, ..Site::config("hospitable") }).await;
+        let mut browser = site.browser();
+        let page = browser.page("/signin").await;
+        let fields = [("username", "bob"), ("password", PASSWORD)];
+        let signed_in = browser.submit(&page, ("/signin", ""), &fields).await;
+        assert_eq!(signed_in.status, StatusCode::SEE_OTHER);
+        for (page, name) in [(&page, "visitor"), (&signed_in, "session")] {
+            let set = page.headers["set-cookie"].to_str().unwrap();
+            assert!(set.starts_with(&format!("{prefix}{name}=")), "{set}");
+            assert!(set.contains("; Path=/; HttpOnly; SameSite=Lax; "), "{set}");
+            assert_eq!(set.ends_with("; Secure"), !prefix.is_empty(), "{set}");
+            assert!(!set.contains("Domain"), "{set}");
+        }
+        assert!(browser.is_in().await);
+        let cookie = browser.cookies.remove(&format!("{prefix}session")).unwrap();
+        let other = if prefix.is_empty() { "__Host-session" } else { "session" };
+        browser.cookies.insert(other.to_owned(), cookie);
+        assert!(!browser.is_in().await);
+    }
+}

@@ -19,9 +19,10 @@ fn check_pair(answer: &Value) {
     assert_eq!(answer["refresh_token"].as_str().unwrap().len(), 1_000);
 }
 
-// Goal: Hospitable, as its document says: its five commands, the pair of 1,200 and 1,000
-// characters and 12 hours, the login page whoever is signed in already, `state` handed back, and
-// "401 Unauthenticated" where a token is worth nothing. Method: each command to the letter.
+// Goal: Hospitable, as its document says: its four commands, the pair of 1,200 and 1,000
+// characters and 12 hours, the login page whoever is signed in already, `state` handed back, the
+// access of a personal token, which is a vendor's, and "401 Unauthenticated" where a token is worth
+// nothing. Method: each command to the letter.
 #[test]
 fn hospitable_as_its_document_says() {
     let Some(document) = document("hospitable") else { return };
@@ -73,6 +74,14 @@ fn hospitable_as_its_document_says() {
     let made = server.grants.create_personal(NewPersonal::new("alice", "mine")).wait().unwrap();
     let answer = api(&personal, made.token.expose());
     assert_eq!((answer.status, answer.json()["subject"].as_str()), (200, Some("alice")));
+    // "provides the same access to endpoints as vendors"
+    for path in ["/properties", "/v2/properties"] {
+        for token in [made.token.expose(), next.json()["access_token"].as_str().unwrap()] {
+            let answer = server.api(path, token);
+            let subject = answer.json()["subject"].clone();
+            assert_eq!((answer.status, subject.as_str()), (200, Some("alice")), "{path}");
+        }
+    }
     server.grants.revoke_personal("alice", made.id).wait().unwrap();
     server.grants.revoke_subject("alice").wait().unwrap();
     for token in [made.token.expose(), &first, "none", "with space", "h\u{f6}chst"] {

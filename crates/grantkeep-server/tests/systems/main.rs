@@ -4,10 +4,13 @@
 // Helpers of tests are outside test functions, where clippy does not look for tests.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod contract;
 mod curl;
+mod expiry;
 mod hapn;
 mod hospitable;
 mod hourfleet;
+mod operators;
 mod rest_api_v1;
 mod started;
 

@@ -1,6 +1,8 @@
 use crate::curl::{Browser, curl};
 use crate::started::{REDIRECT, SECRET, Started, USER};
 use crate::{document, filled};
+use grantkeep::Wait as _;
+use grantkeep_grants::{GrantType, NewClient};
 
 fn is_hex(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -26,7 +28,12 @@ fn rest_api_v1_as_its_document_says() {
             ("=YOUR_REDIRECT_URI", &format!("={REDIRECT}")),
         ],
     );
-    let answer = browser.decide(&request, USER, "approve");
+    // "Once you are there you have to sign in and authorize access"
+    let page = browser.get(&request);
+    let page = browser.send(&page, &[("username", USER.0), ("password", USER.1)]);
+    assert!(page.body.contains("The app") && page.body.contains("Authorize"), "{}", page.body);
+    let answer = browser.send(&page, &[("decision", "approve")]);
+    assert!(answer.field("location").unwrap().starts_with(&format!("{REDIRECT}?code=")));
     let code = answer.redirected("code").unwrap();
     assert!(is_hex(&code), "{code}");
 
@@ -80,4 +87,39 @@ fn rest_api_v1_as_its_document_says() {
     assert_eq!((served.status, served.json()["subject"].as_str()), (200, Some("alice")));
     assert_eq!(served.field("content-type"), Some("application/json"));
     assert_eq!(curl(&[&server.at("/v1/items")]).status, 401);
+}
+
+// Goal: "confidential and public clients": one without a secret gets a token for its code, and is
+// held to its redirect URI: nobody is led elsewhere, and the code is worth nothing with another.
+// Method: a public client; the request and the exchange with each of two addresses.
+#[test]
+fn rest_api_v1_has_public_clients() {
+    let server = Started::system("rest_api_v1");
+    let new = NewClient::public("phone").redirect_uri(REDIRECT);
+    let new = new.grants([GrantType::AuthorizationCode, GrantType::RefreshToken]);
+    server.grants.create_client(new).wait().unwrap();
+    let jar = server.directory.path().join("jar");
+    let browser = Browser { jar: &jar, address: &server.address };
+    let request = |uri: &str| {
+        let base = "/oauth/authorize?client_id=phone&response_type=code&scope=&redirect_uri=";
+        server.at(&format!("{base}{uri}"))
+    };
+    let other = "https://evil.example/redirect";
+    let refused = browser.get(&request(other));
+    assert_eq!((refused.status, refused.field("location")), (400, None));
+    let code = browser.decide(&request(REDIRECT), USER, "approve").redirected("code").unwrap();
+    let exchange = |uri: &str| {
+        let body = serde_json::json!({
+            "client_id": "phone", "code": code, "grant_type": "authorization_code",
+            "redirect_uri": uri,
+        });
+        let json = "Content-Type: application/json";
+        curl(&["--header", json, "--data", &body.to_string(), &server.at("/oauth/token")])
+    };
+    let refused = exchange(other);
+    assert_eq!((refused.status, refused.json()["error"].as_str()), (400, Some("invalid_grant")));
+    let issued = exchange(REDIRECT);
+    assert_eq!(issued.status, 200, "{}", issued.body);
+    let token = issued.json()["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(server.api("/v1/items", &token).status, 200);
 }

@@ -1,6 +1,7 @@
 //! A server of one of the systems, in this process, with a person and a client.
 
-use grantkeep::{KeySource, Keyring, Store, Wait as _};
+use crate::curl::{Answer, curl};
+use grantkeep::{KeySource, Keyring, Options, Store, Wait as _};
 use grantkeep_grants::{Creation, Grants, NewClient};
 use grantkeep_server::{Config, KnownUsers, Server, Stop, System, hash};
 use std::sync::Arc;
@@ -23,10 +24,19 @@ pub(crate) struct Started {
 impl Started {
     /// The system of this name, with the confidential client `app`, without scopes.
     pub(crate) fn system(name: &str) -> Self {
+        Self::configured(name, Store::options(), |config| config)
+    }
+
+    /// That system on a store with these options, by this configuration.
+    pub(crate) fn configured(
+        name: &str,
+        options: Options,
+        change: impl FnOnce(Config) -> Config + Send + 'static,
+    ) -> Self {
         let system = System::named(name).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let keys = KeySource::Given(Keyring::generate().unwrap());
-        let store = Store::options().keys(keys).open(directory.path().join("store")).unwrap();
+        let store = options.keys(keys).open(directory.path().join("store")).unwrap();
         let stop = Stop::new();
         let (told, served) = std::sync::mpsc::channel();
         let own = stop.clone();
@@ -35,7 +45,7 @@ impl Started {
             runtime.block_on(async {
                 let users = KnownUsers::new().unwrap();
                 users.add(USER.0, &hash(USER.1).unwrap(), false).unwrap();
-                let config = Config::new(system, ([127, 0, 0, 1], 0).into());
+                let config = change(Config::new(system, ([127, 0, 0, 1], 0).into()));
                 let server = Server::bind(store, Arc::new(users), config, &own).await.unwrap();
                 told.send((server.issuer().to_owned(), server.grants().clone())).unwrap();
                 server.run().await.unwrap();
@@ -59,6 +69,21 @@ impl Started {
 
     pub(crate) fn at(&self, path: &str) -> String {
         format!("{}{path}", self.address)
+    }
+
+    /// What this endpoint answers `app` to a form of these fields.
+    pub(crate) fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let own = [("client_id", "app"), ("client_secret", SECRET)];
+        let fields: Vec<String> =
+            own.iter().chain(fields).map(|(name, value)| format!("{name}={value}")).collect();
+        let address = self.at(path);
+        let pairs = fields.iter().flat_map(|field| ["--data-urlencode", field]);
+        curl(&pairs.chain([address.as_str()]).collect::<Vec<_>>())
+    }
+
+    /// What the example API answers this token.
+    pub(crate) fn api(&self, path: &str, token: &str) -> Answer {
+        curl(&["--header", &format!("Authorization: Bearer {token}"), &self.at(path)])
     }
 }
 

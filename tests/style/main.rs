@@ -1,5 +1,6 @@
 //! The conventions that a script can see, and whether the documents name tests that exist.
 
+mod dependencies;
 mod documents;
 mod sources;
 

@@ -41,8 +41,8 @@ enum Command {
         /// The store's directory, or a backup's; no other process may have it open to write
         dir: PathBuf,
     },
-    /// Reads everything that a store holds again, and names what is damaged; nothing of it is changed
-    /// for that, and no key is needed
+    /// Reads everything that a store holds again, and names what is damaged; nothing of it is
+    /// changed for that, and no key is needed
     Verify {
         /// The store's directory, or a backup's; no other process may have it open to write
         dir: PathBuf,

@@ -4,8 +4,8 @@ use grantkeep::{Error, ErrorKind, Result, Store, Verifying, Wait as _};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::Path;
 
-/// Verifies the store in `dir`, and says what is there and what is damaged. Nothing of it is changed
-/// for that, and it takes no keys.
+/// Verifies the store in `dir`, and says what is there and what is damaged. Nothing of it is
+/// changed for that, and it takes no keys.
 pub(crate) fn verify(dir: &Path) -> Result<()> {
     let store = Store::options().open_without_keys(dir)?;
     let bar = ProgressBar::new(0);

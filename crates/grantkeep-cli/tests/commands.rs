@@ -148,8 +148,8 @@ fn stats_sweep_nothing() {
 }
 
 // Goal: the commands that look change nothing of a store, not a byte or a time, need no key where
-// none is asked for, and are refused while a server has it. Method: a store as a close and as a kill
-// leave it, and a backup, with the keyring and without; what each command says.
+// none is asked for, and are refused while a server has it. Method: a store as a close and as a
+// kill leave it, and a backup, with the keyring and without; what each command says.
 #[test]
 fn commands_that_look_change_nothing() {
     let place = tempfile::tempdir().unwrap();

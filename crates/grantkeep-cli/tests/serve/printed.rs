@@ -95,6 +95,53 @@ fn printed_lines_work() {
     }
 }
 
+/// The commands for a profile in `docs/systems.md`.
+fn documented(profile: &str) -> String {
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/systems.md");
+    let document = std::fs::read_to_string(document).unwrap();
+    let start = format!("```console\ncargo run --release -- serve --profile {profile} ");
+    let from = document.find(&start).unwrap_or_else(|| panic!("no commands for {profile}"));
+    let block = document[from..].split("```").nth(1).unwrap();
+    let (_, behind) = block.split_once("\n\n").unwrap();
+    behind.to_owned()
+}
+
+/// What follows this text in what was printed, up to a quote, an `&`, or the end of the line.
+fn printed_behind<'a>(printed: &'a str, before: &str) -> &'a str {
+    let behind = printed.split(before).nth(1).unwrap_or_else(|| panic!("no {before}: {printed}"));
+    behind.split(['"', '\'', '&', '\n']).next().unwrap()
+}
+
+// Goal: the command sequence of each system in `docs/systems.md` works as it is pasted, once what
+// the server printed stands in the place of the placeholders. Method: run each in a shell against a
+// server of that system; every token and every answer of the API that it asks for comes.
+#[test]
+fn documented_lines_work() {
+    for profile in PROFILES {
+        let server = Serving::start(&["--profile", profile, "--demo-users"]);
+        let mut script = documented(profile).replace("http://127.0.0.1:8080", server.address());
+        for (placeholder, before) in [
+            ("CLIENT_ID", if profile == "hapn" { "client_id=" } else { "\"client_id\": \"" }),
+            ("CLIENT_SECRET", if profile == "hapn" { "secret=" } else { "_secret\": \"" }),
+            ("PASSWORD", "password "),
+            ("PERSONAL_TOKEN", "'Authorization: Bearer "),
+            ("CODE", "\"code\": \""),
+        ] {
+            if script.contains(placeholder) {
+                script = script.replace(placeholder, printed_behind(&server.printed, before));
+            }
+        }
+        let answered = shell(&script);
+        let asked = script.matches("echo \"$TOKENS\"").count();
+        assert!(asked > 0, "{script}");
+        assert_eq!(answered.matches("\"access_token\":").count(), asked, "{profile}: {answered}");
+        let served = script.matches("Authorization: Bearer").count();
+        assert_eq!(answered.matches("\"caller\":").count(), served, "{profile}: {answered}");
+        assert!(served > 0 && !answered.contains("\"error\""), "{profile}: {answered}");
+        server.end();
+    }
+}
+
 // Goal: what was issued outlives the server, on a directory of its own. Method: issue, end, start
 // again, and ask the API with the same token.
 #[test]
@@ -114,23 +161,51 @@ fn a_store_of_its_own_outlives_the_server() {
     server.end();
 }
 
-// Goal: TLS from files, and health for operators. Method: a certificate made by `openssl`, the
-// metadata over TLS, and a probe.
+// Goal: TLS from files: cookies then have the prefix `__Host-`, which binds them to this host and
+// to TLS (RFC 6265bis section 4.1.3.2); health for operators is beside it, without. Method: a
+// certificate made by `openssl`, the metadata over TLS, a sign-in as a browser does it, and a
+// probe.
 #[test]
 fn tls_is_served_from_files() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-    let (cert, key) = (at("cert.pem"), at("key.pem"));
+    let (cert, key, jar) = (at("cert.pem"), at("key.pem"), at("jar"));
     shell(&format!(
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
          -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {cert} 2>&1"
     ));
-    let server = Serving::start(&["--profile", "hapn", "--cert", &cert, "--key", &key]);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let operators = free.to_string();
+    let arguments = ["--profile", "hapn", "--cert", &cert, "--key", &key, "--demo-users"];
+    let server = Serving::start(&[&arguments[..], &["--operators", &operators]].concat());
     assert!(server.address().starts_with("https://"), "{}", server.printed);
     let address = server.address();
-    let metadata =
-        shell(&format!("curl -s --cacert {cert} {address}/.well-known/oauth-authorization-server"));
+    let curl = format!("curl -s --cacert {cert}");
+    let metadata = shell(&format!("{curl} {address}/.well-known/oauth-authorization-server"));
     assert!(metadata.contains(&format!("\"issuer\":\"{address}\"")), "{metadata}");
+
+    let curl = format!("{curl} --include --cookie {jar} --cookie-jar {jar}");
+    let page = shell(&format!("{curl} {address}/signin"));
+    let csrf = page.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let password = server.printed.split("password ").nth(1).unwrap().lines().next().unwrap();
+    let signed_in = shell(&format!(
+        "{curl} {address}/signin --data csrf={csrf} --data username=alice \
+         --data-urlencode 'password={password}'"
+    ));
+    for (answer, name) in [(&page, "visitor"), (&signed_in, "session")] {
+        let set = answer.lines().find_map(|line| line.strip_prefix("set-cookie: "));
+        let set = set.unwrap_or_else(|| panic!("no cookie: {answer}"));
+        assert!(set.starts_with(&format!("__Host-{name}=")), "{set}");
+        for about in ["; Path=/;", "; Secure", "; HttpOnly", "; SameSite=Lax"] {
+            assert!(set.contains(about), "{set}");
+        }
+        assert!(!set.contains("Domain"), "{set}");
+    }
+    let inside = shell(&format!("{curl} {address}/account/browsers"));
+    assert!(inside.starts_with("HTTP/1.1 200 "), "{inside}");
+
+    let health = shell(&format!("curl -s --write-out ' %{{http_code}}' http://{operators}/health"));
+    assert!(health.contains("\"state\":\"open\"") && health.ends_with(" 200"), "{health}");
     server.end();
     // The two files swapped are neither.
     let swapped = says(&["--profile", "hapn", "--cert", &key, "--key", &cert]);

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 /// How a store is; see [`Store::health`](crate::Store::health).
 ///
-/// Where several hold, the first of these is answered: closed, poisoned, read-only, full, the clock,
-/// failing.
+/// Where several hold, the first of these is answered: closed, poisoned, read-only, full, the
+/// clock, failing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub enum Health {

@@ -296,8 +296,8 @@ pub(crate) fn check_mark(dir: &Path, names: &[String], options: &Options) -> Res
     Err(Error::new(
         ErrorKind::NotAStore,
         format!(
-            "{} is a backup: open it with `restored`, which refuses what was issued before, or with \
-             `read_only` to look at it",
+            "{} is a backup: open it with `restored`, which refuses what was issued before, or \
+             with `read_only` to look at it",
             dir.display()
         ),
     ))

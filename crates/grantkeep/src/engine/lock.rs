@@ -1,5 +1,5 @@
-//! The file `LOCK`: one process that writes at a time, whether the last one closed in order, and how
-//! far the log had come at least.
+//! The file `LOCK`: one process that writes at a time, whether the last one closed in order, and
+//! how far the log had come at least.
 //!
 //! ```text
 //! open PID | log closed | closed

@@ -82,8 +82,8 @@ async function emptyPages(me) {
   await me.page.keyboard.type(person.name)
   await me.page.keyboard.press('Tab')
   await me.page.keyboard.type('not the password')
-  me.refusal = 401
-  await me.arrive(401, () => me.page.keyboard.press('Enter'))
+  me.refusal = 403
+  await me.arrive(403, () => me.page.keyboard.press('Enter'))
   await me.says('The user name or the password is wrong.')
   await me.look('sign in, refused')
   // The name is kept, and the password is what is typed again.

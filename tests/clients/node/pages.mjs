@@ -376,7 +376,7 @@ async function dashboard(boss, client, first) {
   await boss.goto('/operator/dashboard')
   await until('a first sample', async () => (await charts())[0].points.includes(','))
   const before = await charts()
-  check('eight charts', before.length === 8)
+  check('eleven charts', before.length === 11)
   let pair = first
   let working = true
   const work = async () => {

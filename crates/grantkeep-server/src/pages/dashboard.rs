@@ -35,7 +35,7 @@ pub(super) struct Data {
 
 /// The charts: a name, what it draws, and the unit. What a name begins with says how the script
 /// reads it: `rate` is the difference of totals, `level` a number as it is.
-const CHARTS: [(&str, &str, &str); 8] = [
+const CHARTS: [(&str, &str, &str); 11] = [
     ("rate:issued", "Issued", "per second"),
     ("rate:redeemed", "Redeemed", "per second"),
     ("rate:refreshed", "Refreshed", "per second"),
@@ -43,7 +43,10 @@ const CHARTS: [(&str, &str, &str); 8] = [
     ("rate:refused", "Refused", "per second"),
     ("level:commit_p99_us,commit_p50_us", "Commit p99, p50", "us, p50 dashed"),
     ("level:rows", "Live rows", "rows"),
+    ("level:windows", "Windows of time", "windows"),
+    ("level:sweep_lag_ms", "Sweep lag", "ms"),
     ("level:disk_bytes", "Disk", "bytes"),
+    ("level:memory_bytes", "Memory of the store", "bytes"),
 ];
 
 pub(super) async fn script() -> Response {

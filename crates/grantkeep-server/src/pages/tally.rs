@@ -67,7 +67,11 @@ pub(crate) struct Sample {
     pub(crate) commit_p99_us: u64,
     pub(crate) rows: u64,
     pub(crate) disk_bytes: u64,
+    /// Of the store: its index, and the rows that it keeps for reading.
     pub(crate) memory_bytes: u64,
+    /// Windows of time that hold rows.
+    pub(crate) windows: u64,
+    pub(crate) sweep_lag_ms: u64,
 }
 
 impl Tally {
@@ -118,6 +122,8 @@ impl Tally {
             rows: stats.rows_total(),
             disk_bytes: stats.log_bytes + stats.table_bytes,
             memory_bytes: stats.index_bytes + stats.live_set_bytes,
+            windows: stats.windows,
+            sweep_lag_ms: u64::try_from(stats.sweep_lag.as_millis()).unwrap_or(u64::MAX),
         });
     }
 

@@ -1,6 +1,6 @@
 use super::{HOUR, commit, holds, options};
 use grantkeep::{ErrorKind, KeySource, Keyring, Payload, Result, Store, Wait as _};
-use grantkeep_tests::files::{copy_dir, edit, segments};
+use grantkeep_tests::files::{copy_dir, edit, files, segments};
 use grantkeep_tests::samples;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,11 @@ fn fill(store: &Store, segments: usize) {
         change.insert(samples::id(&name), &token, until).unwrap();
         store.commit(change).wait().unwrap();
     }
+}
+
+/// Every file of a directory, and what is in it.
+fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    files(dir).into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
 /// A store of several segments that was not closed.
@@ -158,4 +163,51 @@ fn a_backup_copied_over_a_store_is_told_as_that() {
     let error = open(&empty).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotAStore, "{error}");
     assert!(holds(&restore(&empty).unwrap(), "first"));
+}
+
+// Goal: P4, P8, a backup that was damaged on its way is refused before anything of it is changed,
+// wherever the damage is, and the same copy without it is restored. Method: zeros over 4 KiB that
+// hold a row in the middle of the table; over each other page of it in turn; what opens has
+// everything.
+#[test]
+fn a_damaged_backup_is_not_restored() {
+    let place = tempfile::tempdir().unwrap();
+    let (dir, backup) = (place.path().join("store"), place.path().join("backup"));
+    let store = open(&dir).unwrap();
+    fill(&store, 3);
+    store.backup(&backup).wait().unwrap();
+    let rows = store.stats().rows_total();
+    store.close().unwrap();
+    let whole = fs::read(backup.join("table.redb")).unwrap();
+    // The payload of a row, and nothing else, is nothing but sevens.
+    let page = |at: usize| whole[at..at + 4_096].iter().filter(|byte| **byte == 7).count();
+    let pages: Vec<usize> = (0..whole.len() / 4_096).map(|page| page * 4_096).collect();
+    let in_a_row = pages.iter().copied().filter(|at| page(*at) > 4_000).nth(5).unwrap();
+    let copy = place.path().join("copy");
+    let (mut refused, mut harmless) = (0, 0);
+    for at in [in_a_row].into_iter().chain(pages.iter().copied().step_by(17)) {
+        let _ = fs::remove_dir_all(&copy);
+        copy_dir(&backup, &copy);
+        edit(&copy.join("table.redb"), |bytes| bytes[at..at + 4_096].fill(0));
+        let before = contents(&copy);
+        match restore(&copy) {
+            Ok(store) => {
+                assert!(at != in_a_row, "a row without its bytes");
+                assert!(store.stats().rows_total() >= rows, "rows are gone, page at {at}");
+                assert_eq!(store.verify(|_| {}).wait().unwrap().damages, 0);
+                store.close().unwrap();
+                harmless += 1;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+                assert!(before == contents(&copy), "changed: {error}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 5, "{refused} refused, {harmless} harmless");
+    println!("a backup with zeros: {refused} refused, {harmless} without a row in them");
+    let store = restore(&backup).unwrap();
+    assert!(store.stats().rows_total() >= rows);
+    store.close().unwrap();
 }

@@ -40,6 +40,7 @@ pub(crate) fn restore(dir: &Path, force: bool) -> Result<()> {
     if is_backup || force {
         let what = if is_backup { "the backup" } else { "what is no backup, as --force says," };
         println!("Restoring {what} in {shown} will");
+        println!("  read all of it, and change nothing if any of it is damaged");
         println!("  refuse every code, token, and grant that was issued before, for good");
         println!("  have every client wait until it is enabled");
     }

@@ -23,14 +23,16 @@ use super::requests::{self, Request};
 use super::table::file::{Fence, TableFile};
 use super::table::{self, BLOCKS, DEATHS, ROWS, TABLE_FILE, TAGS, TERMS, failed};
 use super::tail::Tail;
+use super::verify;
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Arc;
 use crate::wait::Wait as _;
-use futures_channel::oneshot;
+use futures_channel::{mpsc, oneshot};
 use redb::{Database, Durability, ReadTransaction, ReadableTableMetadata as _, TableDefinition};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 /// The file that marks a directory as a backup that was not restored yet.
 pub const BACKUP_FILE: &str = "BACKUP";
@@ -301,6 +303,30 @@ pub(crate) fn check_mark(dir: &Path, names: &[String], options: &Options) -> Res
             dir.display()
         ),
     ))
+}
+
+/// Reads all of what is to be restored, and changes nothing: what a copy has lost on its way is
+/// found out before it takes a store's place, not by whoever asks for it one day.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] for damage. What else is wrong is for the open to tell.
+pub(crate) fn check_whole(options: &Options, dir: &Path) -> Result<()> {
+    let look = options.clone().restored(false).lock_patience(Duration::ZERO);
+    let look = match look.open_without_keys(dir) {
+        Ok(look) => look,
+        Err(error) if error.kind() == ErrorKind::Corrupt => return Err(error),
+        Err(_) => return Ok(()),
+    };
+    // Nobody is told how far it has come, and whoever listens to nothing goes away.
+    let (progress, _told) = mpsc::unbounded();
+    let found = verify::verify(&look.core, progress)?;
+    look.close()?;
+    let Some(first) = found.named.first() else { return Ok(()) };
+    Err(Error::corrupt(format!(
+        "{} is damaged in {} places, and nothing of it was changed: {first}; restore another copy",
+        dir.display(),
+        found.damages
+    )))
 }
 
 /// Takes the mark away once the store above refuses what was issued before.

@@ -61,6 +61,9 @@ fn open(options: Options, dir: &Path) -> Result<(Embedded, Keyring)> {
         let keys = options.keys.clone();
         return look::look(options, dir, |disk| load_keyring(disk, dir, &keys, true));
     }
+    if options.restored {
+        backup::check_whole(&options, dir)?;
+    }
     let started = Instant::now();
     let found = directory::find_locked(&options, dir)?;
     let mixed = found.mixed;

@@ -199,6 +199,9 @@ impl Options {
     /// it once, when a copy takes the store's place, and also of a copy that was made by other
     /// means than [`Store::backup`](crate::Store::backup); false by default. It does so with each
     /// open and to any store: see [`Options::backup_only`].
+    ///
+    /// All of it is read first, as [verifying](crate::Store::verify) does, and damage is refused
+    /// with [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) before anything is changed.
     pub fn restored(mut self, restored: bool) -> Self {
         self.restored = restored;
         self

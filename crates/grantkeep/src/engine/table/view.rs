@@ -66,7 +66,11 @@ impl View {
         guarded(|| {
             let range = self.rows.range::<[u8; Key::BYTES]>((from, Bound::Unbounded));
             let entries = range.map_err(failed)?.take(limit);
-            entries.map(|entry| Ok(Key::from_bytes(&entry.map_err(failed)?.0.value()))).collect()
+            let keys = entries.map(|entry| Ok(Key::from_bytes(&entry.map_err(failed)?.0.value())));
+            let keys = keys.collect::<Result<Vec<Key>>>()?;
+            // A damaged page may lead back to where it was come from.
+            let ascends = after.iter().chain(&keys).is_sorted_by(|one, next| one < next);
+            if ascends { Ok(keys) } else { Err(tags::damaged()) }
         })
     }
 
@@ -92,14 +96,22 @@ impl View {
             {
                 let found = entry.map_err(failed)?.0.value();
                 let (window, batch) = front_of(&found).ok_or_else(damaged)?;
-                let first = term_key(window, batch, term, &after.unwrap_or(Key::MIN));
-                let range = self.terms.range(first..=term_key(window, batch, term, &Key::MAX));
-                // One more: the key `after` may be the first.
-                for entry in range.map_err(failed)?.take(limit + 1) {
-                    let found = entry.map_err(failed)?.0.value();
-                    keys.push(key_of(&found).ok_or_else(damaged)?);
+                let last = term_key(window, batch, Term::MAX, &Key::MAX);
+                // A damaged page may lead back to where it was come from.
+                if matches!(passed, Bound::Excluded(passed) if passed >= last) {
+                    return Err(damaged());
                 }
-                passed = Bound::Excluded(term_key(window, batch, Term::MAX, &Key::MAX));
+                let first = term_key(window, batch, term, &after.unwrap_or(Key::MIN));
+                let asked = first..=term_key(window, batch, term, &Key::MAX);
+                let range = self.terms.range(asked.clone()).map_err(failed)?;
+                // One more: the key `after` may be the first.
+                for entry in range.take(limit + 1) {
+                    let found = entry.map_err(failed)?.0.value();
+                    // One before `after` would lead the next page back.
+                    let key = asked.contains(&found).then(|| key_of(&found)).flatten();
+                    keys.push(key.ok_or_else(damaged)?);
+                }
+                passed = Bound::Excluded(last);
             }
             keys.retain(|key| Some(*key) != after);
             keys.sort_unstable();
@@ -107,5 +119,125 @@ impl View {
             keys.truncate(limit);
             Ok(keys)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Kind;
+    use crate::clock::Timestamp;
+    use crate::digest::Digest;
+    use crate::error::ErrorKind;
+    use std::path::Path;
+
+    const ENTRIES: u8 = 40;
+    const TERM: Term = Term([7; 16]);
+    /// A term of which every entry is of one batch.
+    const OF_ONE_BATCH: Term = Term([8; 16]);
+
+    fn key(number: u8) -> Key {
+        Key::new(Kind::revised(1), Digest::from_bytes([number; 32]))
+    }
+
+    fn window() -> Window {
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        Window::of(now, now)
+    }
+
+    fn term_of(number: u8) -> TermKey {
+        term_key(window(), number.into(), TERM, &key(number))
+    }
+
+    fn of_one_batch(number: u8) -> TermKey {
+        term_key(window(), 1, OF_ONE_BATCH, &key(number))
+    }
+
+    /// Makes a table of one entry for each number from 1 on.
+    fn make(path: &Path) {
+        let database = Database::create(path).unwrap();
+        let transaction = database.begin_write().unwrap();
+        {
+            transaction.open_table(BLOCKS).unwrap();
+            let mut rows = transaction.open_table(ROWS).unwrap();
+            let mut terms = transaction.open_table(TERMS).unwrap();
+            for number in 1..=ENTRIES {
+                rows.insert(key(number).to_bytes(), [number].as_slice()).unwrap();
+                terms.insert(term_of(number), ()).unwrap();
+                terms.insert(of_one_batch(number), ()).unwrap();
+            }
+        }
+        transaction.commit().unwrap();
+    }
+
+    /// Makes `found` `instead`, wherever it is in the file.
+    fn replace(path: &Path, found: &[u8], instead: &[u8]) {
+        let mut bytes = std::fs::read(path).unwrap();
+        let places = (0..bytes.len() - found.len()).filter(|at| bytes[*at..].starts_with(found));
+        let places: Vec<usize> = places.collect();
+        assert!(!places.is_empty(), "it is in the file");
+        for at in places {
+            bytes[at..at + found.len()].copy_from_slice(instead);
+        }
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    // Goal: P4, a page whose entries do not ascend ends a listing and a scan, and is told: they go
+    // from each entry to the next, and one that leads back would be met for good. Method: make each
+    // entry in turn the least of all; list and scan.
+    #[test]
+    fn entries_that_lead_back_end_a_listing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (whole, path) = (dir.path().join("whole"), dir.path().join("damaged"));
+        make(&whole);
+        let look = |path: &Path| {
+            let database = Database::open(path).unwrap();
+            let view = View::new(&database).unwrap();
+            let kinds = |found: Result<Vec<Key>>| found.map_err(|error| error.kind());
+            (kinds(view.keys(TERM, None, 100)), kinds(view.filed_after(None, 100)))
+        };
+        let all: Vec<Key> = (1..=ENTRIES).map(key).collect();
+        assert_eq!(look(&whole), (Ok(all.clone()), Ok(all)));
+        let (mut listings, mut scans) = (0, 0);
+        for number in 2..=ENTRIES {
+            std::fs::copy(&whole, &path).unwrap();
+            replace(&path, &term_of(number), &term_of(0));
+            replace(&path, &key(number).to_bytes(), &key(0).to_bytes());
+            let (listed, scanned) = look(&path);
+            listings += usize::from(listed == Err(ErrorKind::Corrupt));
+            scans += usize::from(scanned == Err(ErrorKind::Corrupt));
+        }
+        assert!(listings > 0, "no listing was led back");
+        assert_eq!(scans, usize::from(ENTRIES) - 1);
+    }
+
+    // Goal: P4, no page of a listing has a key that is before where the page begins: whoever goes
+    // on behind its last key would meet it for good. Method: make each entry of a page in turn the
+    // least of its batch; list the page.
+    #[test]
+    fn no_page_of_a_listing_leads_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (whole, path) = (dir.path().join("whole"), dir.path().join("damaged"));
+        make(&whole);
+        let page = |path: &Path| {
+            let database = Database::open(path).unwrap();
+            let view = View::new(&database).unwrap();
+            let listed = view.keys(OF_ONE_BATCH, Some(key(20)), 10);
+            listed.map_err(|error| error.kind())
+        };
+        assert_eq!(page(&whole), Ok((21..=30).map(key).collect()));
+        let mut told = 0;
+        for number in 21..=30 {
+            std::fs::copy(&whole, &path).unwrap();
+            replace(&path, &of_one_batch(number), &of_one_batch(0));
+            match page(&path) {
+                Err(kind) => {
+                    assert_eq!(kind, ErrorKind::Corrupt);
+                    told += 1;
+                }
+                Ok(keys) => assert!(keys.iter().all(|listed| *listed > key(20)), "{keys:?}"),
+            }
+        }
+        assert!(told > 0, "no page was led back");
     }
 }

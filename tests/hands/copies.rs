@@ -1,6 +1,7 @@
+use super::looking::image;
 use super::{HOUR, commit, holds, options};
 use grantkeep::{ErrorKind, KeySource, Keyring, Payload, Result, Store, Wait as _};
-use grantkeep_tests::files::{copy_dir, edit, files, segments};
+use grantkeep_tests::files::{copy_dir, edit, segments};
 use grantkeep_tests::samples;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,11 +35,6 @@ fn fill(store: &Store, segments: usize) {
         change.insert(samples::id(&name), &token, until).unwrap();
         store.commit(change).wait().unwrap();
     }
-}
-
-/// Every file of a directory, and what is in it.
-fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    files(dir).into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
 /// A store of several segments that was not closed.
@@ -189,7 +185,7 @@ fn a_damaged_backup_is_not_restored() {
         let _ = fs::remove_dir_all(&copy);
         copy_dir(&backup, &copy);
         edit(&copy.join("table.redb"), |bytes| bytes[at..at + 4_096].fill(0));
-        let before = contents(&copy);
+        let before = image(&copy);
         match restore(&copy) {
             Ok(store) => {
                 assert!(at != in_a_row, "a row without its bytes");
@@ -200,7 +196,7 @@ fn a_damaged_backup_is_not_restored() {
             }
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-                assert!(before == contents(&copy), "changed: {error}");
+                assert!(before == image(&copy), "changed: {error}");
                 refused += 1;
             }
         }

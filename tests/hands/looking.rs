@@ -24,7 +24,7 @@ fn keyed() -> Options {
 }
 
 /// Everything that a directory is: names, contents, and when each was changed.
-fn image(dir: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime, u32)> {
+pub(super) fn image(dir: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime, u32)> {
     let mut image = BTreeMap::new();
     let mut note = |path: &Path, content| {
         let found = fs::metadata(path).unwrap();

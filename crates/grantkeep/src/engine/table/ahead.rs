@@ -1,7 +1,7 @@
 //! Reading ahead of an open, which goes through an index of the table page by page: a device
 //! answers several reads at a time in not much more than the time of one.
 
-use super::{Table, end_of_window, failed, firsts_of_windows, guarded, join, tags};
+use super::{Table, end_of_window, entries_of, failed, firsts_of_windows, guarded, join, tags};
 use crate::error::{Error, Result};
 use crate::sync::fetching::{Builder, scope};
 use crate::sync::{Ordering, Tally};
@@ -69,8 +69,7 @@ fn count<const N: usize, V: Value + Sync + 'static>(
     index: &ReadOnlyTable<[u8; N], V>,
     range: impl RangeBounds<[u8; N]>,
 ) -> Result<usize> {
-    // A damaged page may lead back to where it was come from.
-    let most = usize::try_from(index.len().map_err(failed)?).unwrap_or(usize::MAX);
+    let most = entries_of(index)?;
     let mut count = 0;
     for entry in index.range::<[u8; N]>(range).map_err(failed)?.take(most) {
         entry.map_err(failed)?;

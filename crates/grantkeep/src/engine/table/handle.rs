@@ -25,14 +25,14 @@
 
 use super::file::{Fence, TableFile};
 use super::meta::{self, Meta};
-use super::{DEATHS, TABLE_FILE, View, death_key, failed, guarded, key_of};
+use super::{DEATHS, TABLE_FILE, View, death_key, entries_of, failed, guarded, key_of};
 use crate::backend::Key;
 use crate::disk::DiskFile;
 use crate::engine::space::Space;
 use crate::engine::window::Window;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, Mutex, RwLock};
-use redb::{Database, ReadableDatabase as _, ReadableTableMetadata as _, WriteTransaction};
+use redb::{Database, ReadableDatabase as _, WriteTransaction};
 
 /// How often a look is done anew whose table was closed by a failure of others.
 const LOOKS: u32 = 8;
@@ -215,8 +215,7 @@ impl Table {
         self.read(|transaction| {
             let deaths = transaction.open_table(DEATHS).map_err(failed)?;
             let range = death_key(window, &Key::MIN)..=death_key(window, &Key::MAX);
-            // A damaged page may lead back to where it was come from.
-            let most = usize::try_from(deaths.len().map_err(failed)?).unwrap_or(usize::MAX);
+            let most = entries_of(&deaths)?;
             let keys = deaths.range(range).map_err(failed)?.take(most).map(|entry| {
                 let (death, _) = entry.map_err(failed)?;
                 key_of(&death.value())

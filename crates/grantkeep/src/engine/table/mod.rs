@@ -22,7 +22,7 @@ pub(crate) use handle::{Table, Written};
 use header::Suspicion;
 pub(crate) use meta::{Meta, copy_meta, read_in, set_carried, set_high_water};
 pub(crate) use overlay::Overlay;
-use redb::{Database, ReadOnlyTable, TableDefinition, Value};
+use redb::{Database, ReadOnlyTable, ReadableTableMetadata, TableDefinition, Value};
 use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -154,6 +154,12 @@ pub(crate) fn key_of(bytes: &[u8]) -> Option<Key> {
 /// The window at the start of a death's key.
 pub(crate) fn window_of(key: &DeathKey) -> Option<Window> {
     key.first_chunk().and_then(|window| Window::from_bytes(*window))
+}
+
+/// How many entries an index counts, so as to go through no more: a damaged page may lead back to
+/// where it was come from.
+fn entries_of(index: &impl ReadableTableMetadata) -> Result<usize> {
+    Ok(usize::try_from(index.len().map_err(failed)?).unwrap_or(usize::MAX))
 }
 
 /// The first key that an index by windows has of each, window by window.

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Where the frames begin.
 pub(crate) const DATA: usize = 8_192;
-const HEADER_COPIES: [usize; 2] = [0, 4_096];
+pub(crate) const HEADER_COPIES: [usize; 2] = [0, 4_096];
 const HEADER_BYTES: usize = 56;
 pub(crate) const FRAME_HEADER_BYTES: usize = 48;
 const STEPS_MAX: usize = 64;

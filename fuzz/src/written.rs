@@ -1,6 +1,7 @@
 //! Stores to be damaged: each is written once, on a simulated disk, by the engine itself, and what
 //! it held after each commit is known.
 
+use crate::frames::{DATA, HEADER_COPIES};
 use grantkeep::backend::{Backend as _, Batch, Key, Kind, NewRow, Outcome, Row, Term, Terms};
 use grantkeep::{
     Digest, Disk as _, DiskFile, Embedded, KeySource, Keyring, ManualClock, OpenMode, Result,
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const LIFETIME: Duration = Duration::from_secs(3_600);
 
@@ -72,6 +73,10 @@ pub(crate) fn log_files(disk: &SimDisk) -> Vec<PathBuf> {
     let names = disk.list(&dir().join("log")).expect("a log");
     names.iter().map(|name| Path::new("log").join(name)).collect()
 }
+
+/// Segments that the store keeps ready.
+const SPARES: usize = 2;
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Writes a store, commit by commit.
 pub(crate) struct Author {
@@ -135,16 +140,38 @@ impl Author {
         self.backend.checkpoint().wait().expect("a checkpoint");
     }
 
+    /// The store makes its spares on its own time: with one of them in the making, an input would
+    /// lead to something else each time.
+    fn wait_for_spares(&self) {
+        let begun = Instant::now();
+        let spares = || {
+            let disk = self.disk.kill();
+            log_files(&disk).iter().filter(|name| is_spare(&content(&disk, name))).count()
+        };
+        while spares() < SPARES {
+            assert!(begun.elapsed() < WAIT_MAX, "a store that does not make its spares");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// The store as the end of its process leaves it.
     pub(crate) fn killed(self) -> Written {
+        self.wait_for_spares();
         Written { disk: self.disk.kill(), states: self.states }
     }
 
     /// The store as an orderly close leaves it.
     pub(crate) fn closed(self) -> Written {
+        self.wait_for_spares();
         self.backend.close().expect("an orderly close");
         Written { disk: self.disk.kill(), states: self.states }
     }
+}
+
+/// True for a segment that is ready, and that no frame was written to.
+fn is_spare(bytes: &[u8]) -> bool {
+    let begins = |at: usize| bytes.get(at..at + 8).is_some_and(|word| word != [0; 8]);
+    bytes.len() > DATA && HEADER_COPIES.into_iter().all(begins) && !begins(DATA)
 }
 
 fn terms(key: Key, number: u8) -> Terms {

@@ -6,13 +6,13 @@
 use super::core::Core;
 use super::courtesy;
 use super::index::{Entry, Shard};
-use super::log::replay::FrameReader;
+use super::log::replay::{FrameReader, goes_on};
 use super::log::segment::SEGMENT_DATA;
 use super::place::Where;
 use super::requests;
 use super::table::{
     BLOCKS, BlockKey, DEATHS, DeathKey, ROWS, TAGS, TERMS, TermKey, block, block_key, death_key,
-    entry_check, failed, front_of, key_of, read_block_key, read_filed, tags, window_of,
+    entry_check, failed, front_of, key_of, read_block_key, read_filed, read_in, tags, window_of,
 };
 use super::window::Window;
 use crate::backend::{Key, Row, Term};
@@ -87,10 +87,11 @@ pub(crate) type Progress = UnboundedSender<Verifying>;
 /// store is being closed.
 pub(crate) fn verify(core: &Core, progress: Progress) -> Result<Verified> {
     let found = Verified::default();
-    let mut pass = Pass { core, found, listed: HashSet::new(), progress };
+    let mut pass = Pass { core, found, listed: HashSet::new(), carried: 0, progress };
     core.table.read_whole(|transaction| {
         pass.found = Verified::default();
         pass.listed.clear();
+        pass.carried = read_in(transaction)?.carried;
         pass.terms(transaction)?;
         pass.blocks(transaction)?;
         pass.rows(transaction)
@@ -106,6 +107,8 @@ struct Pass<'a> {
     found: Verified,
     /// Which windows, terms, and rows the terms name, by [`mark`].
     listed: HashSet<u64>,
+    /// The commit up to which everything is in the table that was read.
+    carried: u64,
     progress: Progress,
 }
 
@@ -304,7 +307,7 @@ impl Pass<'_> {
             let mut reader = FrameReader::new(&segment, SEGMENT_DATA);
             while let Some((_, frame)) = reader.next()? {
                 let sequence = frame.header.sequence;
-                if last.is_some_and(|last| sequence != last + 1) {
+                if last.is_some_and(|last| !goes_on(Some(last + 1), sequence, self.carried)) {
                     break;
                 }
                 last = Some(sequence);

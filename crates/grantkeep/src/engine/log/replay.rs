@@ -70,6 +70,13 @@ impl<'a> FrameReader<'a> {
     }
 }
 
+/// True if the frame of this number goes on where `expected` was to come. Of segments that were
+/// carried some may be used again, removed, or damaged: a gap up to there is none.
+pub(crate) fn goes_on(expected: Option<u64>, sequence: u64, carried: u64) -> bool {
+    let behind_a_gap = carried + 1 >= sequence && expected.is_none_or(|at| at < sequence);
+    expected == Some(sequence) || behind_a_gap
+}
+
 /// Reads every frame after `carried` in order and hands it on, then finds the log's end.
 ///
 /// Frames end at the first that is not whole. That is where a crash tore the last write, unless
@@ -89,10 +96,7 @@ pub(crate) fn replay(
         let mut reader = FrameReader::new(segment, SEGMENT_DATA);
         while let Some((offset, frame)) = reader.next()? {
             let sequence = frame.header.sequence;
-            // Of segments that were carried some may be used again or removed: a gap up to there
-            // is none.
-            let behind_a_gap = carried + 1 >= sequence && expected.is_none_or(|at| at < sequence);
-            if expected != Some(sequence) && !behind_a_gap {
+            if !goes_on(expected, sequence, carried) {
                 break;
             }
             expected = Some(sequence + 1);

@@ -66,8 +66,9 @@ fn directory_sync_left_out() {
 // Goal: P1, P2. Method: see the guard.
 #[test]
 fn acknowledgment_before_sync() {
-    // Without a power cut, whoever is quick reads a frame that is not yet written.
-    let says = ["it is in none", "failed on a good disk"];
+    // Without a power cut, whoever is quick reads a frame that is not yet written: the script, or
+    // what makes its store.
+    let says = ["it is in none", "failed on a good disk", "a new store: Error { kind: Corrupt"];
     let flaw = Some(Flaw::AcknowledgedBeforeSync);
     caught("acknowledgment before sync", &says, flaw, power_cuts, power_cuts);
 }

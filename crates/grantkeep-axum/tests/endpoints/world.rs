@@ -31,6 +31,21 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
+/// Asks until it is refused for how often it has asked; answers how often it was answered with
+/// `expected` before, and the refusal. What leaks out of a bucket meanwhile lets more through: on a
+/// slow machine there is no saying how many.
+pub(crate) fn until_refused(expected: u16, mut ask: impl FnMut() -> Answer) -> (usize, Answer) {
+    const ASKED_MAX: usize = 5_000;
+    for through in 0..ASKED_MAX {
+        let answer = ask();
+        if answer.status == 429 {
+            return (through, answer);
+        }
+        assert_eq!(answer.status, expected, "{}", answer.body);
+    }
+    panic!("nothing of {ASKED_MAX} was refused");
+}
+
 impl Answer {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.body))

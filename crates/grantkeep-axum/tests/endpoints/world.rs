@@ -9,6 +9,7 @@ use grantkeep_axum::{Consent, Granted, INTROSPECTION_GRANT, OAuth};
 use grantkeep_grants::{GrantType, Grants, NewClient, Policy};
 use serde_json::Value;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 use tower::ServiceExt as _;
 
 pub(crate) const REDIRECT: &str = "https://app.example/cb";
@@ -31,19 +32,33 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
-/// Asks until it is refused for how often it has asked; answers how often it was answered with
-/// `expected` before, and the refusal. What leaks out of a bucket meanwhile lets more through: on a
-/// slow machine there is no saying how many.
-pub(crate) fn until_refused(expected: u16, mut ask: impl FnMut() -> Answer) -> (usize, Answer) {
-    const ASKED_MAX: usize = 5_000;
-    for through in 0..ASKED_MAX {
-        let answer = ask();
+/// What fills a bucket, and how long one takes to leak.
+pub(crate) type Bucket = (usize, Duration);
+/// Of the secrets of clients and of operators.
+pub(crate) const SECRETS: Bucket = (20, Duration::from_secs(1));
+
+/// Asks, each time with a number of its own, until it is refused for how often it has asked;
+/// answers the refusal. Before, it must be answered with `expected` as often as fills the bucket,
+/// and no oftener than what has leaked meanwhile lets through: that is more on a slow machine.
+pub(crate) fn until_refused(
+    expected: u16,
+    (full, leak): Bucket,
+    mut ask: impl FnMut(usize) -> Answer,
+) -> Answer {
+    let begun = Instant::now();
+    for through in 0.. {
+        let answer = ask(through);
+        // One may have leaked in part before.
+        let leaked = begun.elapsed().as_millis() / leak.as_millis() + 1;
+        let leaked = usize::try_from(leaked).unwrap();
         if answer.status == 429 {
-            return (through, answer);
+            assert!(through >= full, "{through} let through in place of {full}");
+            return answer;
         }
         assert_eq!(answer.status, expected, "{}", answer.body);
+        assert!(through < full + leaked, "{through} let through, {full} and {leaked} leaked");
     }
-    panic!("nothing of {ASKED_MAX} was refused");
+    unreachable!("numbers do not end")
 }
 
 impl Answer {

@@ -15,7 +15,7 @@ fn lookup(criterion: &mut Criterion) {
     for characters in [TOKEN_CHARACTERS, LONG_TOKEN_CHARACTERS] {
         let (scratch, mut random) = (Scratch::new(), Random::new(1));
         let mut text = TokenText::new(characters);
-        let store = Store::options().live_set_bytes(1 << 30).open(scratch.path("store"));
+        let store = Store::options().row_cache_bytes(1 << 30).open(scratch.path("store"));
         let store = store.expect("a store");
         load::tokens(&store, 0..TOKENS, characters, TOKEN_LIFETIME);
         group.bench_function(format!("hot, {characters} characters"), |bencher| {
@@ -27,7 +27,7 @@ fn lookup(criterion: &mut Criterion) {
     }
     let (scratch, mut random) = (Scratch::new(), Random::new(1));
     let mut text = TokenText::new(TOKEN_CHARACTERS);
-    let store = Store::options().live_set_bytes(0).open(scratch.path("store")).expect("a store");
+    let store = Store::options().row_cache_bytes(0).open(scratch.path("store")).expect("a store");
     load::tokens(&store, 0..TOKENS, TOKEN_CHARACTERS, TOKEN_LIFETIME);
     group.bench_function("from the log", |bencher| {
         bencher.iter(|| find(&store, text.of(random.below(TOKENS))));

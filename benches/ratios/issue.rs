@@ -19,7 +19,7 @@ const BUDGETS_MIN: f64 = 5.0;
 /// A turn waits at most this long for what the one before it has left to be carried.
 const CARRYING_MAX: Duration = Duration::from_secs(10);
 /// The yardstick's cache has all the memory that the store's two caches have.
-const CACHE_BYTES: usize = grantkeep::LIVE_SET_BYTES + grantkeep::TABLE_CACHE_BYTES;
+const CACHE_BYTES: usize = grantkeep::ROW_CACHE_BYTES + grantkeep::TABLE_CACHE_BYTES;
 /// The rows' lengths in the yardstick; the store's records are as long.
 const TOKEN_BYTES: usize = 220;
 const FAMILY_BYTES: usize = 300;

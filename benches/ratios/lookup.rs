@@ -28,7 +28,7 @@ pub(crate) fn measure(scale: &Scale) -> Vec<Line> {
 
 fn in_memory(tokens: u64, characters: usize, turn: Duration) -> Vec<Line> {
     let scratch = Scratch::new();
-    let store = Store::options().live_set_bytes(1 << 30).open(scratch.path("store"));
+    let store = Store::options().row_cache_bytes(1 << 30).open(scratch.path("store"));
     let store = store.expect("a store");
     load::tokens(&store, 0..tokens, characters, TOKEN_LIFETIME);
     let family = Some(FamilyId([0; FAMILY_ID_BYTES]));
@@ -65,7 +65,7 @@ fn in_memory(tokens: u64, characters: usize, turn: Duration) -> Vec<Line> {
 
 fn cold(tokens: u64, turn: Duration) -> Vec<Line> {
     let scratch = Scratch::new();
-    let store = Store::options().live_set_bytes(0).open(scratch.path("store")).expect("a store");
+    let store = Store::options().row_cache_bytes(0).open(scratch.path("store")).expect("a store");
     load::tokens(&store, 0..tokens, TOKEN_CHARACTERS, TOKEN_LIFETIME);
     let mut text = TokenText::new(TOKEN_CHARACTERS);
     let mut random = Random::new(7);

@@ -11,7 +11,7 @@ const SIZES: [u64; 7] = [100_000, 150_000, 250_000, 400_000, 600_000, 800_000, 1
 
 pub(crate) fn measure(scale: &Scale) -> Vec<Line> {
     let scratch = Scratch::new();
-    let store = Store::options().live_set_bytes(0).open(scratch.path("store")).expect("a store");
+    let store = Store::options().row_cache_bytes(0).open(scratch.path("store")).expect("a store");
     let mut loaded = 0;
     let sizes = SIZES.map(|rows| {
         let rows = scale.rows(rows);

@@ -24,7 +24,7 @@ const CALLERS: usize = 1_024;
 
 /// Grants in an empty store, whose codes and tokens have this many characters.
 pub fn grants(scratch: &Scratch, characters: usize) -> Grants<Embedded> {
-    let store = Store::options().live_set_bytes(1 << 30).open(scratch.path("store"));
+    let store = Store::options().row_cache_bytes(1 << 30).open(scratch.path("store"));
     let format = Format::base64url().chars(characters);
     let policy = Policy {
         code_format: format.clone(),

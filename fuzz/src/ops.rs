@@ -21,7 +21,7 @@ fn case(input: &mut Input<'_>) -> Case {
     let choices = input.byte();
     Case {
         tag_bits: [64, 64, 3, 1][usize::from(choices & 3)],
-        live_set_bytes: [0, 64 << 10, 4 << 20, 0][usize::from(choices >> 2 & 3)],
+        row_cache_bytes: [0, 64 << 10, 4 << 20, 0][usize::from(choices >> 2 & 3)],
         // A store that carries and sweeps when it likes would make a crash hard to repeat; the
         // suite has such cases.
         by_itself: false,

@@ -41,7 +41,7 @@ pub struct Life<'a> {
 fn options(life: &Life<'_>) -> Options {
     Store::options()
         .log_budget_bytes(2 << 20)
-        .live_set_bytes(1 << 20)
+        .row_cache_bytes(1 << 20)
         .table_cache_bytes(1 << 20)
         .reserve_bytes(life.reserve_bytes)
 }

@@ -18,12 +18,12 @@ fn embedded_engine_conforms() {
 }
 
 // Goal: P4, P7, keys whose tags meet are told apart. Method: the whole suite with tags of three
-// bits, and without a live set, so that every look-up goes to the log.
+// bits, and without a row cache, so that every look-up goes to the log.
 #[test]
 fn embedded_engine_conforms_where_tags_meet() {
     let mut dirs = Vec::new();
     let report = conformance::run(|clock| {
-        let (backend, dir) = backend(&clock, |options| options.tag_bits(3).live_set_bytes(0));
+        let (backend, dir) = backend(&clock, |options| options.tag_bits(3).row_cache_bytes(0));
         dirs.push(dir);
         backend
     });

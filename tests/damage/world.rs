@@ -68,7 +68,7 @@ struct Builder {
 /// Opens the store on `disk`, doing nothing by itself.
 pub fn open(disk: &SimDisk, clock: &Arc<ManualClock>) -> grantkeep::Result<Store> {
     let options = grantkeep_tests::options(clock).disk(Arc::new(disk.clone()));
-    options.live_set_bytes(0).reserve_bytes(8 << 10).open(Path::new(DIR))
+    options.row_cache_bytes(0).reserve_bytes(8 << 10).open(Path::new(DIR))
 }
 
 impl World {

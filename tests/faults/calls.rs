@@ -180,7 +180,7 @@ impl Subject {
 
 fn open(disk: &RefusingDisk, clock: &Arc<ManualClock>) -> grantkeep::Result<Embedded> {
     let keys = grantkeep::KeySource::Given(grantkeep::Keyring::generate()?);
-    let options = options(clock).disk(Arc::new(disk.clone())).live_set_bytes(0).keys(keys);
+    let options = options(clock).disk(Arc::new(disk.clone())).row_cache_bytes(0).keys(keys);
     Ok(options.reserve_bytes(1 << 20).by_itself(true).open_backend(Path::new(DIR))?.0)
 }
 

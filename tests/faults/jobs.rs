@@ -159,7 +159,7 @@ impl Subject {
 
 fn open(disk: &RefusingDisk, clock: &Arc<ManualClock>) -> Embedded {
     let keys = grantkeep::KeySource::Given(Keyring::generate().unwrap());
-    let options = options(clock).disk(Arc::new(disk.clone())).live_set_bytes(0).keys(keys);
+    let options = options(clock).disk(Arc::new(disk.clone())).row_cache_bytes(0).keys(keys);
     let opened = options.reserve_bytes(0).by_itself(false).open_backend(Path::new(DIR));
     opened.unwrap().0
 }

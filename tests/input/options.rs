@@ -97,7 +97,7 @@ fn every_option_can_be_changed_between_two_opens() {
     type Change = fn(Options) -> Options;
     let changes: [(&str, Change, Change); 6] = [
         ("log budget", |o| o.log_budget_bytes(64 * MIB), |o| o.log_budget_bytes(2 * MIB)),
-        ("row cache", |o| o.live_set_bytes(64 << 20), |o| o.live_set_bytes(0)),
+        ("row cache", |o| o.row_cache_bytes(64 << 20), |o| o.row_cache_bytes(0)),
         ("table cache", |o| o.table_cache_bytes(64 << 20), |o| o.table_cache_bytes(0)),
         ("reserve", |o| o.reserve_bytes(4 * MIB), |o| o.reserve_bytes(0)),
         (

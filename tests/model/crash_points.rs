@@ -39,7 +39,7 @@ struct Workload {
 
 fn open(disk: &SimDisk, clock: &Arc<ManualClock>) -> Result<Embedded, Error> {
     let keys = Keyring::from_keys([(1, [7; 32])]).unwrap();
-    let options = grantkeep_tests::options(clock).live_set_bytes(0);
+    let options = grantkeep_tests::options(clock).row_cache_bytes(0);
     let options = options.keys(KeySource::Given(keys)).disk(Arc::new(disk.clone()));
     options.open_backend(Path::new(DIR)).map(|(backend, _)| backend)
 }

@@ -525,7 +525,7 @@ fn open(case: &Case, clock: &Arc<ManualClock>, keys: &Keyring, disk: &SimDisk) -
         .keys(KeySource::Given(keys.clone()))
         .disk(Arc::new(disk.clone()))
         .tag_bits(case.tag_bits)
-        .live_set_bytes(case.live_set_bytes)
+        .row_cache_bytes(case.row_cache_bytes)
         .by_itself(case.by_itself)
         .open_backend(Path::new(DIR))
         .unwrap()

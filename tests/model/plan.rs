@@ -23,7 +23,7 @@ pub const TERMS: u8 = 4;
 #[derive(Debug, Clone)]
 pub struct Case {
     pub tag_bits: u32,
-    pub live_set_bytes: usize,
+    pub row_cache_bytes: usize,
     pub by_itself: bool,
     /// Whether every key is looked at after every operation, which keeps all of them in the live
     /// set, or only those concerned.
@@ -88,9 +88,9 @@ pub fn case(ops_max: usize) -> impl Strategy<Value = Case> {
         any::<bool>(),
         prop::collection::vec(op(), 1..ops_max),
     )
-        .prop_map(|(tag_bits, live_set_bytes, by_itself, look_at_all, ops)| Case {
+        .prop_map(|(tag_bits, row_cache_bytes, by_itself, look_at_all, ops)| Case {
             tag_bits,
-            live_set_bytes,
+            row_cache_bytes,
             by_itself,
             look_at_all,
             ops,

@@ -5,8 +5,8 @@ use crate::plan::{Case, DAY, Op, SECOND, Step, Write};
 
 fn run(ops: Vec<Op>) {
     for (tag_bits, look_at_all) in [(64, false), (64, true), (1, false), (1, true)] {
-        let (ops, live_set_bytes, by_itself) = (ops.clone(), 0, false);
-        machine::run(&Case { tag_bits, live_set_bytes, by_itself, look_at_all, ops });
+        let (ops, row_cache_bytes, by_itself) = (ops.clone(), 0, false);
+        machine::run(&Case { tag_bits, row_cache_bytes, by_itself, look_at_all, ops });
     }
 }
 

@@ -58,7 +58,7 @@ impl Pressed {
             .keys(KeySource::Given(Keyring::generate().unwrap()))
             .disk(Strained::over(Arc::new(SimDisk::new()), &strain))
             .log_budget_bytes(case.budget_mib * MIB)
-            .live_set_bytes(1 << 20)
+            .row_cache_bytes(1 << 20)
             .table_cache_bytes(1 << 20)
             .reserve_bytes(case.reserve_kib << 10);
         let store = match options.clone().open("/store") {

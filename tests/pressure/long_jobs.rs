@@ -149,7 +149,7 @@ fn no_job_holds_up_commits() {
         .keys(KeySource::Given(Keyring::generate().unwrap()))
         .disk(Strained::over(Arc::new(OsDisk), &strain))
         .log_budget_bytes(LOG_BUDGET_BYTES)
-        .live_set_bytes(64 << 20);
+        .row_cache_bytes(64 << 20);
     let (engine, _) = options.open_backend(&place.path().join("store")).unwrap();
     let rows = setting("GRANTKEEP_PRESSURE_ROWS", ROWS);
     let begun = Instant::now();

@@ -19,7 +19,7 @@ const REST: Duration = Duration::from_millis(50);
 /// A store with the smallest log there is, which carries and sweeps all the time.
 fn embedded() -> (Store<Embedded>, TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let options = Store::options().log_budget_bytes(2 << 20).live_set_bytes(256 << 10);
+    let options = Store::options().log_budget_bytes(2 << 20).row_cache_bytes(256 << 10);
     let options = options.table_cache_bytes(1 << 20).reserve_bytes(0);
     (options.open(dir.path().join("store")).unwrap(), dir)
 }

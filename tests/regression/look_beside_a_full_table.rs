@@ -54,7 +54,7 @@ fn look_ups_go_on_beside_a_table_without_room() {
     let (clock, strain) = (manual_clock(), Strain::with_room(64 << 20, true));
     let disk = Strained::over(Arc::new(SimDisk::new()), &strain);
     let keys = grantkeep::KeySource::Given(grantkeep::Keyring::generate().unwrap());
-    let options = options(&clock).disk(disk).keys(keys).live_set_bytes(0).table_cache_bytes(0);
+    let options = options(&clock).disk(disk).keys(keys).row_cache_bytes(0).table_cache_bytes(0);
     let (engine, _) = options.open_backend(Path::new("/store")).unwrap();
     insert(&engine, 0, ROWS);
     engine.checkpoint().wait().unwrap();

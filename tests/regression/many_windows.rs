@@ -11,7 +11,7 @@ use std::time::Duration;
 fn one_checkpoint_appends_to_many_windows() {
     let dir = tempfile::tempdir().unwrap();
     let clock = manual_clock();
-    let store: Store = options(&clock).live_set_bytes(0).open(dir.path().join("store")).unwrap();
+    let store: Store = options(&clock).row_cache_bytes(0).open(dir.path().join("store")).unwrap();
     let mut names = Vec::new();
     for turn in 0..4 {
         let mut change = store.change().unwrap();

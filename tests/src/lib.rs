@@ -37,7 +37,7 @@ pub fn options(clock: &Arc<ManualClock>) -> Options {
     Store::options()
         .clock(clock.clone())
         .log_budget_bytes(2 << 20)
-        .live_set_bytes(1 << 20)
+        .row_cache_bytes(1 << 20)
         .table_cache_bytes(1 << 20)
         .reserve_bytes(0)
         .by_itself(false)

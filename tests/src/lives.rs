@@ -12,7 +12,7 @@ use std::process::Command;
 pub fn options() -> Options {
     Store::options()
         .log_budget_bytes(2 << 20)
-        .live_set_bytes(1 << 20)
+        .row_cache_bytes(1 << 20)
         .table_cache_bytes(1 << 20)
         .reserve_bytes(RESERVE_BYTES)
         .create(false)

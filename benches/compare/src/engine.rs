@@ -30,7 +30,7 @@ impl Setup {
     pub(crate) fn new(dir: PathBuf) -> Self {
         Self {
             dir,
-            cache_bytes: grantkeep::LIVE_SET_BYTES + grantkeep::TABLE_CACHE_BYTES,
+            cache_bytes: grantkeep::ROW_CACHE_BYTES + grantkeep::TABLE_CACHE_BYTES,
             log_budget_bytes: grantkeep::LOG_BUDGET_BYTES,
             clock: None,
             by_itself: true,

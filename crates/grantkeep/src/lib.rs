@@ -21,8 +21,8 @@ pub use clock::{Clock, LIFETIME_DEFAULT_MAX, LIFETIME_MAX, ManualClock, SystemCl
 pub use digest::Digest;
 pub use disk::{Disk, DiskFile, FileId, OpenMode, OsDisk, read_named_file};
 pub use engine::{
-    BACKUP_FILE, DAMAGES_NAMED_MAX, Embedded, KeySource, LIVE_SET_BYTES, LOG_BUDGET_BYTES,
-    LOG_BUDGET_BYTES_MIN, Options, RESERVE_BYTES, TABLE_CACHE_BYTES, Verified, Verifying,
+    BACKUP_FILE, DAMAGES_NAMED_MAX, Embedded, KeySource, LOG_BUDGET_BYTES, LOG_BUDGET_BYTES_MIN,
+    Options, RESERVE_BYTES, ROW_CACHE_BYTES, TABLE_CACHE_BYTES, Verified, Verifying,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use keyring::{KEYRING_FILE, KEYS_MAX, Keyring, RootKey, random};

@@ -215,7 +215,7 @@ impl Backend for Memory {
             commits: maps.commits,
             swept_rows: maps.swept,
             clock_lead: self.time.lead(),
-            live_set_bytes: maps.rows.values().map(|row| row.as_record().len() as u64).sum(),
+            row_cache_bytes: maps.rows.values().map(|row| row.as_record().len() as u64).sum(),
             ..Stats::default()
         }
     }

@@ -18,8 +18,8 @@ pub const EVICT: Scenario = Scenario { name: "evicting", start: Start::Few, play
 fn play(image: SimDisk) {
     let met: &Tally = &MET;
     // No row is kept, or about one in each shard.
-    let live_set_bytes = if thread_rng().r#gen() { 0 } else { 4_096 };
-    let world = World::open(&image, |options| options.live_set_bytes(live_set_bytes));
+    let row_cache_bytes = if thread_rng().r#gen() { 0 } else { 4_096 };
+    let world = World::open(&image, |options| options.row_cache_bytes(row_cache_bytes));
     let writer = {
         let world = world.clone();
         thread::spawn(move || {
@@ -58,7 +58,7 @@ fn play(image: SimDisk) {
     }
     carrier.join().unwrap();
     for number in 0..2 {
-        assert_eq!(world.turn(key(number)).unwrap(), Some(TURNS), "the live set is behind");
+        assert_eq!(world.turn(key(number)).unwrap(), Some(TURNS), "the row cache is behind");
     }
     world.verify();
     world.store.close().unwrap();
@@ -66,7 +66,7 @@ fn play(image: SimDisk) {
 }
 
 // Goal: P7, a row that is evicted and fetched again is the latest one. Method: readers beside a
-// writer and a checkpoint, with a live set of no row or a few, in schedules that a model checker
+// writer and a checkpoint, with a row cache of no row or a few, in schedules that a model checker
 // chooses.
 #[test]
 fn no_fetched_row_is_behind() {

@@ -32,7 +32,7 @@ fn carry(world: &World, numbers: [u8; 2], lifetime: Duration) {
 
 fn play(image: SimDisk) {
     // No row is kept in memory: each look-up reads.
-    let world = World::open(&image, |options| options.live_set_bytes(0));
+    let world = World::open(&image, |options| options.row_cache_bytes(0));
     carry(&world, [20, 22], SHORT);
     let reader = |number: u8| {
         let world = world.clone();

@@ -197,7 +197,7 @@ impl World {
             .clock(clock.clone())
             .disk(through)
             .log_budget_bytes(2 << 20)
-            .live_set_bytes(1 << 20)
+            .row_cache_bytes(1 << 20)
             .table_cache_bytes(1 << 20)
             .reserve_bytes(0)
             .by_itself(false);

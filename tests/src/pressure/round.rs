@@ -76,7 +76,7 @@ impl Plan {
             .clock(clock)
             .disk(Arc::clone(&self.disk))
             .log_budget_bytes(self.log_budget_bytes)
-            .live_set_bytes(1 << 20)
+            .row_cache_bytes(1 << 20)
             .table_cache_bytes(1 << 20)
             .reserve_bytes(self.reserve_bytes)
     }

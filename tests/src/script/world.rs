@@ -61,7 +61,7 @@ pub fn open(disk: &SimDisk, now_ms: u64) -> Result<Opened> {
 
 /// Nothing is kept in memory for reading, so that every look is one at the disk.
 fn open_at(disk: &SimDisk, clock: &Arc<ManualClock>) -> Result<Grants<Embedded>> {
-    let options = crate::options(clock).live_set_bytes(0).keys(KeySource::File);
+    let options = crate::options(clock).row_cache_bytes(0).keys(KeySource::File);
     Grants::new(options.disk(Arc::new(disk.clone())).open(DIR)?, policy())
 }
 

@@ -29,11 +29,11 @@ const BATCHES: usize = 64;
 struct Embedded(Store);
 
 fn open(setup: &Setup) -> Store {
-    let all = grantkeep::LIVE_SET_BYTES + grantkeep::TABLE_CACHE_BYTES;
+    let all = grantkeep::ROW_CACHE_BYTES + grantkeep::TABLE_CACHE_BYTES;
     let share = |bytes: usize| bytes * setup.cache_bytes / all;
     let options = Store::options()
         .log_budget_bytes(setup.log_budget_bytes)
-        .live_set_bytes(share(grantkeep::LIVE_SET_BYTES))
+        .row_cache_bytes(share(grantkeep::ROW_CACHE_BYTES))
         .table_cache_bytes(share(grantkeep::TABLE_CACHE_BYTES))
         .by_itself(setup.by_itself);
     let options = match &setup.clock {

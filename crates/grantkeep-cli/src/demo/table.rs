@@ -16,7 +16,7 @@ pub(crate) fn measure_store(store: &Store, dir: &Path, tally: &mut Tally) {
     tally.fact("bytes in log and table, each of those", per(used, live));
     tally.fact("bytes on disk, free segments included", mib(on_disk(dir)));
     tally.fact("index, each row", format!("{} B", per(stats.index_bytes, stats.rows_total())));
-    tally.fact("index and live set in memory", mib(stats.index_bytes + stats.live_set_bytes));
+    tally.fact("index and row cache in memory", mib(stats.index_bytes + stats.row_cache_bytes));
     if let Some(resident) = resident_bytes() {
         tally.fact("memory of the whole process", mib(resident));
     }

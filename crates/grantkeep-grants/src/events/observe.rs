@@ -88,7 +88,7 @@ pub(crate) fn stats(stats: &grantkeep::backend::Stats) {
     gauge!("grantkeep_log_backlog_bytes").set(stats.log_backlog_bytes as f64);
     gauge!("grantkeep_table_bytes").set(stats.table_bytes as f64);
     gauge!("grantkeep_index_bytes").set(stats.index_bytes as f64);
-    gauge!("grantkeep_live_set_bytes").set(stats.live_set_bytes as f64);
+    gauge!("grantkeep_row_cache_bytes").set(stats.row_cache_bytes as f64);
     gauge!("grantkeep_commit_p50_seconds").set(stats.commit_p50);
     gauge!("grantkeep_commit_p99_seconds").set(stats.commit_p99);
     gauge!("grantkeep_clock_lead_seconds").set(stats.clock_lead);

@@ -13,7 +13,7 @@ const CLIENTS: usize = 300;
 
 fn open(dir: &Path, clock: &Arc<ManualClock>) -> Grants<Embedded> {
     let options = Store::options().clock(clock.clone()).log_budget_bytes(2 << 20);
-    let options = options.live_set_bytes(0).reserve_bytes(0).by_itself(false);
+    let options = options.row_cache_bytes(0).reserve_bytes(0).by_itself(false);
     Grants::new(options.open(dir).unwrap(), Policy::default()).unwrap()
 }
 

@@ -154,7 +154,7 @@ fn now(stats: &Stats, missed: u64) -> Vec<(&'static str, String)> {
         ("Log on disk", bytes(stats.log_bytes)),
         ("Table on disk", bytes(stats.table_bytes)),
         ("Memory of the index", bytes(stats.index_bytes)),
-        ("Memory of rows kept for reading", bytes(stats.live_set_bytes)),
+        ("Memory of rows kept for reading", bytes(stats.row_cache_bytes)),
     ];
     if let Some(resident) = resident_bytes() {
         now.push(("Memory of the process", bytes(resident)));

@@ -121,7 +121,7 @@ impl Tally {
             commit_p99_us: us(stats.commit_p99),
             rows: stats.rows_total(),
             disk_bytes: stats.log_bytes + stats.table_bytes,
-            memory_bytes: stats.index_bytes + stats.live_set_bytes,
+            memory_bytes: stats.index_bytes + stats.row_cache_bytes,
             windows: stats.windows,
             sweep_lag_ms: u64::try_from(stats.sweep_lag.as_millis()).unwrap_or(u64::MAX),
         });

@@ -134,15 +134,6 @@ impl Row {
         Self { bytes: record, start: 0, end }
     }
 
-    /// The record alone, without the rest of a frame that the row shares it with.
-    pub(crate) fn into_record(self) -> Arc<[u8]> {
-        if self.as_record().len() == self.bytes.len() {
-            self.bytes
-        } else {
-            self.as_record().into()
-        }
-    }
-
     /// Gives a record that is not shared yet its version, and with it its check, and notes
     /// whether it is the first under its key.
     pub(crate) fn set_version(&mut self, version: Version, first: bool) {

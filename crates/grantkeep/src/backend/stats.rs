@@ -35,7 +35,7 @@ pub struct Stats {
     /// Memory of the index.
     pub index_bytes: u64,
     /// Memory of the rows kept for reading.
-    pub live_set_bytes: u64,
+    pub row_cache_bytes: u64,
     /// Batches applied since the store was opened.
     pub commits: u64,
     /// Syncs of the log since the store was opened.

@@ -2,8 +2,9 @@
 //! them, since it does not read the table's rows; they go when their row is carried.
 
 use super::core::Core;
-use super::index::Shard;
 use super::place::{Place, Where};
+use super::shard::Shard;
+use super::tag::Tags;
 use super::window::Window;
 use super::writer::Item;
 use crate::backend::{Key, Row};
@@ -104,7 +105,7 @@ impl Core {
     ) -> Vec<Meeting> {
         let meeting = |item: &Item| {
             let (tag, key) = (item.tag, item.row.key());
-            let number = self.index.shard_of(tag);
+            let number = Tags::shard(tag);
             let (_, shard) = shards.iter().find(|(held, _)| *held == number)?;
             let (places, changes) = (self.live_places(shard, tag), shard.changes());
             (places.len() > 1).then_some(Meeting { key, places, changes })
@@ -130,7 +131,7 @@ impl Core {
         if item.prior.is_none() {
             return Vec::new();
         }
-        let number = self.index.shard_of(tag);
+        let number = Tags::shard(tag);
         let Some((_, shard)) = shards.iter().find(|(held, _)| *held == number) else {
             return Vec::new();
         };
@@ -195,7 +196,7 @@ impl Core {
                 let same = shard.changes() == changes;
                 if same {
                     for (.., place) in &own {
-                        shard.remove(tag, *place);
+                        shard.remove(tag, key, *place);
                     }
                 }
                 same
@@ -216,7 +217,7 @@ impl Core {
 
     /// Takes an entry out of the index and off the count of its window; false if it is gone.
     fn take_away(&self, tag: u64, key: &Key, alias: Place) -> bool {
-        let removed = self.index.change(tag, |shard| shard.remove(tag, alias)) == Some(true);
+        let removed = self.index.change(tag, |shard| shard.remove(tag, key, alias)) == Some(true);
         if removed {
             self.writer.lock().windows.remove(alias.slot(), key.kind);
         }

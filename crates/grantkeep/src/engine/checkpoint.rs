@@ -4,9 +4,10 @@
 use super::backup::ADVICE;
 use super::core::{Core, Struck, count};
 use super::courtesy;
+use super::index::Index;
 use super::log::replay::FrameReader;
 use super::log::segment::{SEGMENT_DATA, Segment};
-use super::place::{Place, Where};
+use super::place::{BLOCKS_MAX, Place, Where};
 use super::settle::{Current, Dead, Move};
 use super::table::block::BlockBuilder;
 use super::table::filing::Filing;
@@ -138,7 +139,7 @@ impl Core {
         let struck = std::mem::take(&mut *self.struck.lock());
         let written = self.write_table(|transaction| {
             let mut filing = Filing::new(transaction, through.unwrap_or(0))?;
-            let mut moves = write_blocks(transaction, &mut filing, &mut current)?;
+            let mut moves = write_blocks(&self.index, transaction, &mut filing, &mut current)?;
             moves.extend(self.write_filed(&mut filing, current)?);
             filing.finish()?;
             strike(transaction, &struck)?;
@@ -230,6 +231,7 @@ impl Core {
 /// Appends write-once rows in blocks at the right edge of their windows, revised ones as well the
 /// first time that they are carried, and leaves the others.
 fn write_blocks(
+    index: &Index,
     transaction: &WriteTransaction,
     filing: &mut Filing<'_>,
     current: &mut Vec<Current>,
@@ -261,7 +263,8 @@ fn write_blocks(
             let Some(block) = builder.finish() else { continue };
             let key = table::block_key(window, number);
             blocks.insert(key, block.as_slice()).map_err(failed)?;
-            let rows = waiting.iter().map(|row: &Current| (row.tag, row.row.key().kind));
+            let filed = |row: &Current| (index.filed(&row.row.key()), row.row.key().kind);
+            let rows = waiting.iter().map(filed);
             tags.insert(key, tags::encode(&key, rows).as_slice()).map_err(failed)?;
             for (at, row) in waiting.drain(..).enumerate() {
                 let at = Where::Block { block: number, row: u16::try_from(at).unwrap_or(0) };
@@ -280,7 +283,12 @@ fn next_block(tags: &redb::Table<'_, BlockKey, &[u8]>, window: Window) -> Result
     let keys = table::block_key(window, 0)..=table::block_key(window, u64::MAX);
     let newest = tags.range(keys).map_err(failed)?.next_back().transpose().map_err(failed)?;
     let newest = newest.and_then(|(key, _)| table::read_block_key(&key.value()));
-    Ok(newest.map_or(0, |(_, number)| number + 1))
+    let next = newest.map_or(0, |(_, number)| number + 1);
+    if next >= BLOCKS_MAX {
+        // More rows than any disk holds.
+        return Err(tags::damaged());
+    }
+    Ok(next)
 }
 
 /// Strikes replaced rows out of the tags of their blocks, so that no open finds them.

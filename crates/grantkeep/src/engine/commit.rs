@@ -246,7 +246,7 @@ impl Core {
     fn durable_row(&self, tag: u64, key: &Key, fetched: &[Fetched]) -> Option<Stored> {
         let seen = self.index.read(tag, |shard| {
             let live = |slot: &Slot| !self.slots.is_dead(*slot);
-            if let Some((row, slot)) = shard.live.get(tag, key).filter(|(_, slot)| live(slot)) {
+            if let Some((row, slot)) = shard.kept(tag, key).filter(|(_, slot)| live(slot)) {
                 return Some(Stored { row: Some(row), slot: Some(slot) });
             }
             if !shard.places(tag).any(|place| live(&place.slot())) {

@@ -3,7 +3,7 @@
 use super::backup::{self, ADVICE};
 use super::lock::{For, LOCK_FILE, Lock, Reached};
 use super::log::LOG_DIR;
-use super::open::is_segment;
+use super::log::files::is_segment;
 use super::options::Options;
 use super::space::RESERVE_FILE;
 use super::table::TABLE_FILE;

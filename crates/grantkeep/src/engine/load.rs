@@ -6,8 +6,9 @@ use super::log::Segments;
 use super::log::frame::Frame;
 use super::log::segment::Segment;
 use super::options::Options;
-use super::place::{Place, Slot, Where};
+use super::place::{BLOCK_ROWS_MAX, BLOCKS_MAX, Place, Slot, Where};
 use super::table::{self, DEATHS, Meta, TAGS, Table, View, failed, tags};
+use super::tag::Tags;
 use super::window::Window;
 use super::windows::{Slots, Windows};
 use crate::backend::{Key, Kind, Term, record};
@@ -66,7 +67,7 @@ impl Loading {
         let mut windows = Windows::new(Arc::clone(&slots));
         windows.note_forgotten(meta.forgotten);
         Self {
-            index: Index::new(seed, options.live_set_bytes, options.tag_bits),
+            index: Index::new(seed, options.row_cache_bytes, options.tag_bits),
             windows,
             young_terms: BTreeSet::new(),
             aliases: HashSet::new(),
@@ -132,6 +133,9 @@ impl Loading {
     fn read_block(&mut self, key: &table::BlockKey, value: &[u8]) -> Result<()> {
         let rows = tags::decode(key, value).ok_or_else(tags::damaged)?;
         let (window, block) = table::read_block_key(key).ok_or_else(tags::damaged)?;
+        if block >= BLOCKS_MAX || rows.len() > BLOCK_ROWS_MAX {
+            return Err(tags::damaged());
+        }
         let slot = self.slot_in_table(window)?;
         // Dead for good, and what was said of its rows since may be swept already.
         let dead = window.end() <= self.dead_before;
@@ -150,7 +154,8 @@ impl Loading {
                 continue;
             }
             let row = u16::try_from(at).map_err(|_| tags::damaged())?;
-            self.add(tag, Place::new(slot, Where::Block { block, row }), kind);
+            let place = Place::new(slot, Where::Block { block, row });
+            self.add(Tags::of_filed(tag), place, kind);
         }
         Ok(())
     }
@@ -291,13 +296,13 @@ impl Loading {
                 {
                     by_id &= place.at() != Where::ById;
                     self.struck.extend(Struck::at(place, &self.slots));
-                    self.index.change(tag, |shard| shard.remove(tag, place));
+                    self.index.change(tag, |shard| shard.remove(tag, key, place));
                     self.windows.remove(place.slot(), key.kind);
                 }
                 continue;
             };
             if let Some(row) = self.log.row(segment, offset)?.filter(|row| row.key() == *key) {
-                self.index.change(tag, |shard| shard.remove(tag, place));
+                self.index.change(tag, |shard| shard.remove(tag, key, place));
                 if !row.is_tombstone() {
                     self.windows.remove(place.slot(), key.kind);
                 }

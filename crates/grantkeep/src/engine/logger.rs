@@ -4,8 +4,9 @@
 //! threads and back costs it about as much again as it computes.
 
 use super::core::{Core, count};
-use super::index::Shard;
 use super::place::Place;
+use super::shard::Shard;
+use super::tag::Tags;
 use super::writer::{Group, Item, Mode, Writer};
 use crate::backend::Row;
 use crate::error::Result;
@@ -189,7 +190,7 @@ fn publish_batch(core: &Core, items: &[Item], replaced: &mut Vec<Replaced>) -> R
     if sabotage::is(Flaw::RowByRow) && items.len() > 1 {
         return items.chunks(1).try_for_each(|item| publish_batch(core, item, replaced));
     }
-    let mut numbers: Vec<usize> = items.iter().map(|item| core.index.shard_of(item.tag)).collect();
+    let mut numbers: Vec<usize> = items.iter().map(|item| Tags::shard(item.tag)).collect();
     let of_item = numbers.clone();
     numbers.sort_unstable();
     numbers.dedup();
@@ -232,22 +233,23 @@ fn publish_batch(core: &Core, items: &[Item], replaced: &mut Vec<Replaced>) -> R
 /// Points the index at the new row, in place of those that were there `before`. Nothing is read
 /// here: the shard is locked.
 fn publish_item(core: &Core, shard: &mut Shard, item: &Item, before: &[Place]) -> Replaced {
-    shard.live.put(item.tag, item.row.clone(), item.place.slot());
+    let (tag, key) = (item.tag, item.row.key());
     for place in before {
         core.strike_later(*place);
     }
     match before.split_first() {
-        None => shard.insert(item.tag, item.place),
+        None => shard.insert(tag, item.place),
         Some((first, others)) => {
-            let replaced = shard.replace(item.tag, *first, item.place);
+            let replaced = shard.replace(tag, &key, *first, item.place);
             debug_assert!(
                 replaced || sabotage::is(Flaw::MovedPlacesBelieved),
                 "a row is where its shard said under the lock that is held still"
             );
             for other in others {
-                shard.remove(item.tag, *other);
+                shard.remove(tag, &key, *other);
             }
         }
     }
+    shard.keep(tag, item.place, &item.row);
     before.first().copied()
 }

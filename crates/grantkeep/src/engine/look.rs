@@ -22,6 +22,7 @@
 //! - It does not see what changes: whoever wants to write waits until nobody looks.
 
 use super::log::LOG_DIR;
+use super::log::files::open_segments;
 use super::log::plan::Plan;
 use super::log::replay::LogEnd;
 use super::log::segment::Segment;
@@ -107,7 +108,7 @@ fn look_at<K>(
     let (table, meta) = Table::open(Arc::new(file), Arc::clone(&space), cache, None)?;
     let names = Names::new(dir, lock.dir_id(), table.file());
     names.check_dir(&*options.disk)?;
-    let segments = open::open_segments(&*disk, dir, &meta)?;
+    let segments = open_segments(&*disk, dir, &meta.store)?;
     open::check_newest(&lock, &segments)?;
     let (loading, end) = open::load(&options, &meta, &segments, &table)?;
     open::check_end(&lock, exists, &end)?;

@@ -1,9 +1,9 @@
-//! Finding rows: in the live set, in the log, in the table.
+//! Finding rows: in memory, in the log, in the table.
 
 use super::backup::ADVICE;
 use super::core::Core;
-use super::index::Shard;
 use super::place::{Place, Slot, Where};
+use super::shard::Shard;
 use super::table::Filed;
 use super::window::Window;
 use crate::backend::{Key, PAGE_ROWS_MAX, Page, Row, Term};
@@ -46,7 +46,7 @@ impl Core {
         Ok(row.filter(|row| !row.is_tombstone()))
     }
 
-    /// Fetches the durable row under `key` from log or table, and keeps it in the live set.
+    /// Fetches the durable row under `key` from log or table, and keeps it in memory.
     ///
     /// Places are read without a lock. Meanwhile a window may be swept, and its slot, its blocks,
     /// and a segment's file may get other rows: what a read says then, damage included, is said of
@@ -82,7 +82,7 @@ impl Core {
             if let Some((row, place)) = &best {
                 self.index.change(tag, |shard| {
                     if shard.changes() == changes || sabotage::is(Flaw::StaleKept) {
-                        shard.live.put(tag, row.clone(), place.slot());
+                        shard.keep(tag, *place, row);
                     }
                 });
             }
@@ -218,7 +218,7 @@ impl Core {
 
     fn look(&self, tag: u64, key: &Key) -> Seen {
         let seen = self.index.read(tag, |shard| {
-            if let Some((row, slot)) = shard.live.get(tag, key)
+            if let Some((row, slot)) = shard.kept(tag, key)
                 && !self.slots.is_dead(slot)
             {
                 return Seen::Row(row);

@@ -1,4 +1,4 @@
-//! The embedded engine: a log with group commit, an index and a live set in memory, and a table
+//! The embedded engine: a log with group commit, an index and a row cache in memory, and a table
 //! for what outlives the log.
 
 mod aliases;
@@ -18,7 +18,7 @@ mod jobs;
 mod keeper;
 mod latency;
 mod line;
-mod live;
+mod lines;
 mod load;
 mod lock;
 mod log;
@@ -33,13 +33,16 @@ mod owner;
 mod place;
 mod refile;
 mod requests;
+mod row_cache;
 mod scan;
 mod settle;
+mod shard;
 mod signal;
 mod space;
 mod supply;
 mod sweep;
 mod table;
+mod tag;
 mod tail;
 mod trouble;
 mod verify;
@@ -49,7 +52,7 @@ mod writer;
 
 pub use backup::BACKUP_FILE;
 pub use options::{
-    KeySource, LIVE_SET_BYTES, LOG_BUDGET_BYTES, LOG_BUDGET_BYTES_MIN, Options, RESERVE_BYTES,
+    KeySource, LOG_BUDGET_BYTES, LOG_BUDGET_BYTES_MIN, Options, RESERVE_BYTES, ROW_CACHE_BYTES,
     TABLE_CACHE_BYTES,
 };
 pub use verify::{DAMAGES_NAMED_MAX, Verified, Verifying};
@@ -301,7 +304,7 @@ impl Backend for Embedded {
         let core = &self.core;
         let counters = &core.counters;
         let get = |counter: &crate::sync::Tally| counter.load(Ordering::Relaxed);
-        let (index_bytes, live_set_bytes) = core.index.memory_bytes();
+        let (index_bytes, row_cache_bytes) = core.index.memory_bytes();
         let (settled, paced) = (core.time.settled(), core.time.paced());
         let writer = core.writer.lock();
         let (rows, windows) = writer.windows.count();
@@ -319,7 +322,7 @@ impl Backend for Embedded {
             log_backlog_bytes: log_bytes.saturating_sub(unwritten),
             table_bytes: core.table.bytes(),
             index_bytes,
-            live_set_bytes,
+            row_cache_bytes,
             commits: get(&counters.commits),
             log_syncs: get(&counters.log_syncs),
             checkpoints: get(&counters.checkpoints),

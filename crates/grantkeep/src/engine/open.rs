@@ -11,6 +11,7 @@ use super::keeper::Keeper;
 use super::latency::Latencies;
 use super::load::Loading;
 use super::lock::{LOCK_FILE, Left, Lock, Reached};
+use super::log::files::{is_of_log, is_segment, list_segments, open_segments, remove_unfinished};
 use super::log::plan::{Plan, Planner};
 use super::log::replay::{self, LogEnd};
 use super::log::segment::{SEGMENT_BYTES_LEAST, Segment};
@@ -90,7 +91,7 @@ fn open_found(
     let names = Names::new(dir, lock.dir_id(), table.file());
     names.check_dir(&*options.disk)?;
     remove_unfinished(&*disk, dir)?;
-    let segments = open_segments(&*disk, dir, &meta)?;
+    let segments = open_segments(&*disk, dir, &meta.store)?;
     check_newest(&lock, &segments)?;
     let troubles = Troubles::default();
     if options.is_in_passing() {
@@ -383,74 +384,6 @@ fn open_table(
     disk.rename(&fresh, &path).map_err(failed)?;
     disk.sync_dir(dir).map_err(failed)?;
     Ok(opened)
-}
-
-/// The names in the log's directory.
-fn list_segments(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>> {
-    let log = dir.join(LOG_DIR);
-    let listed = match disk.list(&log) {
-        // Mostly empty in a backup, so that what copies files alone leaves it out.
-        Err(cause)
-            if cause.kind() == std::io::ErrorKind::NotFound && backup::is_marked(disk, dir) =>
-        {
-            Ok(Vec::new())
-        }
-        listed => listed,
-    };
-    listed.map_err(|cause| match cause.kind() {
-        std::io::ErrorKind::NotFound => Error::new(
-            ErrorKind::Missing,
-            format!(
-                "the log directory {} is missing: check the path and put it back, or {ADVICE}",
-                log.display()
-            ),
-        )
-        .with_source(cause),
-        _ => Error::file("read the log directory", log.display(), cause),
-    })
-}
-
-/// Removes segments that were not finished when the last process ended.
-fn remove_unfinished(disk: &dyn Disk, dir: &Path) -> Result<()> {
-    for name in list_segments(disk, dir)? {
-        if is_of_log(&name) && !is_segment(&name) {
-            let path = dir.join(LOG_DIR).join(&name);
-            let removing = |cause| Error::file("remove", path.display(), cause);
-            disk.remove(&path).map_err(removing)?;
-        }
-    }
-    Ok(())
-}
-
-/// Opens the log's segments, in the order of their numbers.
-pub(super) fn open_segments(disk: &dyn Disk, dir: &Path, meta: &Meta) -> Result<Vec<Arc<Segment>>> {
-    let log = dir.join(LOG_DIR);
-    let mut segments = Vec::new();
-    for name in list_segments(disk, dir)?.into_iter().filter(|name| is_segment(name)) {
-        segments.push(Arc::new(Segment::open(disk, log.join(name), &meta.store)?));
-    }
-    segments.sort_unstable_by_key(|segment| segment.number);
-    for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
-        // Both would be gone on with, and what is cut off one is still looked for in the other.
-        if segment.number == next.number {
-            return Err(Error::corrupt(format!(
-                "the log segments {} and {} are one and the same: take the copy away",
-                segment.path.display(),
-                next.path.display()
-            )));
-        }
-    }
-    Ok(segments)
-}
-
-/// True for the name of a segment, and of one that was being made.
-fn is_of_log(name: &str) -> bool {
-    let numbered = |stem: &str| !stem.is_empty() && stem.bytes().all(|b| b.is_ascii_digit());
-    name.split_once('.').is_some_and(|(stem, end)| numbered(stem) && matches!(end, "seg" | "new"))
-}
-
-pub(super) fn is_segment(name: &str) -> bool {
-    is_of_log(name) && Path::new(name).extension().is_some_and(|own| own == "seg")
 }
 
 /// Starts the threads of a store. Where there can be no more, those that were started end. Each

@@ -14,8 +14,8 @@ use std::time::Duration;
 pub const LOG_BUDGET_BYTES_MIN: u64 = 2 << 20;
 /// The log budget unless the store is set otherwise: 1 GiB, which replays in about a second.
 pub const LOG_BUDGET_BYTES: u64 = 1 << 30;
-/// The live set's budget unless the store is set otherwise: 256 MiB.
-pub const LIVE_SET_BYTES: usize = 256 << 20;
+/// The row cache's budget unless the store is set otherwise: 256 MiB.
+pub const ROW_CACHE_BYTES: usize = 256 << 20;
 /// The table's page cache unless the store is set otherwise: 64 MiB.
 pub const TABLE_CACHE_BYTES: usize = 64 << 20;
 /// The reserve kept for a full disk unless the store is set otherwise: 16 MiB.
@@ -91,7 +91,7 @@ pub struct Options {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) create: bool,
     pub(crate) log_budget_bytes: u64,
-    pub(crate) live_set_bytes: usize,
+    pub(crate) row_cache_bytes: usize,
     pub(crate) table_cache_bytes: usize,
     pub(crate) reserve_bytes: u64,
     pub(crate) lifetime_max: Duration,
@@ -114,7 +114,7 @@ impl Default for Options {
             disk: Arc::new(OsDisk),
             create: true,
             log_budget_bytes: LOG_BUDGET_BYTES,
-            live_set_bytes: LIVE_SET_BYTES,
+            row_cache_bytes: ROW_CACHE_BYTES,
             table_cache_bytes: TABLE_CACHE_BYTES,
             reserve_bytes: RESERVE_BYTES,
             lifetime_max: LIFETIME_DEFAULT_MAX,
@@ -164,10 +164,10 @@ impl Options {
         self
     }
 
-    /// How much memory the rows kept for reading may take, in bytes; [`LIVE_SET_BYTES`] by
+    /// How much memory the rows kept for reading may take, in bytes; [`ROW_CACHE_BYTES`] by
     /// default.
-    pub fn live_set_bytes(mut self, bytes: usize) -> Self {
-        self.live_set_bytes = bytes;
+    pub fn row_cache_bytes(mut self, bytes: usize) -> Self {
+        self.row_cache_bytes = bytes;
         self
     }
 

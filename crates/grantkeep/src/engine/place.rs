@@ -10,12 +10,20 @@ pub(crate) type Slot = u16;
 pub(crate) const SLOTS: usize = scaled(1 << SLOT_BITS, 64);
 
 const SLOT_BITS: u32 = 12;
-const LOW_BITS: u32 = 50;
+/// Bits that say where a row of the window is, below one that says whether it is in the table.
+const AT_BITS: u32 = 35;
 const OFFSET_BITS: u32 = 23;
-const ROW_BITS: u32 = 10;
+const SEGMENT_BITS: u32 = AT_BITS - OFFSET_BITS;
+const ROW_BITS: u32 = 7;
+const BLOCK_BITS: u32 = AT_BITS - ROW_BITS;
 
-/// A block of the table has at most this many rows.
+/// A block of the table has at most this many rows: records have eighty bytes at least.
 pub(crate) const BLOCK_ROWS_MAX: usize = 1 << ROW_BITS;
+/// Blocks of a window are numbered below this; the last number is that of rows by id.
+pub(crate) const BLOCKS_MAX: u64 = (1 << BLOCK_BITS) - 1;
+/// The log has fewer segments than this at any time, so that a few bits of a number tell them
+/// apart.
+pub(crate) const SEGMENTS_MAX: usize = 1 << SEGMENT_BITS;
 /// Records in the log start at multiples of this many bytes.
 pub(crate) const RECORD_ALIGN: usize = 8;
 /// A segment is at most this long, so that any record's offset fits.
@@ -26,7 +34,7 @@ pub(crate) const NUMBER_MAX: u64 = 1 << 62;
 /// Where a row's bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Where {
-    /// In the log: a segment's number (its low 27 bits) and a byte offset.
+    /// In the log: a segment's number (its low 12 bits) and a byte offset.
     Log { segment: u32, offset: u32 },
     /// In a block of the table: the block's number in its window, and the row's in the block.
     Block { block: u64, row: u16 },
@@ -34,22 +42,37 @@ pub(crate) enum Where {
     ById,
 }
 
-/// Where a row is, and the slot of the window it is filed under, in eight bytes.
+/// Where a row is, and the slot of the window it is filed under, in 48 bits that are never all
+/// zero.
+///
+/// ```text
+/// bits 36 to 47   slot
+/// bit  35         1 if the row is in the table
+/// bits  0 to 34   offset / 8 (23 bits) and segment (12 bits); or row (7 bits) and block (28 bits);
+///                 or ones, for a row by id
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place(u64);
 
 impl Place {
+    /// Bits below the slot.
+    pub(crate) const LOW_BITS: u32 = AT_BITS + 1;
+    /// Bits of a place.
+    pub(crate) const BITS: u32 = Self::LOW_BITS + SLOT_BITS;
+
     pub(crate) fn new(slot: Slot, at: Where) -> Self {
-        let (tag, low) = match at {
+        let low = match at {
             Where::Log { segment, offset } => {
-                let segment = u64::from(segment) & segment_mask();
-                (0, (segment << OFFSET_BITS) | (u64::from(offset) / RECORD_ALIGN as u64))
+                let segment = u64::from(segment) & (SEGMENTS_MAX as u64 - 1);
+                (segment << OFFSET_BITS) | (u64::from(offset) / RECORD_ALIGN as u64)
             }
-            Where::Block { block, row } => (1, block << ROW_BITS | u64::from(row)),
-            Where::ById => (2, 0),
+            Where::Block { block, row } => {
+                debug_assert!(block < BLOCKS_MAX, "block {block} of a window");
+                IN_TABLE | (block << ROW_BITS | u64::from(row)) & ONES
+            }
+            Where::ById => IN_TABLE | ONES,
         };
-        let low = low & ((1 << LOW_BITS) - 1);
-        Self(tag << (LOW_BITS + SLOT_BITS) | u64::from(slot) << LOW_BITS | low)
+        Self(u64::from(slot) << Self::LOW_BITS | low)
     }
 
     /// The place in the log of a record at `offset` of segment `number`.
@@ -57,23 +80,33 @@ impl Place {
         Self::new(slot, Where::Log { segment: segment_low(number), offset })
     }
 
+    pub(crate) fn pack(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn unpack(packed: u64) -> Self {
+        Self(packed & ((1 << Self::BITS) - 1))
+    }
+
     pub(crate) fn slot(self) -> Slot {
         // The mask leaves 12 bits.
-        u16::try_from(self.0 >> LOW_BITS & (SLOTS as u64 - 1)).unwrap_or(0)
+        u16::try_from(self.0 >> Self::LOW_BITS & (SLOTS as u64 - 1)).unwrap_or(0)
     }
 
     pub(crate) fn at(self) -> Where {
-        let low = self.0 & ((1 << LOW_BITS) - 1);
-        match self.0 >> (LOW_BITS + SLOT_BITS) {
-            0 => Where::Log {
+        let low = self.0 & ONES;
+        if self.0 & IN_TABLE == 0 {
+            Where::Log {
                 segment: low32(low >> OFFSET_BITS),
                 offset: low32((low & ((1 << OFFSET_BITS) - 1)) * RECORD_ALIGN as u64),
-            },
-            1 => Where::Block {
+            }
+        } else if low == ONES {
+            Where::ById
+        } else {
+            Where::Block {
                 block: low >> ROW_BITS,
                 row: u16::try_from(low & (BLOCK_ROWS_MAX as u64 - 1)).unwrap_or(0),
-            },
-            _ => Where::ById,
+            }
         }
     }
 
@@ -83,13 +116,19 @@ impl Place {
     }
 }
 
+const IN_TABLE: u64 = 1 << AT_BITS;
+const ONES: u64 = IN_TABLE - 1;
+
 /// The part of a segment's number that a place keeps.
 pub(crate) fn segment_low(number: u64) -> u32 {
-    low32(number & segment_mask())
+    low32(number & (SEGMENTS_MAX as u64 - 1))
 }
 
-const fn segment_mask() -> u64 {
-    (1 << (LOW_BITS - OFFSET_BITS)) - 1
+/// The first number from `next` on whose part in a place is none of those of the numbers `taken`;
+/// `None` if there are too many of them.
+pub(crate) fn told_apart(next: u64, taken: &[u64]) -> Option<u64> {
+    let is_met = |number: &u64| taken.iter().any(|met| segment_low(*met) == segment_low(*number));
+    (next..).take(SEGMENTS_MAX).find(|number| !is_met(number))
 }
 
 fn low32(value: u64) -> u32 {
@@ -100,20 +139,34 @@ fn low32(value: u64) -> u32 {
 mod tests {
     use super::*;
 
+    // Goal: P7, no two segments of the log have the same part of their numbers in a place, whatever
+    // gaps there are between the numbers. Method: numbers that differ by all of it; all taken.
+    #[test]
+    fn segments_are_told_apart() {
+        let all = SEGMENTS_MAX as u64;
+        assert_eq!(told_apart(7, &[]), Some(7));
+        assert_eq!(told_apart(7 + all, &[7, 8, 10]), Some(9 + all));
+        let taken: Vec<u64> = (0..all).collect();
+        assert_eq!(told_apart(all, &taken), None);
+        assert_eq!(told_apart(all, &taken[1..]), Some(all));
+    }
+
     // Goal: packing loses nothing within the stated ranges. Method: the ends of each range.
     #[test]
     fn places_round_trip_at_the_ends_of_their_ranges() {
         let whole = [
-            Where::Log { segment: 0, offset: 0 },
-            Where::Log { segment: (1 << 27) - 1, offset: SEGMENT_BYTES_MAX - 8 },
+            Where::Log { segment: 0, offset: 8 },
+            Where::Log { segment: (1 << 12) - 1, offset: SEGMENT_BYTES_MAX - 8 },
             Where::Block { block: 0, row: 0 },
-            Where::Block { block: (1 << 40) - 1, row: 1023 },
+            Where::Block { block: BLOCKS_MAX - 1, row: 127 },
             Where::ById,
         ];
         for at in whole {
             for slot in [0, 1, 4095] {
                 let place = Place::new(slot, at);
                 assert_eq!((place.slot(), place.at()), (slot, at));
+                assert_eq!(Place::unpack(place.pack()), place);
+                assert!(place.pack() != 0 && place.pack() >> Place::BITS == 0);
             }
         }
     }

@@ -10,8 +10,8 @@
 
 use super::backup::ADVICE;
 use super::core::Core;
-use super::index::Shard;
 use super::place::{Place, Where};
+use super::shard::Shard;
 use super::table::filing::Filing;
 use super::table::{self, DEATHS, Filed, ROWS, failed};
 use super::window::Window;
@@ -131,14 +131,12 @@ impl Core {
                 // An entry that an open has found beside a later version dies with the window.
                 let filed = filed.filter(|_| !replaced);
                 if let Some(place) = filed {
-                    shard.remove(tag, place);
+                    shard.remove(tag, key, place);
                 }
                 if shard.places(tag).any(|place| !self.slots.is_dead(place.slot())) {
                     // A later version is in the log: from now on its terms are known there.
                     let mut young = self.young_terms.lock();
                     young.extend(row.terms().iter().map(|term| (term, *key)));
-                } else {
-                    shard.live.remove(tag, key);
                 }
                 filed
             });
@@ -192,8 +190,7 @@ impl Core {
             let slot = writer.windows.slot(to)?;
             let moved = self.index.change(tag, |shard| {
                 let place = shard.places(tag).find(|place| self.filed_under(*place, from))?;
-                shard.live.move_to(tag, key, slot);
-                shard.replace(tag, place, Place::new(slot, Where::ById)).then_some(place)
+                shard.relocate(tag, key, place, Place::new(slot, Where::ById)).then_some(place)
             });
             if let Some(place) = moved.flatten() {
                 writer.windows.remove(place.slot(), key.kind);

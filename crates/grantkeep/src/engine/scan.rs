@@ -11,13 +11,14 @@
 //! - No row is passed over that is there throughout. A row only ever moves from the log or a block
 //!   to its id, and the second part comes after the first.
 //! - No row is answered twice. A shard is copied once. Of a revised row that the first part has
-//!   answered the tag is kept, eight bytes, and the second part passes over it.
+//!   answered the hash is kept, eight bytes, and the second part passes over it.
 //!
 //! A scan holds no lock but while a shard is copied, and keeps no transaction of the table open.
 
 use super::core::Core;
-use super::index::{Entry, Shard};
+use super::index::Entry;
 use super::place::{Place, Where};
+use super::shard::Shard;
 use crate::backend::{Key, PAGE_ROWS_MAX, Row, Scan};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
@@ -57,7 +58,7 @@ impl Core {
         for (tag, places) in by_tag {
             for row in self.rows_of(tag, places)? {
                 if row.key().kind.is_revised() {
-                    scan.seen().insert(tag);
+                    scan.seen().insert(self.index.hash(&row.key()));
                 }
                 rows.push(row);
             }
@@ -130,7 +131,7 @@ impl Core {
         place.extend_from_slice(&last.to_bytes());
         let mut rows = Vec::with_capacity(keys.len());
         for key in &keys {
-            if !scan.seen().contains(&self.index.tag(key)) {
+            if !scan.seen().contains(&self.index.hash(key)) {
                 rows.extend(self.find(key)?);
             }
         }

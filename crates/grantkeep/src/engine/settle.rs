@@ -3,8 +3,8 @@
 
 use super::core::Core;
 use super::courtesy;
-use super::index::Shard;
 use super::place::Place;
+use super::shard::Shard;
 use super::window::Window;
 use crate::backend::{Key, Row};
 use crate::sabotage::{self, Flaw};
@@ -90,12 +90,12 @@ impl Core {
         let Current { tag, row, from, gone, .. } = &to.row;
         let blind = sabotage::is(Flaw::MovedBlindly).then(|| shard.places(*tag).next());
         let from = blind.flatten().unwrap_or(*from);
-        let moved = if *gone { shard.remove(*tag, from) } else { shard.replace(*tag, from, to.to) };
-        if moved && *gone {
-            shard.live.remove(*tag, &row.key());
-        } else if moved && to.is_refiled() {
-            shard.live.move_to(*tag, &row.key(), to.to.slot());
-        }
+        let key = row.key();
+        let moved = if *gone {
+            shard.remove(*tag, &key, from)
+        } else {
+            shard.relocate(*tag, &key, from, to.to)
+        };
         if moved || !gone {
             self.drop_young_terms(row);
         }
@@ -104,10 +104,7 @@ impl Core {
 
     /// Takes out the entry of a dead row; false if it has none.
     fn take_out(&self, shard: &mut Shard, Dead { tag, row, from }: &Dead) -> bool {
-        let removed = from.is_some_and(|from| shard.remove(*tag, from));
-        if removed {
-            shard.live.remove(*tag, &row.key());
-        }
+        let removed = from.is_some_and(|from| shard.remove(*tag, &row.key(), from));
         // Under the shard's lock: a row just published has its terms noted under it.
         if shard.places(*tag).all(|place| self.slots.is_dead(place.slot())) {
             self.drop_young_terms(row);

@@ -23,6 +23,7 @@ use super::log::LOG_DIR;
 use super::log::frame::FRAME_BYTES_MAX;
 use super::log::segment::{SEGMENT_BYTES_LEAST, Segment};
 use super::logger::PoisonGuard;
+use super::place::{SEGMENTS_MAX, told_apart};
 use super::space::is_full;
 use super::trouble::{Part, Trouble};
 use crate::error::{Error, ErrorKind, Result};
@@ -327,13 +328,22 @@ impl Supplier {
 
     /// A number that no segment had. One that was tried is not tried again: it may be on the device
     /// already.
-    fn number(&mut self) -> u64 {
-        self.next_number += 1;
-        self.next_number - 1
+    fn number(&mut self) -> Result<u64> {
+        let core = &self.core;
+        let mut taken: Vec<u64> = core.segments.all().iter().map(|held| held.number).collect();
+        taken.extend(core.supply.state.lock().retired.iter().map(|held| held.number));
+        taken.extend(core.writer.lock().spares.iter().map(|spare| spare.number));
+        let number = told_apart(self.next_number, &taken).ok_or_else(|| {
+            let most =
+                format!("the log has {SEGMENTS_MAX} segments, which is as many as there can");
+            Error::new(ErrorKind::Unavailable, most + " be: set a smaller budget of the log")
+        })?;
+        self.next_number = number + 1;
+        Ok(number)
     }
 
     fn reuse(&mut self, retired: &Arc<Segment>) -> Result<Segment> {
-        let number = self.number();
+        let number = self.number()?;
         let core = &self.core;
         retired.reuse(&core.store, number).map_err(|cause| {
             // Whether its header is on the device is not known, so it is not used any more. What
@@ -351,7 +361,7 @@ impl Supplier {
     /// Makes a new file. On a full disk, or as the only spare there can be, of the room that is
     /// left.
     fn create(&mut self, scarce: bool, alone: bool) -> Result<Option<Segment>> {
-        let number = self.number();
+        let number = self.number()?;
         let core = &self.core;
         let dir = core.dir.join(LOG_DIR);
         let full_bytes = core.options.segment_bytes();

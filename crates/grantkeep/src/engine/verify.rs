@@ -5,11 +5,12 @@
 
 use super::core::Core;
 use super::courtesy;
-use super::index::{Entry, Shard};
+use super::index::Entry;
 use super::log::replay::{FrameReader, goes_on};
 use super::log::segment::SEGMENT_DATA;
 use super::place::Where;
 use super::requests;
+use super::shard::Shard;
 use super::table::{
     BLOCKS, BlockKey, DEATHS, DeathKey, ROWS, TAGS, TERMS, TermKey, block, block_key, death_key,
     entry_check, failed, front_of, key_of, read_block_key, read_filed, read_in, tags, window_of,
@@ -196,7 +197,7 @@ impl Pass<'_> {
                     continue;
                 };
                 let Some((tag, kind)) = tag else { continue };
-                if self.core.index.tag(&row.key()) != *tag || row.key().kind != *kind {
+                if self.core.index.filed(&row.key()) != *tag || row.key().kind != *kind {
                     self.found.damage(format!("{what} is filed under another tag"));
                 }
                 let at = Where::Block { block: number, row: at };

@@ -1,5 +1,6 @@
 //! The log: segments of frames, in the order of all commits.
 
+pub(crate) mod files;
 pub(crate) mod frame;
 pub(crate) mod plan;
 pub(crate) mod replay;

@@ -5,6 +5,7 @@ use super::segment::{SEGMENT_BYTES_LEAST, SEGMENT_DATA, Segment};
 use crate::disk::Disk;
 use crate::engine::line::OWNER_ROOM_BYTES;
 use crate::engine::options::Options;
+use crate::engine::place::{SEGMENTS_MAX, told_apart};
 use crate::engine::space::{Space, is_full};
 use crate::error::{Error, Result};
 use crate::sync::Arc;
@@ -72,7 +73,11 @@ impl Planner<'_> {
         end: &LogEnd,
         goes_on: bool,
     ) -> io::Result<Plan> {
-        let next_number = segments.last().map_or(1, |last| last.number + 1);
+        let numbers: Vec<u64> = segments.iter().map(|segment| segment.number).collect();
+        let next = numbers.last().map_or(1, |last| last + 1);
+        let next_number = told_apart(next, &numbers).ok_or_else(|| {
+            io::Error::other(format!("{SEGMENTS_MAX} segments are there already"))
+        })?;
         let (mut held, mut free): (Vec<_>, Vec<_>) =
             segments.iter().cloned().partition(|segment| needed.contains(&segment.number));
         if goes_on && let Some((active, tail)) = &end.segment {

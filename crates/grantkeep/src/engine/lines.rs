@@ -1,22 +1,22 @@
-//! A group of the index: a hash table of eight-byte entries in cache lines.
+//! The table of a shard of the index: a hash table of eight-byte entries in cache lines.
 //!
 //! A line has room for seven entries, and a byte of each entry's hash, so that a look compares
 //! bytes and touches one line of memory mostly (after FASTER's hash bucket; Chandramouli et al.,
 //! SIGMOD 2018). The hash of an entry says which line is its home, as a fraction of however many
-//! lines there are: a group grows by a quarter, not by half of itself. Where the home is full, the
+//! lines there are: a table grows by a quarter, and is not half empty then. Where the home is full, the
 //! entry goes to the next line with room, and the home counts it as displaced: a look goes on
 //! behind the home until it has met as many.
 //!
 //! # Invariants
 //!
 //! - A line's `displaced` is the number of entries whose home it is and that lie elsewhere; a count
-//!   at its most says nothing, and a look goes round the whole group.
+//!   at its most says nothing, and a look goes round the whole table.
 //! - A payload is never zero: a word of zero is room.
 
-/// Bits of a hash that tell the entries of a group apart.
-pub(crate) const REST_BITS: u32 = 23;
+/// Bits of a hash that tell the entries of a table apart.
+pub(crate) const REST_BITS: u32 = 24;
 /// Bits of a payload; the rest of an entry's word are bits of its hash.
-pub(crate) const PAYLOAD_BITS: u32 = 49;
+pub(crate) const PAYLOAD_BITS: u32 = 48;
 
 /// Bits of a hash that stand in the line's head.
 const LOW_BITS: u32 = REST_BITS - (64 - PAYLOAD_BITS);
@@ -86,14 +86,14 @@ pub(crate) struct At {
     slot: usize,
 }
 
-/// A part of the index that grows by itself.
+/// A table of entries.
 #[derive(Debug, Default)]
-pub(crate) struct Group {
+pub(crate) struct Lines {
     lines: Box<[Line]>,
     len: u32,
 }
 
-impl Group {
+impl Lines {
     pub(crate) fn len(&self) -> usize {
         self.len as usize
     }
@@ -204,12 +204,12 @@ impl Group {
             let next = lines.find_map(|line| line.room().map(|slot| (line, slot)));
             next.map(|(line, slot)| line.set(slot, rest, payload)).is_some()
         };
-        debug_assert!(placed, "a group is never full");
+        debug_assert!(placed, "a table is never full");
         self.len += 1;
     }
 }
 
-/// The entries of one hash: see [`Group::matches`].
+/// The entries of one hash: see [`Lines::matches`].
 #[derive(Debug)]
 pub(crate) struct Matches<'g> {
     lines: &'g [Line],
@@ -224,11 +224,6 @@ pub(crate) struct Matches<'g> {
 }
 
 impl Matches<'_> {
-    /// None at all.
-    pub(crate) fn none() -> Self {
-        Self { lines: &[], rest: 0, home: 0, line: 0, slots: 0, displaced: 0 }
-    }
-
     /// The next entry of the hash on the present line.
     fn next_here(&mut self) -> Option<(At, u64)> {
         let line = self.lines.get(self.line)?;
@@ -297,19 +292,19 @@ mod tests {
         xxh3_64_with_seed(&number.to_le_bytes(), 11)
     }
 
-    fn payloads(group: &Group, rest: u32) -> Vec<u64> {
-        let mut found: Vec<u64> = group.matches(rest).map(|(_, payload)| payload).collect();
+    fn payloads(table: &Lines, rest: u32) -> Vec<u64> {
+        let mut found: Vec<u64> = table.matches(rest).map(|(_, payload)| payload).collect();
         found.sort_unstable();
         found
     }
 
     // Goal: P7, an entry that was put in is found until it is taken out, and no other is, however
-    // the group grows and shrinks and whichever hashes meet. Method: 60,000 random steps over
+    // the table grows and shrinks and whichever hashes meet. Method: 60,000 random steps over
     // 3,000 entries, with hashes spread over all bits and over a few values, held against a map.
     #[test]
-    fn a_group_finds_what_was_put_in_and_not_taken_out() {
+    fn a_table_finds_what_was_put_in_and_not_taken_out() {
         for hashes in [1 << REST_BITS, 300, 3] {
-            let mut group = Group::default();
+            let mut table = Lines::default();
             let mut model: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
             let mut most = 0;
             for step in 0..60_000 {
@@ -324,47 +319,47 @@ mod tests {
                         continue;
                     }
                     held.remove(at);
-                    let found = group.matches(rest).find(|(_, found)| *found == payload);
-                    group.remove(found.unwrap().0);
+                    let found = table.matches(rest).find(|(_, found)| *found == payload);
+                    table.remove(found.unwrap().0);
                 } else if grows {
                     held.push(payload);
-                    group.insert(rest, payload);
+                    table.insert(rest, payload);
                 }
                 held.sort_unstable();
-                assert_eq!(payloads(&group, rest), *held, "step {step}");
-                most = most.max(group.memory_bytes());
+                assert_eq!(payloads(&table, rest), *held, "step {step}");
+                most = most.max(table.memory_bytes());
             }
             let len: usize = model.values().map(Vec::len).sum();
-            assert_eq!((group.len(), group.entries().count()), (len, len));
+            assert_eq!((table.len(), table.entries().count()), (len, len));
             for (rest, held) in &model {
-                assert_eq!(payloads(&group, *rest), *held);
+                assert_eq!(payloads(&table, *rest), *held);
             }
-            group.retain(|payload| payload % 2 == 0);
+            table.retain(|payload| payload % 2 == 0);
             for (rest, held) in &model {
                 let even: Vec<u64> = held.iter().copied().filter(|held| held % 2 == 0).collect();
-                assert_eq!(payloads(&group, *rest), even);
+                assert_eq!(payloads(&table, *rest), even);
             }
-            assert!(group.memory_bytes() * 4 < most, "{} of {most}", group.memory_bytes());
+            assert!(table.memory_bytes() * 4 < most, "{} of {most}", table.memory_bytes());
         }
     }
 
-    // Goal: P10, a group has at most 14 bytes for each entry once it has some lines, and at most a
+    // Goal: P10, a table has at most 14 bytes for each entry once it has some lines, and at most a
     // line more than twice what it needs after it was larger. Method: put in 20,000, take out.
     #[test]
-    fn a_group_is_no_larger_than_its_entries_need() {
-        let mut group = Group::default();
+    fn a_table_is_no_larger_than_its_entries_need() {
+        let mut table = Lines::default();
         for number in 0..20_000_u64 {
-            group.insert(u32::try_from(random(number) >> (64 - REST_BITS)).unwrap(), number + 1);
+            table.insert(u32::try_from(random(number) >> (64 - REST_BITS)).unwrap(), number + 1);
             if number > 500 {
-                let each = group.memory_bytes() as f64 / (number + 1) as f64;
+                let each = table.memory_bytes() as f64 / (number + 1) as f64;
                 assert!(each <= 14.0, "{each} bytes for each of {number}");
             }
         }
         for number in 0..20_000_u64 {
             let rest = u32::try_from(random(number) >> (64 - REST_BITS)).unwrap();
-            let found = group.matches(rest).find(|(_, payload)| *payload == number + 1).unwrap();
-            group.remove(found.0);
-            assert!(group.memory_bytes() <= 64 + group.len() * 64 * 2 / ENTRIES);
+            let found = table.matches(rest).find(|(_, payload)| *payload == number + 1).unwrap();
+            table.remove(found.0);
+            assert!(table.memory_bytes() <= 64 + table.len() * 64 * 2 / ENTRIES);
         }
     }
 }

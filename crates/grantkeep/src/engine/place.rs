@@ -15,11 +15,12 @@ const AT_BITS: u32 = 35;
 const OFFSET_BITS: u32 = 23;
 const SEGMENT_BITS: u32 = AT_BITS - OFFSET_BITS;
 const ROW_BITS: u32 = 7;
-const BLOCK_BITS: u32 = AT_BITS - ROW_BITS;
+/// Of a place in the table the top bit is that of spots in the row cache.
+const BLOCK_BITS: u32 = AT_BITS - ROW_BITS - 1;
 
 /// A block of the table has at most this many rows: records have eighty bytes at least.
 pub(crate) const BLOCK_ROWS_MAX: usize = 1 << ROW_BITS;
-/// Blocks of a window are numbered below this; the last number is that of rows by id.
+/// Blocks of a window are numbered below this; the last number stands for rows by id.
 pub(crate) const BLOCKS_MAX: u64 = (1 << BLOCK_BITS) - 1;
 /// The log has fewer segments than this at any time, so that a few bits of a number tell them
 /// apart.
@@ -48,8 +49,8 @@ pub(crate) enum Where {
 /// ```text
 /// bits 36 to 47   slot
 /// bit  35         1 if the row is in the table
-/// bits  0 to 34   offset / 8 (23 bits) and segment (12 bits); or row (7 bits) and block (28 bits);
-///                 or ones, for a row by id
+/// bits  0 to 34   offset / 8 (23 bits) and segment (12 bits); or row (7 bits), block (27 bits), and
+///                 a zero; or ones below a zero, for a row by id
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place(u64);
@@ -59,6 +60,10 @@ impl Place {
     pub(crate) const LOW_BITS: u32 = AT_BITS + 1;
     /// Bits of a place.
     pub(crate) const BITS: u32 = Self::LOW_BITS + SLOT_BITS;
+    /// Set in what is no place, but a spot in the row cache.
+    pub(crate) const KEPT: u64 = IN_TABLE | 1 << (AT_BITS - 1);
+    /// Bits that a spot may use besides.
+    pub(crate) const SPOT_BITS: u32 = AT_BITS - 1;
 
     pub(crate) fn new(slot: Slot, at: Where) -> Self {
         let low = match at {
@@ -68,9 +73,9 @@ impl Place {
             }
             Where::Block { block, row } => {
                 debug_assert!(block < BLOCKS_MAX, "block {block} of a window");
-                IN_TABLE | (block << ROW_BITS | u64::from(row)) & ONES
+                IN_TABLE | (block << ROW_BITS | u64::from(row)) & BY_ID
             }
-            Where::ById => IN_TABLE | ONES,
+            Where::ById => IN_TABLE | BY_ID,
         };
         Self(u64::from(slot) << Self::LOW_BITS | low)
     }
@@ -94,13 +99,13 @@ impl Place {
     }
 
     pub(crate) fn at(self) -> Where {
-        let low = self.0 & ONES;
+        let low = self.0 & (IN_TABLE - 1);
         if self.0 & IN_TABLE == 0 {
             Where::Log {
                 segment: low32(low >> OFFSET_BITS),
                 offset: low32((low & ((1 << OFFSET_BITS) - 1)) * RECORD_ALIGN as u64),
             }
-        } else if low == ONES {
+        } else if low == BY_ID {
             Where::ById
         } else {
             Where::Block {
@@ -117,7 +122,7 @@ impl Place {
 }
 
 const IN_TABLE: u64 = 1 << AT_BITS;
-const ONES: u64 = IN_TABLE - 1;
+const BY_ID: u64 = (1 << (BLOCK_BITS + ROW_BITS)) - 1;
 
 /// The part of a segment's number that a place keeps.
 pub(crate) fn segment_low(number: u64) -> u32 {

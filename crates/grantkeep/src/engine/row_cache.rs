@@ -33,7 +33,7 @@ const GRAIN_BYTES: usize = 64;
 const MARKS: usize = CHUNK_BYTES / GRAIN_BYTES / 64;
 
 const OFFSET_BITS: u32 = 14;
-const CHUNK_BITS: u32 = Place::LOW_BITS - OFFSET_BITS;
+const CHUNK_BITS: u32 = Place::SPOT_BITS - OFFSET_BITS;
 const _: () = assert!(CHUNK_BYTES == 1 << OFFSET_BITS);
 
 /// Where a row is in the cache, and the slot of its window.
@@ -45,13 +45,18 @@ pub(crate) struct Spot {
 }
 
 impl Spot {
-    /// As many bits as a place has.
+    /// As many bits as a place has, and never those of one.
     pub(crate) fn pack(self) -> u64 {
         let low = u64::from(self.chunk) << OFFSET_BITS | u64::from(self.offset);
-        u64::from(self.slot) << Place::LOW_BITS | low
+        u64::from(self.slot) << Place::LOW_BITS | Place::KEPT | low
     }
 
-    pub(crate) fn unpack(packed: u64) -> Self {
+    /// `None` for a place.
+    pub(crate) fn unpack(packed: u64) -> Option<Self> {
+        (packed & Place::KEPT == Place::KEPT).then(|| Self::of(packed))
+    }
+
+    fn of(packed: u64) -> Self {
         let part = |value: u64, bits: u32| u32::try_from(value & ((1 << bits) - 1)).unwrap_or(0);
         Self {
             slot: Place::unpack(packed).slot(),

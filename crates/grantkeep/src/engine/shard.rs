@@ -1,38 +1,36 @@
 //! A shard of the index: where rows are, and the rows of them that are kept in memory.
 //!
-//! A payload of the index is a place on disk, or with its top bit set a spot in the row cache,
-//! where the place stands before the row. So a look-up of a kept row touches a line of the index
-//! and the row, and nothing else.
+//! An entry leads to a place on disk, or to a spot in the row cache, where the place stands before
+//! the row.
 //!
 //! # Invariants
 //!
 //! - A spot that the index leads to holds a row of the entry's own tag, and of the entry's window.
 //! - Of one key at most one version is kept, the one that was kept last.
 
-use super::lines::{At, Group, Matches, PAYLOAD_BITS};
+use super::lines::{At, Lines, Matches, PAYLOAD_BITS};
 use super::place::{Place, Slot};
 use super::row_cache::{RowCache, Spot};
-use super::tag::{GROUPS, Tags};
+use super::tag::Tags;
 use crate::backend::record::key_of;
 use crate::backend::{Key, Row};
 
-/// Marks a payload that is a spot in the cache.
-const KEPT: u64 = 1 << Place::BITS;
-const _: () = assert!(Place::BITS + 1 == PAYLOAD_BITS);
+const _: () = assert!(Place::BITS == PAYLOAD_BITS);
 
 /// A part of the index, and of the row cache.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Shard {
-    groups: Box<[Group]>,
+    // First, so that it is in the cache line of the lock.
+    lines: Lines,
+    changes: u64,
     cache: RowCache,
     tags: Tags,
-    changes: u64,
 }
 
 impl Shard {
     pub(crate) fn new(tags: Tags, cache_bytes: usize) -> Self {
-        let groups = (0..GROUPS).map(|_| Group::default()).collect();
-        Self { groups, cache: RowCache::new(cache_bytes), tags, changes: 0 }
+        Self { lines: Lines::default(), changes: 0, cache: RowCache::new(cache_bytes), tags }
     }
 
     /// Looks at where the entries of these tags are, or would be, so that they are in the
@@ -64,10 +62,7 @@ impl Shard {
 
     pub(crate) fn insert(&mut self, tag: u64, place: Place) {
         self.changes += 1;
-        let rest = Tags::rest(tag);
-        if let Some(group) = self.group_mut(tag) {
-            group.insert(rest, place.pack());
-        }
+        self.lines.insert(Tags::rest(tag), place.pack());
     }
 
     /// Puts another version of `key`, at `to`, where the one at `from` was; false if that is not
@@ -76,7 +71,7 @@ impl Shard {
         self.changes += 1;
         let Some((at, payload)) = self.find(tag, key, from) else { return false };
         self.release(payload);
-        self.set(tag, at, to.pack());
+        self.lines.set(at, to.pack());
         true
     }
 
@@ -84,8 +79,8 @@ impl Shard {
     pub(crate) fn relocate(&mut self, tag: u64, key: &Key, from: Place, to: Place) -> bool {
         self.changes += 1;
         let Some((at, payload)) = self.find(tag, key, from) else { return false };
-        let Some(spot) = spot_of(payload) else {
-            self.set(tag, at, to.pack());
+        let Some(spot) = Spot::unpack(payload) else {
+            self.lines.set(at, to.pack());
             return true;
         };
         if spot.slot == to.slot() {
@@ -95,9 +90,9 @@ impl Shard {
         // A chunk has rows of one window.
         let record = self.cache.record(spot).map(<[u8]>::to_vec);
         self.cache.release(spot);
-        self.set(tag, at, to.pack());
+        self.lines.set(at, to.pack());
         if let Some(record) = record {
-            self.keep_at(tag, at, to, &record);
+            self.keep_at(at, to, &record);
         }
         true
     }
@@ -107,9 +102,7 @@ impl Shard {
         self.changes += 1;
         let Some((at, payload)) = self.find(tag, key, place) else { return false };
         self.release(payload);
-        if let Some(group) = self.group_mut(tag) {
-            group.remove(at);
-        }
+        self.lines.remove(at);
         true
     }
 
@@ -118,7 +111,7 @@ impl Shard {
     pub(crate) fn keep(&mut self, tag: u64, place: Place, row: &Row) {
         self.forget_kept(tag, &row.key());
         if let Some((at, _)) = self.find(tag, &row.key(), place) {
-            self.keep_at(tag, at, place, row.as_record());
+            self.keep_at(at, place, row.as_record());
         }
     }
 
@@ -127,58 +120,40 @@ impl Shard {
         while let Some((at, spot)) = self.find_kept(tag, key) {
             let Some(place) = self.cache.place(spot) else { return };
             self.cache.release(spot);
-            self.set(tag, at, place.pack());
+            self.lines.set(at, place.pack());
         }
     }
 
     /// Forgets every entry and kept row of the windows of which `gone` says so.
     pub(crate) fn forget(&mut self, gone: impl Fn(Slot) -> bool) {
         self.changes += 1;
-        for group in &mut self.groups {
-            // A spot has its slot where a place has it.
-            group.retain(|payload| !gone(Place::unpack(payload).slot()));
-        }
+        // A spot has its slot where a place has it.
+        self.lines.retain(|payload| !gone(Place::unpack(payload).slot()));
         self.cache.forget(gone);
     }
 
     /// The parts of tags below the shard's, each with its place.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (u64, Place)> + '_ {
-        let groups = self.groups.iter().enumerate();
-        groups.flat_map(move |(number, group)| {
-            let below = move |rest| Tags::below_shard(number, rest);
-            let place = move |(rest, payload)| Some((below(rest), self.place_of(payload)?));
-            group.entries().filter_map(place)
-        })
+        let entries = self.lines.entries();
+        entries
+            .filter_map(|(rest, payload)| Some((Tags::below_shard(rest), self.place_of(payload)?)))
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.groups.iter().map(Group::len).sum()
+        self.lines.len()
     }
 
     /// The memory of the entries, and of the row cache, in bytes.
     pub(crate) fn memory_bytes(&self) -> (usize, usize) {
-        let groups: usize = self.groups.iter().map(Group::memory_bytes).sum();
-        (groups + size_of_val(&*self.groups), self.cache.bytes())
+        (self.lines.memory_bytes() + size_of::<Self>(), self.cache.bytes())
     }
 
     fn matches(&self, tag: u64) -> Matches<'_> {
-        self.groups
-            .get(Tags::group(tag))
-            .map_or_else(Matches::none, |group| group.matches(Tags::rest(tag)))
-    }
-
-    fn group_mut(&mut self, tag: u64) -> Option<&mut Group> {
-        self.groups.get_mut(Tags::group(tag))
-    }
-
-    fn set(&mut self, tag: u64, at: At, payload: u64) {
-        if let Some(group) = self.group_mut(tag) {
-            group.set(at, payload);
-        }
+        self.lines.matches(Tags::rest(tag))
     }
 
     fn place_of(&self, payload: u64) -> Option<Place> {
-        match spot_of(payload) {
+        match Spot::unpack(payload) {
             Some(spot) => self.cache.place(spot),
             None => Some(Place::unpack(payload)),
         }
@@ -189,43 +164,40 @@ impl Shard {
     fn find(&self, tag: u64, key: &Key, place: Place) -> Option<(At, u64)> {
         let kept = self.find_kept(tag, key);
         let own = kept.filter(|(_, spot)| self.cache.place(*spot) == Some(place));
-        own.map(|(at, spot)| (at, KEPT | spot.pack()))
+        own.map(|(at, spot)| (at, spot.pack()))
             .or_else(|| self.matches(tag).find(|(_, payload)| *payload == place.pack()))
     }
 
     fn find_kept(&self, tag: u64, key: &Key) -> Option<(At, Spot)> {
-        let mut kept = self.matches(tag).filter_map(|(at, payload)| Some((at, spot_of(payload)?)));
+        let mut kept =
+            self.matches(tag).filter_map(|(at, payload)| Some((at, Spot::unpack(payload)?)));
         kept.find(|(_, spot)| self.cache.record(*spot).is_some_and(|held| key_of(held) == *key))
     }
 
     fn release(&mut self, payload: u64) {
-        if let Some(spot) = spot_of(payload) {
+        if let Some(spot) = Spot::unpack(payload) {
             self.cache.release(spot);
         }
     }
 
     /// Keeps the record of an entry that leads to `place`, and makes room for it.
-    fn keep_at(&mut self, tag: u64, at: At, place: Place, record: &[u8]) {
+    fn keep_at(&mut self, at: At, place: Place, record: &[u8]) {
         let Some(spot) = self.cache.append(place, record) else { return };
-        self.set(tag, at, KEPT | spot.pack());
+        self.lines.set(at, spot.pack());
         let mut kept_on = 0;
         while self.cache.is_over_budget() {
             let Some(oldest) = self.cache.take_oldest() else { return };
             for (spot, place, record, was_read) in oldest.rows() {
                 let tag = self.tags.of(&key_of(record));
-                let leads_here = |(_, payload): &(At, u64)| *payload == KEPT | spot.pack();
+                let leads_here = |(_, payload): &(At, u64)| *payload == spot.pack();
                 // Without an entry it was released.
                 let Some((at, _)) = self.matches(tag).find(leads_here) else { continue };
                 // So many that a caller does not move all there is.
                 let keeps = was_read && kept_on <= 2 * record.len();
                 kept_on += if keeps { record.len() } else { 0 };
                 let again = keeps.then(|| self.cache.append(place, record)).flatten();
-                self.set(tag, at, again.map_or(place.pack(), |spot| KEPT | spot.pack()));
+                self.lines.set(at, again.map_or(place.pack(), Spot::pack));
             }
         }
     }
-}
-
-fn spot_of(payload: u64) -> Option<Spot> {
-    (payload & KEPT != 0).then(|| Spot::unpack(payload))
 }

@@ -1,20 +1,16 @@
 //! Tags: what the index files keys by.
 //!
-//! A tag is 36 bits of a keyed hash: eight choose a shard, five a group of the shard (`lines.rs`),
-//! and the group keeps the rest. The odds that a key meets another of its tag are n / 2^36 among n
-//! rows: one in 1,700 in a store of 4 * 10^7.
+//! A tag is 34 bits of a hash: ten choose a shard, and its table (`lines.rs`) keeps the rest. The odds
+//! that a key meets another of its tag are n / 2^34 among n rows: one in 430 in a store of 4 * 10^7.
 
 use super::lines::REST_BITS;
 use crate::backend::Key;
 use crate::sync::scaled;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// Parts of the index that have a lock each.
-pub(crate) const SHARDS: usize = scaled(256, 4);
-/// Groups of a shard: many, so that none holds anybody up when it grows, and few enough that those
-/// of a small store are not mostly room.
-pub(crate) const GROUPS: usize = scaled(32, 2);
-
+/// Parts of the index that have a lock each: so many that none holds anybody up when it grows, and
+/// so few that the row cache of each has room for chunks of some windows.
+pub(crate) const SHARDS: usize = scaled(1_024, 4);
 /// The tags of one store's keys: the top bits of a hash.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tags {
@@ -24,8 +20,7 @@ pub(crate) struct Tags {
 
 impl Tags {
     const SHARD_BITS: u32 = SHARDS.ilog2();
-    const GROUP_BITS: u32 = GROUPS.ilog2();
-    const BITS: u32 = Self::SHARD_BITS + Self::GROUP_BITS + REST_BITS;
+    const BITS: u32 = Self::SHARD_BITS + REST_BITS;
 
     /// The tags of the store with this seed; `tag_bits` below 64 provoke tags that meet.
     pub(crate) fn new(seed: u64, tag_bits: u32) -> Self {
@@ -58,12 +53,7 @@ impl Tags {
         part(tag >> (64 - Self::SHARD_BITS), Self::SHARD_BITS)
     }
 
-    /// The number of its group there.
-    pub(crate) fn group(tag: u64) -> usize {
-        part(tag >> (64 - Self::SHARD_BITS - Self::GROUP_BITS), Self::GROUP_BITS)
-    }
-
-    /// What a group keeps of a tag.
+    /// What a shard keeps of a tag.
     pub(crate) fn rest(tag: u64) -> u32 {
         u32::try_from(tag >> (64 - Self::BITS) & ((1 << REST_BITS) - 1)).unwrap_or(0)
     }
@@ -74,9 +64,8 @@ impl Tags {
     }
 
     /// A tag without its shard.
-    pub(crate) fn below_shard(group: usize, rest: u32) -> u64 {
-        (group as u64) << (64 - Self::SHARD_BITS - Self::GROUP_BITS)
-            | u64::from(rest) << (64 - Self::BITS)
+    pub(crate) fn below_shard(rest: u32) -> u64 {
+        u64::from(rest) << (64 - Self::BITS)
     }
 }
 

@@ -198,7 +198,7 @@ fn records_and_frames() {
     let u32_at = |at: usize| u32::from_le_bytes(log[at..at + 4].try_into().unwrap());
     let u64_at = |at: usize| u64::from_le_bytes(log[at..at + 8].try_into().unwrap());
     assert_eq!(&log[..8], b"GKLOG\0\0\0");
-    assert_eq!((u32_at(8), u64_at(32)), (3, 1), "the format, and the segment's number");
+    assert_eq!((u32_at(8), u64_at(32)), (4, 1), "the format, and the segment's number");
     assert_eq!(u64_at(48), xxh3_64(&log[..48]));
     assert_eq!(log[..56], log[4_096..4_152], "the second header");
     let nonce = u64_at(40);

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-const V3: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/format/v3");
+const V4: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/format/v4");
 const AT: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const UNTIL: Timestamp = Timestamp::from_millis(1_800_000_000_000 + 86_400_000);
 const TOKEN: &[u8] = b"presented-token-of-format-3";
@@ -158,17 +158,17 @@ fn check(path: &Path) {
     store.close().unwrap();
 }
 
-// Goal: P7, stores of format 3 open, and answer exactly what was written. Method: a committed store
+// Goal: P7, stores of format 4 open, and answer exactly what was written. Method: a committed store
 // directory, copied and used.
 #[test]
-fn fixture_of_format_3_opens() {
+fn fixture_of_format_4_opens() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    restore(Path::new(V3), &path);
+    restore(Path::new(V4), &path);
     check(&path);
     // After a crash as well: the mark of the orderly close is gone.
     let crashed = dir.path().join("crashed");
-    restore(Path::new(V3), &crashed);
+    restore(Path::new(V4), &crashed);
     fs::write(crashed.join("LOCK"), "open 1\n").unwrap();
     check(&crashed);
 }

@@ -163,13 +163,13 @@ fn other_formats() {
         transaction.open_table(meta).unwrap().insert("format", u64::from(format)).unwrap();
         transaction.commit().unwrap();
     };
-    let others = [(4, "upgrade"), (2, "open it with that one"), (1, "or begin a new store")];
+    let others = [(5, "upgrade"), (3, "open it with that one"), (1, "or begin a new store")];
     for (format, way_out) in others {
         set_format(format);
-        let words = [&format!("format {format}"), "reads 3", way_out];
+        let words = [&format!("format {format}"), "reads 4", way_out];
         refused(open(path), ErrorKind::Format, &words);
     }
-    set_format(3);
+    set_format(4);
 
     for segment in segments(path) {
         let good = fs::read(&segment).unwrap();

@@ -55,7 +55,14 @@ fn tables_that_are_cut_short_are_refused() {
         let length = fs::read(store.join("table.redb")).unwrap().len();
         let by_pages = (1..4).chain((4..length / PAGE).step_by(23)).map(|pages| pages * PAGE);
         for cut in by_pages.chain([1, PAGE - 1, length - 100, length]) {
-            let said = strictly(copies.of(&store, |bytes| bytes.truncate(length - cut)));
+            let copy = copies.of(&store, |bytes| bytes.truncate(length - cut));
+            let said = strictly(copy);
+            if said == "open" && store.ends_with("crashed") && cut <= 3 * PAGE {
+                // Free pages, which a power cut might have taken back as well.
+                let found = open(copy).unwrap().verify(|_| {}).wait().unwrap();
+                assert_eq!(found.damages, 0, "cut by {cut} of {length}");
+                continue;
+            }
             assert!(said.starts_with("Corrupt: "), "cut by {cut} of {length}: {said}");
             assert!(said.contains("table.redb") && said.contains("empty directory"), "{said}");
             refusals += 1;
@@ -131,22 +138,22 @@ fn newer_formats_are_read_before_anything_is_repaired() {
         let database = redb::Database::open(&path).unwrap();
         let transaction = database.begin_write().unwrap();
         let meta: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("meta");
-        transaction.open_table(meta).unwrap().insert("format", 4).unwrap();
+        transaction.open_table(meta).unwrap().insert("format", 5).unwrap();
         transaction.commit().unwrap();
         fs::copy(&path, &unclean).unwrap();
         drop(database);
         fs::rename(&unclean, &path).unwrap();
         assert_ne!(fs::read(&path).unwrap()[9] & 2, 0, "it needs no repair");
-        refused_untouched(&copy, &["format 4", "upgrade"], || open(&copy));
+        refused_untouched(&copy, &["format 5", "upgrade"], || open(&copy));
 
         afresh();
         edit(&segments(&copy)[0], |bytes| {
             for at in [0, PAGE] {
-                bytes[at + 8] = 4;
+                bytes[at + 8] = 5;
                 let check = xxh3_64(&bytes[at..at + 48]).to_le_bytes();
                 bytes[at + 48..at + 56].copy_from_slice(&check);
             }
         });
-        refused_untouched(&copy, &["log segment", "format 4", "upgrade"], || open(&copy));
+        refused_untouched(&copy, &["log segment", "format 5", "upgrade"], || open(&copy));
     }
 }

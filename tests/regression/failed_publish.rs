@@ -35,7 +35,9 @@ fn a_read_that_fails_while_publishing_ends_no_store() {
     let keys = Keyring::generate().unwrap();
     let options = || -> Options {
         let keys = KeySource::Given(keys.clone());
-        options(&clock).disk(Arc::new(disk.clone())).keys(keys).tag_bits(1)
+        // All rows are in two shards, and kept in memory.
+        let options = options(&clock).disk(Arc::new(disk.clone())).keys(keys);
+        options.tag_bits(1).row_cache_bytes(64 << 20)
     };
     let open = || options().open_backend(Path::new("/store")).unwrap().0;
     let backend = open();

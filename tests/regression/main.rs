@@ -11,4 +11,5 @@ mod idle_note;
 mod look_beside_a_full_table;
 mod lost_tail;
 mod many_windows;
+mod outlived;
 mod thread_local;

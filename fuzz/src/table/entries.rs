@@ -1,4 +1,4 @@
-//! The entries of the table's six tables as `docs/format.md` draws them, read and written through
+//! The entries of the table's seven tables as `docs/format.md` draws them, read and written through
 //! redb without the engine.
 
 use crate::written::dir;
@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const BLOCKS: TableDefinition<'_, [u8; 14], &[u8]> = TableDefinition::new("blocks");
 const TAGS: TableDefinition<'_, [u8; 14], &[u8]> = TableDefinition::new("tags");
+const LATER: TableDefinition<'_, [u8; 14], &[u8]> = TableDefinition::new("later tags");
 const ROWS: TableDefinition<'_, [u8; 33], &[u8]> = TableDefinition::new("rows");
 const DEATHS: TableDefinition<'_, [u8; 42], u64> = TableDefinition::new("deaths");
 const TERMS: TableDefinition<'_, [u8; 66], ()> = TableDefinition::new("terms");
@@ -20,14 +21,15 @@ pub(super) enum Part {
     Meta,
     Blocks,
     Tags,
+    Later,
     Rows,
     Deaths,
     Terms,
 }
 
 impl Part {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Blocks, Self::Tags, Self::Rows, Self::Deaths, Self::Terms, Self::Meta];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Blocks, Self::Tags, Self::Later, Self::Rows, Self::Deaths, Self::Terms, Self::Meta];
 }
 
 /// A key and its value.
@@ -35,7 +37,7 @@ type Entry = (Vec<u8>, Vec<u8>);
 
 /// Every entry of every table.
 #[derive(Debug, Clone)]
-pub(super) struct Entries([Vec<Entry>; 6]);
+pub(super) struct Entries([Vec<Entry>; 7]);
 
 impl Entries {
     pub(super) fn read(disk: &SimDisk) -> Self {
@@ -57,6 +59,7 @@ impl Entries {
         *entries.table(Part::Meta) = all!(META, |key: &str| key.as_bytes().to_vec(), number);
         *entries.table(Part::Blocks) = all!(BLOCKS, |key: [u8; 14]| key.to_vec(), <[u8]>::to_vec);
         *entries.table(Part::Tags) = all!(TAGS, |key: [u8; 14]| key.to_vec(), <[u8]>::to_vec);
+        *entries.table(Part::Later) = all!(LATER, |key: [u8; 14]| key.to_vec(), <[u8]>::to_vec);
         *entries.table(Part::Rows) = all!(ROWS, |key: [u8; 33]| key.to_vec(), <[u8]>::to_vec);
         *entries.table(Part::Deaths) = all!(DEATHS, |key: [u8; 42]| key.to_vec(), number);
         *entries.table(Part::Terms) = all!(TERMS, |key: [u8; 66]| key.to_vec(), |()| Vec::new());
@@ -113,6 +116,7 @@ impl Entries {
         change!(Part::Meta, META, |key| std::str::from_utf8(key).expect("a name"), number);
         change!(Part::Blocks, BLOCKS, fixed::<14>, Vec::as_slice);
         change!(Part::Tags, TAGS, fixed::<14>, Vec::as_slice);
+        change!(Part::Later, LATER, fixed::<14>, Vec::as_slice);
         change!(Part::Rows, ROWS, fixed::<33>, Vec::as_slice);
         change!(Part::Deaths, DEATHS, fixed::<42>, number);
         change!(Part::Terms, TERMS, fixed::<66>, |_| ());
@@ -123,11 +127,14 @@ impl Entries {
 /// Makes the check of a value hold, where the table has one of its own.
 pub(super) fn seal(part: Part, key: &[u8], value: &mut Vec<u8>) {
     match part {
-        Part::Tags if value.len() >= 8 => {
+        Part::Tags | Part::Later if value.len() >= 8 => {
             value.truncate(value.len() - 8);
             value.extend(check(key, value).to_le_bytes());
         }
-        Part::Deaths => *value = check(key, &[]).to_le_bytes().to_vec(),
+        Part::Deaths => {
+            let gone = value.first().is_some_and(|byte| byte & 1 == 1);
+            *value = death(key, gone).to_le_bytes().to_vec();
+        }
         _ => {}
     }
 }
@@ -149,7 +156,12 @@ pub(super) fn sealed_tags(key: &[u8], value: &[u8]) -> bool {
 
 /// True for a death whose check holds.
 pub(super) fn sealed_death(key: &[u8], value: &[u8]) -> bool {
-    crate::record::u64_at(value, 0) == check(key, &[])
+    let value = crate::record::u64_at(value, 0);
+    value == death(key, value & 1 == 1)
+}
+
+fn death(key: &[u8], gone: bool) -> u64 {
+    check(key, &[u8::from(gone)]) & !1 | u64::from(gone)
 }
 
 fn check(key: &[u8], value: &[u8]) -> u64 {

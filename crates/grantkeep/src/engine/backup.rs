@@ -21,7 +21,7 @@ use super::log::LOG_DIR;
 use super::options::{Holds, Options};
 use super::requests::{self, Request};
 use super::table::file::{Fence, TableFile};
-use super::table::{self, BLOCKS, DEATHS, ROWS, TABLE_FILE, TAGS, TERMS, failed};
+use super::table::{self, BLOCKS, DEATHS, LATER, ROWS, TABLE_FILE, TAGS, TERMS, failed};
 use super::tail::Tail;
 use super::verify;
 use crate::disk::{Disk, DiskFile, OpenMode};
@@ -131,6 +131,7 @@ fn copy(
         let copying = Copying { core, is_wanted, from: transaction, to: &copy };
         copying.table(BLOCKS)?;
         copying.table(TAGS)?;
+        copying.table(LATER)?;
         copying.table(ROWS)?;
         copying.table(DEATHS)?;
         copying.table(TERMS)?;

@@ -8,14 +8,12 @@ use super::latency::Latencies;
 use super::log::Segments;
 use super::names::Names;
 use super::options::Options;
-use super::place::{Place, Where};
 use super::requests::{Next, Requests};
 use super::signal::{Signal, wake_all};
 use super::space::Space;
 use super::supply::{Supply, TICK};
 use super::table::{Table, Written};
 use super::trouble::{Part, Troubles};
-use super::window::Window;
 use super::windows::Slots;
 use super::writer::{Mode, Writer};
 use crate::backend::{Key, Term};
@@ -26,7 +24,7 @@ use crate::sabotage::{self, Flaw};
 use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, Tally};
 use crate::timekeeper::Timekeeper;
 use redb::WriteTransaction;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -61,14 +59,9 @@ pub(crate) struct Core {
     pub(crate) segments: Segments,
     /// Index terms of rows that are in the log only.
     pub(crate) young_terms: Mutex<BTreeSet<(Term, Key)>>,
-    /// Hashes of keys that the last open found in the log, and under their tag one row in the
-    /// table, so that carrying or replacing them tidies up.
-    pub(crate) aliases: Mutex<HashSet<u64>>,
     /// Keys that were replaced while it could not be read which older versions were theirs: the log
     /// thread, or whoever leads, adds to them, and the keeper reads them before it carries.
     pub(crate) unread: Mutex<Vec<Key>>,
-    /// Rows in blocks that were replaced since the last table commit, to be struck out by the next.
-    pub(crate) struck: Mutex<Vec<Struck>>,
     pub(crate) table: Table,
     /// Held by the keeper while it changes the table and what leads there: whoever holds it finds
     /// the two in agreement.
@@ -85,22 +78,6 @@ pub(crate) struct Core {
     pub(crate) commit_latencies: Latencies,
     pub(crate) counters: Counters,
     pub(crate) open_took: Duration,
-}
-
-/// A row in a block that a later version has replaced.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Struck {
-    pub(crate) window: Window,
-    pub(crate) block: u64,
-    pub(crate) row: u16,
-}
-
-impl Struck {
-    /// The row at `place`, if that is in a block of a window that is there.
-    pub(crate) fn at(place: Place, slots: &Slots) -> Option<Self> {
-        let Where::Block { block, row } = place.at() else { return None };
-        slots.window(place.slot()).map(|window| Self { window, block, row })
-    }
 }
 
 /// Counts since the store was opened.
@@ -209,12 +186,6 @@ impl Core {
             ErrorKind::Unknown,
             format!("the change may or may not have happened ({why}): open the store and look"),
         )
-    }
-
-    /// Notes that the row at `place` was replaced, so that the next table commit strikes it out: an
-    /// open does not find it any more, even once what replaced it is gone.
-    pub(crate) fn strike_later(&self, place: Place) {
-        self.struck.lock().extend(Struck::at(place, &self.slots));
     }
 
     /// Refuses in a fork of the process that opened the store: the store's threads are not in it,

@@ -6,7 +6,7 @@
 use super::courtesy;
 use super::place::{Place, Slot};
 use super::shard::Shard;
-use super::tag::{SHARDS, Tags};
+use super::tag::{KeyHash, SHARDS, Tags};
 use crate::backend::Key;
 use crate::sync::{RwLock, RwLockWriteGuard};
 use std::ops::{Deref, Range};
@@ -43,10 +43,8 @@ impl Deref for Aligned {
 }
 
 impl Index {
-    /// `tag_bits` below 64 provoke tags that meet; only tests want that.
-    pub(crate) fn new(seed: u64, cache_bytes: usize, tag_bits: u32) -> Self {
-        let tags = Tags::new(seed, tag_bits);
-        let shard = |_| Aligned(RwLock::new(Shard::new(tags, cache_bytes / SHARDS)));
+    pub(crate) fn new(tags: Tags, cache_bytes: usize) -> Self {
+        let shard = |_| Aligned(RwLock::new(Shard::new(tags.clone(), cache_bytes / SHARDS)));
         Self { shards: (0..SHARDS).map(shard).collect(), tags }
     }
 
@@ -55,14 +53,14 @@ impl Index {
         self.tags.of(key)
     }
 
-    /// The hash of a key as it is filed in the table: its tag is a part of it.
-    pub(crate) fn filed(&self, key: &Key) -> u64 {
-        self.tags.filed(key)
+    /// The hash of a key in this store.
+    pub(crate) fn hash(&self, key: &Key) -> KeyHash {
+        self.tags.hash(key)
     }
 
-    /// All 64 bits of which a tag may be a part.
-    pub(crate) fn hash(&self, key: &Key) -> u64 {
-        self.tags.hash(key)
+    /// The tag of a key that has this hash.
+    pub(crate) fn tag_of(&self, hash: KeyHash) -> u64 {
+        self.tags.of_hash(hash)
     }
 
     /// Looks at the shard of `tag` while nobody changes it.
@@ -214,6 +212,13 @@ mod tests {
         1 + Slot::try_from(number % slots).unwrap()
     }
 
+    /// A tag that differs with the number, made faster than that of a key.
+    fn tag_of(number: u64) -> u64 {
+        let hash = xxh3_64_with_seed(&number.to_le_bytes(), 7);
+        Tags::of_shard(usize::try_from(hash % SHARDS as u64).unwrap())
+            | Tags::below_shard(u32::try_from(hash >> 40).unwrap())
+    }
+
     fn kept(index: &Index, row: &Row) -> Option<(Version, Slot)> {
         let (tag, key) = (index.tag(&row.key()), row.key());
         let kept = index.read(tag, |shard| shard.kept(tag, &key)).flatten();
@@ -237,10 +242,10 @@ mod tests {
     // index and measure at every 5% of growth.
     #[test]
     fn index_takes_at_most_14_bytes_a_row() {
-        let index = Index::new(1, 0, 64);
+        let index = Index::new(Tags::new(&[1; 16], 64), 0);
         let (mut rows, mut next, mut worst) = (0_u64, 500_000.0_f64, 0.0_f64);
         while rows < 2_000_000 {
-            let tag = Tags::of_filed(xxh3_64_with_seed(&rows.to_le_bytes(), 7));
+            let tag = tag_of(rows);
             index.change(tag, |shard| shard.insert(tag, Place::new(0, Where::ById)));
             rows += 1;
             if rows as f64 >= next {
@@ -256,9 +261,9 @@ mod tests {
     // forget all but 4,000.
     #[test]
     fn an_index_shrinks_with_its_rows() {
-        let index = Index::new(1, 0, 64);
+        let index = Index::new(Tags::new(&[1; 16], 64), 0);
         for number in 0..300_000_u64 {
-            let tag = Tags::of_filed(xxh3_64_with_seed(&number.to_le_bytes(), 7));
+            let tag = tag_of(number);
             let slot = u16::from(number >= 4_000);
             index.change(tag, |shard| shard.insert(tag, Place::in_log(slot, 1, 8)));
         }
@@ -273,7 +278,7 @@ mod tests {
     // Goal: entries of one tag are told apart by their place. Method: two entries, remove one.
     #[test]
     fn entries_of_one_tag_are_told_apart() {
-        let index = Index::new(1, 0, 64);
+        let index = Index::new(Tags::new(&[1; 16], 64), 0);
         let (a, b) = (Place::in_log(1, 1, 8), Place::in_log(1, 1, 16));
         index.change(5, |shard| {
             shard.insert(5, a);
@@ -289,7 +294,7 @@ mod tests {
     // keys; look every copied tag up, and compare the keys' own tags.
     #[test]
     fn copied_entries_have_the_tags_of_their_keys() {
-        let index = Index::new(3, 0, 64);
+        let index = Index::new(Tags::new(&[3; 16], 64), 0);
         let mut tags: Vec<u64> = (0..1_000).map(|n| index.tag(&row(n, 1).key())).collect();
         for tag in &tags {
             index.change(*tag, |shard| shard.insert(*tag, Place::in_log(1, 1, 8)));
@@ -304,7 +309,7 @@ mod tests {
     // is. Method: keep, replace, relocate within its window and to another, remove.
     #[test]
     fn a_kept_row_follows_its_entry() {
-        let index = Index::new(1, 1 << 20, 64);
+        let index = Index::new(Tags::new(&[1; 16], 64), 1 << 20);
         let (old, new) = (row(1, 1), row(1, 2));
         let (tag, key) = (index.tag(&old.key()), old.key());
         let place = |slot, offset| Place::in_log(slot, 1, offset);
@@ -334,7 +339,7 @@ mod tests {
     // Method: tags of one bit; keep two versions of one key, and another key.
     #[test]
     fn of_one_key_one_version_is_kept() {
-        let index = Index::new(1, 1 << 20, 1);
+        let index = Index::new(Tags::new(&[1; 16], 1), 1 << 20);
         let (old, new) = (row(1, 1), row(1, 2));
         let tag = index.tag(&old.key());
         let other = (2..99).map(|n| row(n, 7)).find(|row| index.tag(&row.key()) == tag).unwrap();
@@ -356,7 +361,7 @@ mod tests {
     fn rows_of_one_place_are_told_apart() {
         let one = row(1, 1);
         for removed in [true, false] {
-            let index = Index::new(1, 1 << 20, 1);
+            let index = Index::new(Tags::new(&[1; 16], 1), 1 << 20);
             let tag = index.tag(&one.key());
             let same = |row: &Row| index.tag(&row.key()) == tag;
             let other = (2..99).map(|number| row(number, 7)).find(same).unwrap();
@@ -381,7 +386,7 @@ mod tests {
     #[test]
     fn budget_holds_and_rows_in_use_stay() {
         for budget in [4_000, 60_000, 400_000] {
-            let index = Index::new(1, budget * SHARDS, 1);
+            let index = Index::new(Tags::new(&[1; 16], 1), budget * SHARDS);
             let favorite = row(0, 1);
             put(&index, &favorite, Place::in_log(1, 1, 8));
             for number in 1..6_000_u32 {
@@ -402,7 +407,7 @@ mod tests {
     // bytes of two windows.
     #[test]
     fn a_kept_row_takes_at_most_16_bytes_beside_its_record() {
-        let index = Index::new(1, 1 << 30, 64);
+        let index = Index::new(Tags::new(&[1; 16], 64), 1 << 30);
         let mut records = 0;
         for number in 0..1_000_000_u32 {
             let key = Digest::of_name("row", &number.to_le_bytes());
@@ -422,7 +427,7 @@ mod tests {
     // Method: rows of two windows; forget one.
     #[test]
     fn a_forgotten_window_leaves_memory() {
-        let index = Index::new(1, 64 << 20, 64);
+        let index = Index::new(Tags::new(&[1; 16], 64), 64 << 20);
         let rows: Vec<Row> = (0..2_000).map(|number| row(number, 1)).collect();
         for (at, row) in (0_u32..).zip(&rows) {
             put(&index, row, Place::in_log(slot_of(at, 2), 1, 8 + 8 * at));

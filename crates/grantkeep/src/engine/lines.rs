@@ -3,8 +3,8 @@
 //! A line has room for seven entries, and a byte of each entry's hash, so that a look compares
 //! bytes and touches one line of memory mostly (after FASTER's hash bucket; Chandramouli et al.,
 //! SIGMOD 2018). The hash of an entry says which line is its home, as a fraction of however many
-//! lines there are: a table grows by a quarter, and is not half empty then. Where the home is full, the
-//! entry goes to the next line with room, and the home counts it as displaced: a look goes on
+//! lines there are: a table grows by a quarter, and is not half empty then. Where the home is full,
+//! the entry goes to the next line with room, and the home counts it as displaced: a look goes on
 //! behind the home until it has met as many.
 //!
 //! # Invariants

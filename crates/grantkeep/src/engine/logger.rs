@@ -215,7 +215,7 @@ fn publish_batch(core: &Core, items: &[Item], replaced: &mut Vec<Replaced>) -> R
         let Some((_, shard)) = shards.iter_mut().find(|(held, _)| *held == number) else {
             continue;
         };
-        let before = publish_item(core, shard, item, &before);
+        let before = publish_item(shard, item, &before);
         replaced.push(before);
         // Terms are noted under the shard's lock, where whoever drops them looks first.
         // What was carried in a block has its terms under that block's window only.
@@ -232,11 +232,8 @@ fn publish_batch(core: &Core, items: &[Item], replaced: &mut Vec<Replaced>) -> R
 
 /// Points the index at the new row, in place of those that were there `before`. Nothing is read
 /// here: the shard is locked.
-fn publish_item(core: &Core, shard: &mut Shard, item: &Item, before: &[Place]) -> Replaced {
+fn publish_item(shard: &mut Shard, item: &Item, before: &[Place]) -> Replaced {
     let (tag, key) = (item.tag, item.row.key());
-    for place in before {
-        core.strike_later(*place);
-    }
     match before.split_first() {
         None => shard.insert(tag, item.place),
         Some((first, others)) => {

@@ -189,8 +189,8 @@ impl Core {
         }
     }
 
-    /// Those of `places` that hold a version of `key`: tags meet, and an open finds the table's
-    /// version of a row beside the log's. Of several under the key's own id only one is its own.
+    /// Those of `places` that hold a version of `key`: tags meet. Of several under the key's own id
+    /// only one is its own.
     pub(crate) fn places_of(&self, key: &Key, places: Vec<Place>) -> Result<Vec<Place>> {
         let (by_id, mut ours): (Vec<_>, Vec<_>) =
             places.into_iter().partition(|place| place.at() == Where::ById);
@@ -205,8 +205,8 @@ impl Core {
         if let Some(error) = failed {
             return Err(error);
         }
-        // What the log has replaced is in the table still, but only an open brings it here.
-        if !ours.is_empty() && !self.aliases.lock().contains(&self.index.hash(key)) {
+        // A version by id that the log has replaced is in the table still, and not in the index.
+        if !ours.is_empty() || by_id.is_empty() {
             return Ok(ours);
         }
         if let Some(filed) = self.table.look(|view| view.filed(key))? {

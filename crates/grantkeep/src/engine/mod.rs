@@ -1,7 +1,6 @@
 //! The embedded engine: a log with group commit, an index and a row cache in memory, and a table
 //! for what outlives the log.
 
-mod aliases;
 mod backup;
 mod carry;
 mod checkpoint;
@@ -25,6 +24,7 @@ mod log;
 mod logger;
 mod look;
 mod lookup;
+mod meetings;
 mod names;
 mod notes;
 mod open;

@@ -128,7 +128,7 @@ fn open_found(
     Ok((Embedded::new(core, Some(threads), lock), keyring))
 }
 
-/// Reads the table's index, and the log behind it.
+/// Reads the log behind the table, and the table's index.
 pub(super) fn load(
     options: &Options,
     meta: &Meta,
@@ -136,12 +136,12 @@ pub(super) fn load(
     table: &Table,
 ) -> Result<(Loading, LogEnd)> {
     replay::read_ahead(segments);
-    let mut loading = Loading::new(options, meta, segments);
-    loading.read_table(table)?;
+    let mut loading = Loading::new(options, meta);
     let end = replay::replay(segments, meta.carried, |segment, offset, frame| {
-        loading.replay(table, segment, offset, frame)
+        loading.replay(segment.number, offset, frame);
     })?;
-    loading.finish(table)?;
+    loading.read_table(table)?;
+    loading.add_young()?;
     Ok((loading, end))
 }
 
@@ -204,9 +204,7 @@ pub(super) fn assemble(
         index: loading.index,
         segments: held,
         young_terms: Mutex::new(loading.young_terms),
-        aliases: Mutex::new(loading.aliases),
         unread: Mutex::new(Vec::new()),
-        struck: Mutex::new(loading.struck),
         table,
         table_still: Mutex::new(()),
         requests: Requests::new(),

@@ -49,8 +49,8 @@ pub(crate) enum Where {
 /// ```text
 /// bits 36 to 47   slot
 /// bit  35         1 if the row is in the table
-/// bits  0 to 34   offset / 8 (23 bits) and segment (12 bits); or row (7 bits), block (27 bits), and
-///                 a zero; or ones below a zero, for a row by id
+/// bits  0 to 34   offset / 8 (23 bits) and segment (12 bits); or row (7 bits), block (27 bits),
+///                 and a zero; or ones below a zero, for a row by id
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place(u64);

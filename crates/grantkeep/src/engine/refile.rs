@@ -15,7 +15,7 @@ use super::shard::Shard;
 use super::table::filing::Filing;
 use super::table::{self, DEATHS, Filed, ROWS, failed};
 use super::window::Window;
-use crate::backend::Key;
+use crate::backend::{Key, Row};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::wait::Wait as _;
@@ -88,8 +88,9 @@ impl Core {
         for mut ended in ended {
             ended.replaced = self.is_replaced(&ended.key)?;
             let later = ended.filed.row.expires_at() >= window.end().max(settled);
-            // A version that the log has replaced must not outlive the one that did (P2).
-            let stays = later && !ended.replaced;
+            // A version that was replaced must not outlive the one that did, even if that one has
+            // died, and is known to nobody any more (P2).
+            let stays = later && !ended.replaced && self.is_filed(&ended.key, window);
             if stays { &mut extended } else { &mut gone }.push(ended);
         }
         let removed = self.unindex(&gone, window);
@@ -110,7 +111,7 @@ impl Core {
     /// Points the index at rows that were filed anew. What fails is done by the next piece.
     pub(crate) fn settle_refiled(&self, refiled: &mut Refiled) -> Result<()> {
         while let Some((from, filed)) = refiled.rows.last() {
-            if !self.move_filed(&filed.row.key(), *from, filed.window)? {
+            if !self.move_filed(&filed.row, *from, filed.window)? {
                 refiled.replaced.push(filed.clone());
             }
             refiled.rows.pop();
@@ -140,7 +141,8 @@ impl Core {
                 }
                 filed
             });
-            removed.extend(place.flatten().map(|place| (place, *key)));
+            let counted = place.flatten().filter(|_| !row.is_tombstone());
+            removed.extend(counted.map(|place| (place, *key)));
         }
         let mut writer = self.writer.lock();
         for (place, key) in &removed {
@@ -173,7 +175,8 @@ impl Core {
 
     /// Points the index at the window that a row was filed anew in; false if the log has replaced
     /// the row, or is about to.
-    fn move_filed(&self, key: &Key, from: Window, to: Window) -> Result<bool> {
+    fn move_filed(&self, row: &Row, from: Window, to: Window) -> Result<bool> {
+        let key = &row.key();
         let tag = self.index.tag(key);
         loop {
             let changes = self.index.read(tag, Shard::changes);
@@ -192,7 +195,7 @@ impl Core {
                 let place = shard.places(tag).find(|place| self.filed_under(*place, from))?;
                 shard.relocate(tag, key, place, Place::new(slot, Where::ById)).then_some(place)
             });
-            if let Some(place) = moved.flatten() {
+            if let Some(place) = moved.flatten().filter(|_| !row.is_tombstone()) {
                 writer.windows.remove(place.slot(), key.kind);
                 writer.windows.add(slot, key.kind);
             }
@@ -214,6 +217,13 @@ impl Core {
             }
         }
         Ok(false)
+    }
+
+    /// True if the index leads to a row by id under this window, which may be that of `key`.
+    fn is_filed(&self, key: &Key, window: Window) -> bool {
+        let tag = self.index.tag(key);
+        let filed = |shard: &Shard| shard.places(tag).any(|at| self.filed_under(at, window));
+        self.index.read(tag, filed) == Some(true)
     }
 
     fn filed_under(&self, place: Place, window: Window) -> bool {

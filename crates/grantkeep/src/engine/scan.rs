@@ -58,7 +58,7 @@ impl Core {
         for (tag, places) in by_tag {
             for row in self.rows_of(tag, places)? {
                 if row.key().kind.is_revised() {
-                    scan.seen().insert(self.index.hash(&row.key()));
+                    scan.seen().insert(self.index.hash(&row.key()).high());
                 }
                 rows.push(row);
             }
@@ -131,7 +131,7 @@ impl Core {
         place.extend_from_slice(&last.to_bytes());
         let mut rows = Vec::with_capacity(keys.len());
         for key in &keys {
-            if !scan.seen().contains(&self.index.hash(key)) {
+            if !scan.seen().contains(&self.index.hash(key).high()) {
                 rows.extend(self.find(key)?);
             }
         }

@@ -31,8 +31,6 @@ pub(crate) struct Current {
 pub(crate) struct Move {
     pub(crate) row: Current,
     pub(crate) to: Place,
-    /// The window that an older version of it was filed under.
-    pub(crate) filed: Option<Window>,
 }
 
 impl Move {
@@ -46,24 +44,12 @@ impl Core {
     /// Points the index at the table for the rows that were carried, and takes out those that are
     /// dead.
     pub(crate) fn settle(&self, moves: Vec<Move>, dead: Vec<Dead>) {
-        for Move { row, filed, .. } in &moves {
-            self.drop_aliases(row.tag, &row.row.key(), row.from, *filed);
-        }
-        for Dead { tag, row, from } in &dead {
-            if let Some(from) = from {
-                self.drop_aliases(*tag, &row.key(), *from, None);
-            }
-        }
         let mut counts: Vec<(Place, Option<Place>, Key)> = Vec::new();
         let moved =
             self.index.change_each(moves, |to| to.row.tag, |shard, to| self.point(shard, to));
         for (to, moved) in moved {
             courtesy::step();
             let row = &to.row;
-            if !moved {
-                // Replaced while it was carried: nobody else knows of the copy in the block.
-                self.strike_later(to.to);
-            }
             if moved && !row.row.is_tombstone() && (row.gone || to.is_refiled()) {
                 counts.push((row.from, Some(to.to).filter(|_| !row.gone), row.row.key()));
             }

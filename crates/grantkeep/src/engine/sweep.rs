@@ -7,7 +7,7 @@ use super::keeper::HOLD;
 use super::place::{SLOTS, Slot};
 use super::refile::Refiled;
 use super::requests::Begun;
-use super::table::{self, BLOCKS, BlockKey, TAGS, TERMS, TermKey, failed};
+use super::table::{self, BLOCKS, BlockKey, LATER, TAGS, TERMS, TermKey, failed};
 use super::window::Window;
 use crate::backend::{Budget, Key, Swept, Term};
 use crate::error::Result;
@@ -230,10 +230,10 @@ impl Core {
     /// Passes over windows that the table holds nothing of.
     fn pass_empty(&self, dead: &mut VecDeque<Window>) -> Result<()> {
         self.table.read(|transaction| {
-            let tags = transaction.open_table(TAGS).map_err(failed)?;
+            let blocks = transaction.open_table(BLOCKS).map_err(failed)?;
             let terms = transaction.open_table(TERMS).map_err(failed)?;
             while let Some(window) = dead.front() {
-                if tags.range(blocks_of(*window)).map_err(failed)?.next().is_some()
+                if blocks.range(blocks_of(*window)).map_err(failed)?.next().is_some()
                     || terms.range(terms_of(*window)).map_err(failed)?.next().is_some()
                 {
                     break;
@@ -257,17 +257,19 @@ fn cut_window(transaction: &WriteTransaction, window: Window, room: &mut Room) -
     if room.blocks == 0 || room.terms == 0 {
         return Ok(false);
     }
-    let mut tags = transaction.open_table(TAGS).map_err(failed)?;
     let mut blocks = transaction.open_table(BLOCKS).map_err(failed)?;
     let mut terms = transaction.open_table(TERMS).map_err(failed)?;
     let of_window = blocks_of(window);
-    let more_blocks = slice_end(&tags, of_window.clone(), room.blocks)?;
+    let more_blocks = slice_end(&blocks, of_window.clone(), room.blocks)?;
     let slice = *of_window.start()..=more_blocks.unwrap_or(*of_window.end());
-    tags.retain_in(slice.clone(), |_, _| {
-        room.blocks = room.blocks.saturating_sub(1);
-        keep_none()
-    })
-    .map_err(failed)?;
+    for all_tags in [TAGS, LATER] {
+        let mut tags = transaction.open_table(all_tags).map_err(failed)?;
+        tags.retain_in(slice.clone(), |_, _| {
+            room.blocks = room.blocks.saturating_sub(1);
+            keep_none()
+        })
+        .map_err(failed)?;
+    }
     blocks.retain_in(slice, |_, _| keep_none()).map_err(failed)?;
     let of_window = terms_of(window);
     let more_terms = slice_end(&terms, of_window.clone(), room.terms)?;

@@ -11,9 +11,10 @@ use super::log::segment::SEGMENT_DATA;
 use super::place::Where;
 use super::requests;
 use super::shard::Shard;
+use super::table::tags::Tag;
 use super::table::{
-    BLOCKS, BlockKey, DEATHS, DeathKey, ROWS, TAGS, TERMS, TermKey, block, block_key, death_key,
-    entry_check, failed, front_of, key_of, read_block_key, read_filed, read_in, tags, window_of,
+    BLOCKS, BlockKey, DEATHS, DeathKey, LATER, ROWS, TAGS, TERMS, TermKey, block, death_key,
+    failed, front_of, key_of, read_block_key, read_death, read_filed, read_in, tags, window_of,
 };
 use super::window::Window;
 use crate::backend::{Key, Row, Term};
@@ -166,9 +167,10 @@ impl Pass<'_> {
 
     fn blocks(&mut self, transaction: &ReadTransaction) -> Result<()> {
         let blocks = transaction.open_table(BLOCKS).map_err(failed)?;
-        let all_tags = transaction.open_table(TAGS).map_err(failed)?;
+        let first_tags = transaction.open_table(TAGS).map_err(failed)?;
+        let later_tags = transaction.open_table(LATER).map_err(failed)?;
         let total = blocks.len().map_err(failed)?;
-        if all_tags.len().map_err(failed)? != total {
+        if first_tags.len().map_err(failed)? + later_tags.len().map_err(failed)? != total {
             self.found.damage("the table has not as many blocks as it has tags of blocks");
         }
         for entry in blocks.range::<BlockKey>(..).map_err(failed)? {
@@ -184,8 +186,12 @@ impl Pass<'_> {
             if blocks.get(&key).map_err(failed)?.is_none() {
                 self.found.damage("a block is not where it is looked for");
             }
-            let stored = all_tags.get(&key).map_err(failed)?;
-            let Some(tags) = stored.and_then(|stored| tags::decode(&key, stored.value())) else {
+            let first = first_tags.get(&key).map_err(failed)?;
+            let is_first = first.is_some();
+            let stored = first.map_or_else(|| later_tags.get(&key), |first| Ok(Some(first)));
+            let stored = stored.map_err(failed)?;
+            let tags = stored.and_then(|stored| tags::decode(&key, stored.value(), is_first));
+            let Some(tags) = tags else {
                 self.found.damage(format!("the tags of block {number} of {window:?} are damaged"));
                 continue;
             };
@@ -196,8 +202,7 @@ impl Pass<'_> {
                     self.found.damage(format!("{what} is damaged"));
                     continue;
                 };
-                let Some((tag, kind)) = tag else { continue };
-                if self.core.index.filed(&row.key()) != *tag || row.key().kind != *kind {
+                if *tag != Tag::of(self.core.index.hash(&row.key()), &row) {
                     self.found.damage(format!("{what} is filed under another tag"));
                 }
                 let at = Where::Block { block: number, row: at };
@@ -235,17 +240,23 @@ impl Pass<'_> {
             self.leads_to(&Checked { row, window, at: Where::ById }, &what)?;
         }
         for entry in deaths.range::<DeathKey>(..).map_err(failed)? {
-            let (death, check) = entry.map_err(failed)?;
+            let (death, value) = entry.map_err(failed)?;
             let death = death.value();
             self.found.deaths += 1;
-            let whole = check.value() == entry_check(&death, &[]) && window_of(&death).is_some();
-            let row = key_of(&death).filter(|_| whole);
-            let Some(key) = row else {
+            let gone = read_death(&death, value.value()).filter(|_| window_of(&death).is_some());
+            let row = key_of(&death).zip(gone);
+            let Some((key, gone)) = row else {
                 self.found.damage("a death is damaged");
                 continue;
             };
-            if rows.get(&key.to_bytes()).map_err(failed)?.is_none() {
-                self.found.damage(format!("the death of {key:?} leads to no row"));
+            let filed = rows.get(&key.to_bytes()).map_err(failed)?;
+            match filed.map(|filed| read_filed(&key, filed.value())) {
+                None => self.found.damage(format!("the death of {key:?} leads to no row")),
+                // One that is damaged has been told of.
+                Some(Ok(filed)) if filed.row.is_tombstone() != gone => {
+                    self.found.damage(format!("the death of {key:?} is not that of its row"));
+                }
+                Some(_) => {}
             }
         }
         Ok(())
@@ -285,17 +296,7 @@ impl Pass<'_> {
         }
         let key = row.key();
         let there = core.table.look(|view| view.row(&key, *window, *at))?;
-        if there.is_none_or(|there| there.version() != row.version()) {
-            return Ok(false);
-        }
-        let Where::Block { block, row: number } = *at else { return Ok(true) };
-        let block = block_key(*window, block);
-        core.table.read_whole(|transaction| {
-            let tags = transaction.open_table(TAGS).map_err(failed)?;
-            let Some(stored) = tags.get(&block).map_err(failed)? else { return Ok(false) };
-            let tags = tags::decode(&block, stored.value()).ok_or_else(tags::damaged)?;
-            Ok(tags.get(usize::from(number)).is_some_and(Option::is_some))
-        })
+        Ok(there.is_some_and(|there| there.version() == row.version()))
     }
 
     fn log(&mut self) -> Result<()> {

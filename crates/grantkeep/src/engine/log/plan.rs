@@ -209,7 +209,7 @@ mod tests {
         write(&segments[0], 0, 1..=1);
         write(&segments[1], 1, 2..=3);
         write(&segments[2], 3, 7..=9);
-        let end = replay(&segments, 1, |_, _, _| Ok(())).unwrap();
+        let end = replay(&segments, 1, |_, _, _| ()).unwrap();
         assert_eq!((end.sequence, end.segment.as_ref().map(|(last, _)| last.number)), (3, Some(2)));
         let options = Options::default();
         let planner = Planner { disk: &OsDisk, dir: path, store: &STORE, options: &options };
@@ -226,7 +226,6 @@ mod tests {
         let mut applied = Vec::new();
         let end = replay(&reopened, 6, |segment, _, frame| {
             applied.push((segment.number, frame.header.sequence));
-            Ok(())
         });
         let active = plan.active.number;
         assert_eq!((end.unwrap().sequence, applied), (8, vec![(active, 7), (active, 8)]));

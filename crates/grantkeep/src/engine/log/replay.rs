@@ -83,11 +83,11 @@ pub(crate) fn goes_on(expected: Option<u64>, sequence: u64, carried: u64) -> boo
 /// a later frame proves that the missing one was durable: then it is damage, and is refused.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) for damage, or whatever `apply` answers.
+/// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) for damage.
 pub(crate) fn replay(
     segments: &[Arc<Segment>],
     carried: u64,
-    mut apply: impl FnMut(&Segment, u32, Frame) -> Result<()>,
+    mut apply: impl FnMut(&Segment, u32, Frame),
 ) -> Result<LogEnd> {
     let mut end = LogEnd { segment: None, sequence: carried, closed: false };
     let mut expected = None;
@@ -106,7 +106,7 @@ pub(crate) fn replay(
             end.segment = Some((Arc::clone(segment), behind));
             segment.note_end(behind);
             if sequence > carried {
-                apply(segment, offset, frame)?;
+                apply(segment, offset, frame);
             }
         }
         let missing = expected.unwrap_or(carried + 1).max(carried + 1);

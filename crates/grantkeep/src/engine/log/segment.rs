@@ -44,7 +44,7 @@ const _: () = assert!(FRAME_BYTES_MAX as u64 + (SEGMENT_DATA as u64) < SEGMENT_B
 
 const MAGIC: [u8; 8] = *b"GKLOG\0\0\0";
 /// The format of the segments that this version reads and writes.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 const HEADER_BYTES: usize = 56;
 const COPY_AT: [u64; 2] = [0, 4_096];
 

@@ -1,11 +1,11 @@
-//! Filing revised rows: by id, by the window in which they die, and by index term.
+//! Filing later versions of rows: by id, by the window in which they die, and by index term.
 //!
 //! Deaths and terms have the window in front, so that the entries of rows that die together lie
 //! together. Terms have the batch behind it: what a checkpoint adds is appended, and what a sweep
 //! cuts is one range.
 
 use super::{
-    DEATHS, DeathKey, Filed, ROWS, TERMS, TermKey, death_key, entry_check, failed, read_filed,
+    DEATHS, DeathKey, Filed, ROWS, TERMS, TermKey, death_key, death_value, failed, read_filed,
     term_key, write_filed,
 };
 use crate::backend::{Key, Row};
@@ -22,7 +22,7 @@ pub(crate) struct Filing<'txn> {
     /// The number of this batch of terms.
     batch: u64,
     /// What is to be added, so that it can be added in the order of the keys.
-    new_deaths: Vec<DeathKey>,
+    new_deaths: Vec<(DeathKey, u64)>,
     new_terms: Vec<TermKey>,
 }
 
@@ -47,14 +47,20 @@ impl<'txn> Filing<'txn> {
 
     /// Files `row` under `window`, in place of what was filed `before`.
     pub(crate) fn put(&mut self, window: Window, row: &Row, before: Option<&Filed>) -> Result<()> {
-        let same = |filed: &&Filed| filed.window == window && filed.row.terms() == row.terms();
+        // A deletion has no terms; those of the row that it deletes stay until they are cut.
+        let gone = row.is_tombstone();
+        let same = |filed: &&Filed| {
+            let (there, was_gone) = (&filed.row, filed.row.is_tombstone());
+            filed.window == window && there.terms() == row.terms() && was_gone == gone
+        };
         let batch = if let Some(filed) = before.filter(same) {
             filed.batch
         } else {
             if let Some(filed) = before {
                 self.remove_entries(filed)?;
             }
-            self.new_deaths.push(death_key(window, &row.key()));
+            let death = death_key(window, &row.key());
+            self.new_deaths.push((death, death_value(&death, gone)));
             self.list(window, row);
             self.batch
         };
@@ -65,6 +71,9 @@ impl<'txn> Filing<'txn> {
 
     /// Adds the terms of a row that lies under `window`, by id or in a block.
     pub(crate) fn list(&mut self, window: Window, row: &Row) {
+        if row.is_tombstone() {
+            return;
+        }
         let key = row.key();
         let keys = row.terms();
         self.new_terms.extend(keys.iter().map(|term| term_key(window, self.batch, term, &key)));
@@ -87,8 +96,8 @@ impl<'txn> Filing<'txn> {
     /// Adds the entries that are left to be added.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.new_deaths.sort_unstable();
-        for death in &self.new_deaths {
-            self.deaths.insert(death, entry_check(death, &[])).map_err(failed)?;
+        for (death, value) in &self.new_deaths {
+            self.deaths.insert(death, value).map_err(failed)?;
         }
         self.new_terms.sort_unstable();
         for term in &self.new_terms {

@@ -3,7 +3,7 @@
 //! They say where the log goes on and what time it is at least, so one that is damaged would lose
 //! rows, or expire them, in silence.
 
-use super::{BLOCKS, DEATHS, ROWS, TABLE_FILE, TAGS, TERMS, failed};
+use super::{BLOCKS, DEATHS, LATER, ROWS, TABLE_FILE, TAGS, TERMS, failed};
 use crate::clock::{Timestamp, millis};
 use crate::engine::backup::ADVICE;
 use crate::engine::place::NUMBER_MAX;
@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
 /// The format of the tables that this version reads and writes.
-const FORMAT: u64 = 3;
+const FORMAT: u64 = 4;
 
 const META_FORMAT: &str = "format";
 const META_STORE_LOW: &str = "store id, low half";
@@ -117,6 +117,7 @@ pub(super) fn create(database: &Database, store: [u8; 16]) -> Result<()> {
         meta.insert(META_LEAD, 0).map_err(failed)?;
         transaction.open_table(BLOCKS).map_err(failed)?;
         transaction.open_table(TAGS).map_err(failed)?;
+        transaction.open_table(LATER).map_err(failed)?;
         transaction.open_table(ROWS).map_err(failed)?;
         transaction.open_table(DEATHS).map_err(failed)?;
         transaction.open_table(TERMS).map_err(failed)?;

@@ -40,17 +40,19 @@ pub(crate) type DeathKey = [u8; Window::BYTES + Key::BYTES];
 /// and the row's key.
 pub(crate) type TermKey = [u8; Window::BYTES + 8 + 16 + Key::BYTES];
 
-/// Blocks of rows: write-once ones, and revised ones the first time that they are carried.
+/// Blocks of rows: of first versions under their keys, or of later ones of write-once rows.
 pub(crate) const BLOCKS: TableDefinition<BlockKey, &[u8]> = TableDefinition::new("blocks");
-/// For each block the tag and the kind of each row, nine bytes each, then their check: what an
-/// open reads.
+/// For each block of first versions the tags of its rows, which is what an open reads.
 pub(crate) const TAGS: TableDefinition<BlockKey, &[u8]> = TableDefinition::new("tags");
-/// Revised rows by key: the window they are filed under in `deaths`, then the record.
+/// Those of the blocks of later versions.
+pub(crate) const LATER: TableDefinition<BlockKey, &[u8]> = TableDefinition::new("later tags");
+/// Later versions of revised rows by key, deletions among them: the window they are filed under in
+/// `deaths`, then the record.
 pub(crate) const ROWS: TableDefinition<[u8; Key::BYTES], &[u8]> = TableDefinition::new("rows");
-/// The revised rows by the window in which they die, or died before they were extended.
-/// The value is the key's check: an entry that is damaged would hide its row.
+/// The rows by id by the window in which they die, or died before they were extended. The value is
+/// that of [`death_value`]: an entry that is damaged would hide its row.
 pub(crate) const DEATHS: TableDefinition<DeathKey, u64> = TableDefinition::new("deaths");
-/// The revised rows by window and index term.
+/// Rows by window and index term.
 pub(crate) const TERMS: TableDefinition<TermKey, ()> = TableDefinition::new("terms");
 
 /// The cache for a look at a few pages.
@@ -132,6 +134,17 @@ pub(crate) fn entry_check(key: &[u8], value: &[u8]) -> u64 {
 
 pub(crate) fn death_key(window: Window, key: &Key) -> DeathKey {
     join(&window.to_bytes(), &key.to_bytes())
+}
+
+/// What is stored of a death: a check, whose last bit is 1 for a deletion.
+pub(crate) fn death_value(death: &DeathKey, is_tombstone: bool) -> u64 {
+    entry_check(death, &[u8::from(is_tombstone)]) & !1 | u64::from(is_tombstone)
+}
+
+/// Whether a death is that of a deletion; `None` for one that is damaged.
+pub(crate) fn read_death(death: &DeathKey, value: u64) -> Option<bool> {
+    let is_tombstone = value & 1 == 1;
+    (value == death_value(death, is_tombstone)).then_some(is_tombstone)
 }
 
 pub(crate) fn term_key(window: Window, batch: u64, term: Term, key: &Key) -> TermKey {

@@ -1,13 +1,14 @@
-//! Aliases: entries of the table's versions of rows that the log has replaced. Only an open finds
-//! them, since it does not read the table's rows; they go when their row is carried.
+//! Meetings: keys whose tags are equal, and which is to be replaced of the rows under the tag.
+//!
+//! Whoever replaces a row has to know which entry of the index is its own. Where its tag has but
+//! one, it is that one. Where it has several the rows are read, without the locks.
 
 use super::core::Core;
 use super::place::{Place, Where};
 use super::shard::Shard;
 use super::tag::Tags;
-use super::window::Window;
 use super::writer::Item;
-use crate::backend::{Key, Row};
+use crate::backend::Key;
 use crate::error::Result;
 use crate::sabotage::{self, Flaw};
 use std::ops::DerefMut;
@@ -30,66 +31,6 @@ pub(crate) struct Resolved {
 }
 
 impl Core {
-    /// Takes away the entries of older versions in blocks that the last open found beside rows
-    /// that are carried now, and has them struck out: a deletion must not be outlived by what it
-    /// deletes.
-    pub(crate) fn note_aliases<'r>(
-        &self,
-        current: impl Iterator<Item = (u64, &'r Row)>,
-    ) -> Result<()> {
-        if self.aliases.lock().is_empty() {
-            return Ok(());
-        }
-        for (tag, row) in current {
-            let key = row.key();
-            if !self.aliases.lock().contains(&self.index.hash(&key)) {
-                continue;
-            }
-            let in_blocks = |shard: &Shard| {
-                shard.places(tag).filter(|place| place.is_in_block()).collect::<Vec<_>>()
-            };
-            let blocks = self.index.read(tag, in_blocks).unwrap_or_default();
-            for alias in self.places_of(&key, blocks)? {
-                if self.take_away(tag, &key, alias) {
-                    self.strike_later(alias);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes away the entries of older versions that the last open found in the table beside the
-    /// one at `from`. What cannot be read is left to [`Core::tidy_unread`].
-    pub(crate) fn drop_aliases(&self, tag: u64, key: &Key, from: Place, filed: Option<Window>) {
-        let hash = self.index.hash(key);
-        let found = {
-            let mut aliases = self.aliases.lock();
-            !aliases.is_empty() && aliases.remove(&hash)
-        };
-        if !found {
-            return;
-        }
-        let places: Vec<Place> =
-            self.index.read(tag, |shard| shard.places(tag).collect()).unwrap_or_default();
-        let others: Vec<Place> = places.into_iter().filter(|place| *place != from).collect();
-        let aliases = if key.kind.is_revised() {
-            let under = |place: &&Place| {
-                place.at() == Where::ById && self.slots.window(place.slot()) == filed
-            };
-            others.iter().filter(|_| filed.is_some()).find(under).copied().into_iter().collect()
-        } else {
-            let blocks = others.into_iter().filter(|place| place.is_in_block()).collect();
-            self.places_of(key, blocks).unwrap_or_else(|_| {
-                self.aliases.lock().insert(hash);
-                self.unread.lock().push(*key);
-                Vec::new()
-            })
-        };
-        for alias in aliases {
-            self.take_away(tag, key, alias);
-        }
-    }
-
     /// The places under a tag whose windows are not swept.
     pub(crate) fn live_places(&self, shard: &Shard, tag: u64) -> Vec<Place> {
         shard.places(tag).filter(|place| !self.slots.is_dead(place.slot())).collect()
@@ -140,10 +81,7 @@ impl Core {
                 && (own.changes == shard.changes() || sabotage::is(Flaw::MovedPlacesBelieved))
         };
         let Some(own) = resolved.iter().find(holds) else { return self.live_places(shard, tag) };
-        let Some(before) = &own.before else { return Vec::new() };
-        // Not earlier: whoever carries the row has looked after its aliases until now.
-        self.aliases.lock().remove(&self.index.hash(&key));
-        before.clone()
+        own.before.clone().unwrap_or_default()
     }
 
     /// Reads which places are the keys' own. Where a read fails, the older versions stay beside the
@@ -152,7 +90,6 @@ impl Core {
         let resolve = |Meeting { key, places, changes }| {
             let before = self.places_of(&key, places).ok();
             if before.is_none() {
-                self.aliases.lock().insert(self.index.hash(&key));
                 self.unread.lock().push(key);
             }
             Resolved { key, before, changes }
@@ -204,23 +141,12 @@ impl Core {
             if removed == Some(false) {
                 continue;
             }
-            self.aliases.lock().remove(&self.index.hash(key));
             for (_, is_tombstone, place) in own {
-                self.strike_later(place);
                 if !is_tombstone {
                     self.writer.lock().windows.remove(place.slot(), key.kind);
                 }
             }
             return Ok(());
         }
-    }
-
-    /// Takes an entry out of the index and off the count of its window; false if it is gone.
-    fn take_away(&self, tag: u64, key: &Key, alias: Place) -> bool {
-        let removed = self.index.change(tag, |shard| shard.remove(tag, key, alias)) == Some(true);
-        if removed {
-            self.writer.lock().windows.remove(alias.slot(), key.kind);
-        }
-        removed
     }
 }

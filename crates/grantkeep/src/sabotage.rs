@@ -37,7 +37,7 @@ pub enum Flaw {
     PendingUnseen,
     /// The rows of a batch become visible one by one.
     RowByRow,
-    /// A row fetched without the lock is kept although its shard has changed meanwhile.
+    /// A row fetched without the lock is kept for what is there by then.
     StaleKept,
     /// A carried row takes the place of whatever is in the index by then.
     MovedBlindly,

@@ -25,7 +25,7 @@ pub const ROLL: Scenario = Scenario {
     met: &MET_FULL,
 };
 
-/// Rows are replaced of which an open has found older versions in the table.
+/// Rows are replaced whose tags meet, and of which the table has older versions.
 pub const REVISE: Scenario = Scenario {
     name: "revising",
     start: Start::Revised,
@@ -81,7 +81,7 @@ fn play(image: &SimDisk, met: &'static Tally) {
 }
 
 fn play_once(image: &SimDisk) {
-    let world = World::open(image, |options| options);
+    let world = World::open(image, |options| options.tag_bits(1));
     let carrier = {
         let world = world.clone();
         thread::spawn(move || {
@@ -129,9 +129,9 @@ fn nothing_is_lost_where_the_log_rolls() {
     explore(ROLL);
 }
 
-// Goal: P1, P2, P7, the same where the table has older versions beside those of the log, so that
-// where a row is must be read before it is replaced. Method: as above, from a store that was
-// opened with both, one batch beside one checkpoint.
+// Goal: P1, P2, P7, the same where rows have one tag, so that where a row is must be read before it
+// is replaced, and where the table has older versions. Method: as above, with tags of one bit, one
+// batch beside one checkpoint.
 #[test]
 fn nothing_is_lost_where_a_checkpoint_moves_what_is_replaced() {
     explore(REVISE);

@@ -81,8 +81,13 @@ impl Core {
             };
             if let Some((row, place)) = &best {
                 self.index.change(tag, |shard| {
-                    if shard.changes() == changes || sabotage::is(Flaw::StaleKept) {
-                        shard.keep(tag, *place, row);
+                    let place = if sabotage::is(Flaw::StaleKept) {
+                        shard.places(tag).next()
+                    } else {
+                        Some(*place).filter(|_| shard.changes() == changes)
+                    };
+                    if let Some(place) = place {
+                        shard.keep(tag, place, row);
                     }
                 });
             }

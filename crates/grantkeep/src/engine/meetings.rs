@@ -49,19 +49,23 @@ impl Core {
             let number = Tags::shard(tag);
             let (_, shard) = shards.iter().find(|(held, _)| *held == number)?;
             let (places, changes) = (self.live_places(shard, tag), shard.changes());
-            (places.len() > 1).then_some(Meeting { key, places, changes })
+            // What was resolved once holds for that moment alone, if nobody is met any more as well.
+            let meets = places.len() > 1 || resolved.iter().any(|own| own.key == key);
+            meets.then_some(Meeting { key, places, changes })
         };
         let replacing = items.iter().filter(|item| item.prior.is_some());
         let met: Vec<Meeting> = replacing.filter_map(meeting).collect();
         let is_known = |met: &Meeting| {
-            resolved.iter().any(|own| own.key == met.key && own.changes == met.changes)
+            let holds = |own: &Resolved| {
+                own.changes == met.changes || sabotage::is(Flaw::MovedPlacesBelieved)
+            };
+            resolved.iter().any(|own| own.key == met.key && holds(own))
         };
         if met.iter().all(is_known) { Vec::new() } else { met }
     }
 
-    /// The places that the next version of an item's row takes the place of. What was `resolved`
-    /// holds only while the shard is as it was then: a row that has moved to one place since meets
-    /// nobody any more, and is where it is now.
+    /// The places that the next version of an item's row takes the place of; what was `resolved`
+    /// holds.
     pub(crate) fn before(
         &self,
         shards: &[(usize, impl DerefMut<Target = Shard>)],
@@ -76,12 +80,10 @@ impl Core {
         let Some((_, shard)) = shards.iter().find(|(held, _)| *held == number) else {
             return Vec::new();
         };
-        let holds = |own: &&Resolved| {
-            own.key == key
-                && (own.changes == shard.changes() || sabotage::is(Flaw::MovedPlacesBelieved))
-        };
-        let Some(own) = resolved.iter().find(holds) else { return self.live_places(shard, tag) };
-        own.before.clone().unwrap_or_default()
+        match resolved.iter().find(|own| own.key == key) {
+            Some(own) => own.before.clone().unwrap_or_default(),
+            None => self.live_places(shard, tag),
+        }
     }
 
     /// Reads which places are the keys' own. Where a read fails, the older versions stay beside the

@@ -24,6 +24,7 @@ pub(crate) const TOMBSTONE_BYTES_MAX: usize = RECORD_HEADER_BYTES + TERMS_BYTES_
 
 const TOMBSTONE: u8 = 1;
 const FIRST: u8 = 2;
+const HAD_AN_END: u8 = 4;
 
 /// Which write a row is the result of: opaque, larger for later writes of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,7 +66,8 @@ impl fmt::Debug for NewRow {
 ///     16      8  expires_at, milliseconds since the Unix epoch
 ///     24     16  op
 ///     40      1  kind
-///     41      1  flags: 1 = tombstone, 2 = nothing was stored under the key before
+///     41      1  flags: 1 = tombstone, 2 = nothing was stored under the key before, 4 = something
+///                that expires was
 ///     42      1  number of terms, 0 to 4
 ///     43      1  zero
 ///     44      4  length of the value
@@ -88,7 +90,7 @@ impl Row {
     /// [`ErrorKind::Limit`](crate::ErrorKind::Limit) if the value is too long.
     pub fn new(key: Key, row: &NewRow, version: Version, op: Op) -> Result<Self> {
         Self::encode(key, 0, row.expires_at, row.terms, &row.value, op).map(|mut new| {
-            new.set_version(version, false);
+            new.set_version(version);
             new
         })
     }
@@ -134,13 +136,19 @@ impl Row {
         Self { bytes: record, start: 0, end }
     }
 
-    /// Gives a record that is not shared yet its version, and with it its check, and notes
-    /// whether it is the first under its key.
-    pub(crate) fn set_version(&mut self, version: Version, first: bool) {
-        let Some(bytes) = Arc::get_mut(&mut self.bytes) else { return };
-        if let Some(flags) = bytes.get_mut(41).filter(|_| first) {
-            *flags |= FIRST;
+    /// Notes of a record that is not shared, and has no version yet, which row it takes the place
+    /// of.
+    pub(crate) fn note_before(&mut self, before: Option<&Row>) {
+        let had_an_end = |row: &Row| row.had_an_end() || row.expires_at() != Timestamp::NEVER;
+        let noted = before.map_or(FIRST, |row| if had_an_end(row) { HAD_AN_END } else { 0 });
+        if let Some(flags) = Arc::get_mut(&mut self.bytes).and_then(|bytes| bytes.get_mut(41)) {
+            *flags |= noted;
         }
+    }
+
+    /// Gives a record that is not shared yet its version, and with it its check.
+    pub(crate) fn set_version(&mut self, version: Version) {
+        let Some(bytes) = Arc::get_mut(&mut self.bytes) else { return };
         let check = check(bytes, version);
         if let Some(head) = bytes.first_chunk_mut::<16>() {
             let (check_bytes, version_bytes) = head.split_at_mut(8);
@@ -152,6 +160,11 @@ impl Row {
     /// True if nothing was stored under the key when the row was put: the table has no version.
     pub(crate) fn is_first(&self) -> bool {
         self.as_record().get(41).is_some_and(|flags| flags & FIRST != 0)
+    }
+
+    /// True if a version before this one was to expire.
+    pub(crate) fn had_an_end(&self) -> bool {
+        self.as_record().get(41).is_some_and(|flags| flags & HAD_AN_END != 0)
     }
 
     /// Reads the record that `bytes` start with; `None` unless it is whole and its check holds.

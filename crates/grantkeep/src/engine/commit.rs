@@ -284,7 +284,8 @@ impl Core {
         }
         let version = Version(writer.next_sequence);
         for write in &mut rows {
-            write.row.set_version(version, write.prior.row.is_none());
+            write.row.note_before(write.prior.row.as_ref());
+            write.row.set_version(version);
         }
         let number = writer.segment.number;
         let mut offsets = Vec::with_capacity(rows.len());

@@ -49,7 +49,7 @@ impl Core {
             let number = Tags::shard(tag);
             let (_, shard) = shards.iter().find(|(held, _)| *held == number)?;
             let (places, changes) = (self.live_places(shard, tag), shard.changes());
-            // What was resolved once holds for that moment alone, if nobody is met any more as well.
+            // What was resolved holds for that moment alone, also if nobody is met any more.
             let meets = places.len() > 1 || resolved.iter().any(|own| own.key == key);
             meets.then_some(Meeting { key, places, changes })
         };

@@ -2,6 +2,7 @@
 //! for what outlives the log.
 
 mod backup;
+mod blocks;
 mod carry;
 mod checkpoint;
 mod close;

@@ -22,8 +22,8 @@ pub(crate) struct Current {
     pub(crate) row: Row,
     pub(crate) from: Place,
     pub(crate) window: Window,
-    /// True if it takes the row out of the table: a deletion, or a row that has died since. The
-    /// version there may be filed to die later.
+    /// True if it takes the row out of the table: a row that has died since, or a deletion that
+    /// leaves nothing. The version there may be filed to die later.
     pub(crate) gone: bool,
 }
 

@@ -46,8 +46,8 @@ pub(crate) const BLOCKS: TableDefinition<BlockKey, &[u8]> = TableDefinition::new
 pub(crate) const TAGS: TableDefinition<BlockKey, &[u8]> = TableDefinition::new("tags");
 /// Those of the blocks of later versions.
 pub(crate) const LATER: TableDefinition<BlockKey, &[u8]> = TableDefinition::new("later tags");
-/// Later versions of revised rows by key, deletions among them: the window they are filed under in
-/// `deaths`, then the record.
+/// Later versions of revised rows by key, deletions among them, and those that never expire: the
+/// window they are filed under in `deaths`, then the record.
 pub(crate) const ROWS: TableDefinition<[u8; Key::BYTES], &[u8]> = TableDefinition::new("rows");
 /// The rows by id by the window in which they die, or died before they were extended. The value is
 /// that of [`death_value`]: an entry that is damaged would hide its row.

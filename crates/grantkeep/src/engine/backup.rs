@@ -19,6 +19,7 @@ use super::core::Core;
 use super::courtesy;
 use super::log::LOG_DIR;
 use super::options::{Holds, Options};
+use super::place::SEGMENT_BYTES_MAX;
 use super::requests::{self, Request};
 use super::table::file::{Fence, TableFile};
 use super::table::{self, BLOCKS, DEATHS, LATER, ROWS, TABLE_FILE, TAGS, TERMS, failed};
@@ -45,8 +46,12 @@ const MARK: &[u8] = b"A backup of a Grantkeep store. It opens once it is said to
 /// What one commit of the copy holds at most, in bytes of keys and values, about.
 const PIECE_BYTES: usize = 1 << 20;
 /// Bytes of frames behind a checkpoint that are kept in memory, and read while the keeper is held
-/// still: twice as many each time that there were more.
+/// still: twice as many each time that there were more, up to [`TAIL_BYTES_MOST`].
 const TAIL_BYTES_MAX: u64 = 8 << 20;
+/// They are one segment of the copy's log.
+const TAIL_BYTES_MOST: u64 = (SEGMENT_BYTES_MAX / 2) as u64;
+/// How often a copy begins once more because there were more.
+const BEHIND_MAX: u32 = 16;
 /// How often a copy begins once more behind the failures of others.
 const INTERRUPTIONS_MAX: u32 = 8;
 /// The page cache of the copy.
@@ -62,7 +67,7 @@ pub(crate) fn backup(core: &Core, to: &Path, is_wanted: &dyn Fn() -> bool) -> Re
     let mut carried = checkpoint(core)?;
     let (disk, file) = begin(&core.disk, to)?;
     let refused = |cause| refused(to, cause);
-    let (mut tail_bytes_max, mut interrupted) = (TAIL_BYTES_MAX, 0);
+    let (mut tail_bytes_max, mut interrupted, mut behind) = (TAIL_BYTES_MAX, 0, 0);
     loop {
         core.jobs.check()?;
         if !is_wanted() {
@@ -77,9 +82,16 @@ pub(crate) fn backup(core: &Core, to: &Path, is_wanted: &dyn Fn() -> bool) -> Re
                     format!("{TABLE_FILE} was opened anew again and again: see to the disk"),
                 ));
             }
+            Copied::Behind if behind == BEHIND_MAX => {
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "more is committed than is carried meanwhile: copy the store when less is",
+                ));
+            }
             Copied::Behind => {
+                behind += 1;
                 carried = checkpoint(core)?;
-                tail_bytes_max = tail_bytes_max.saturating_mul(2);
+                tail_bytes_max = (2 * tail_bytes_max).min(TAIL_BYTES_MOST);
             }
         }
     }

@@ -66,6 +66,6 @@ fn next_block(blocks: &redb::Table<'_, BlockKey, &[u8]>, window: Window) -> Resu
     let newest = blocks.range(keys).map_err(failed)?.next_back().transpose().map_err(failed)?;
     let newest = newest.and_then(|(key, _)| table::read_block_key(&key.value()));
     let next = newest.map_or(0, |(_, number)| number + 1);
-    // More rows than any disk holds.
+    // Billions of rows of one window.
     if next < BLOCKS_MAX { Ok(next) } else { Err(tags::damaged()) }
 }

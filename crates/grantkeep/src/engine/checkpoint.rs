@@ -1,5 +1,5 @@
 //! Carrying rows from the log's oldest segment into the table, so that the segment can be used
-//! again. Rows that were replaced, deleted, or have died in the log cost nothing.
+//! again. Rows that were replaced, or have died, in the log cost nothing.
 
 use super::backup::ADVICE;
 use super::blocks;
@@ -40,9 +40,6 @@ impl Progress {
 pub(crate) struct Slice {
     current: Vec<Current>,
     dead: Vec<Dead>,
-    /// Later versions of revised rows whose windows are swept: an older one may be by id still,
-    /// under a window that is not.
-    outlived: Vec<Row>,
     bytes: u64,
     bytes_max: u64,
     /// The last commit that was looked at.
@@ -125,7 +122,7 @@ impl Core {
     /// # Durability
     /// On success the rows are durable in the table, and found there.
     pub(crate) fn carry(&self, slice: Slice) -> Result<()> {
-        let Slice { current, dead, outlived, through, paced, .. } = slice;
+        let Slice { current, dead, through, paced, .. } = slice;
         let carried = current.len() as u64;
         let mark = self.time.mark();
         // Dead rows are left behind with their segment, also those that are remembered.
@@ -140,7 +137,6 @@ impl Core {
             let (filed, blocked) = current.into_iter().partition(|row| is_by_id(&row.row));
             let mut moves = blocks::append(&self.index, transaction, &mut filing, blocked)?;
             moves.extend(self.write_filed(&mut filing, filed)?);
-            remove_outlived(&mut filing, &outlived)?;
             filing.finish()?;
             if let Some(through) = through {
                 table::set_carried(transaction, through)?;
@@ -177,17 +173,15 @@ impl Core {
                     let by = if kind == Kind::REMEMBERED { paced } else { slice.settled };
                     let gone = window.end() <= by || leaves_nothing(&row);
                     if gone && !is_by_id(&row) {
-                        // An older version in a block lies in a window that ends no later.
+                        // An older version lies in a window that ends no later, and none by id is
+                        // left in one that has ended once this one is swept.
                         slice.dead.push(Dead { tag, row, from: Some(from) });
                     } else {
                         slice.current.push(Current { tag, row, from, window, gone });
                     }
                 }
                 (Some(from), None) => slice.dead.push(Dead { tag, row, from: Some(from) }),
-                (None, _) if unknown => {
-                    slice.outlived.extend(Some(&row).filter(|row| is_by_id(row)).cloned());
-                    slice.dead.push(Dead { tag, row, from: None });
-                }
+                (None, _) if unknown => slice.dead.push(Dead { tag, row, from: None }),
                 (None, _) => {}
             }
         }
@@ -226,21 +220,6 @@ impl Core {
     fn slot_of(&self, window: Window) -> Result<u16> {
         self.writer.lock().windows.slot(window)
     }
-}
-
-/// Takes older versions out of rows whose last version has died in the log, and its window with
-/// it: what it replaced must not outlive it (P2). A window of burnt values may be swept later
-/// than one that ends after it, so that nothing else sees to that.
-fn remove_outlived(filing: &mut Filing<'_>, outlived: &[Row]) -> Result<()> {
-    for row in outlived {
-        courtesy::step();
-        if let Some(older) = filing.filed(&row.key())?
-            && older.row.version() < row.version()
-        {
-            filing.remove(&older)?;
-        }
-    }
-    Ok(())
 }
 
 /// True for a row that is filed by id: a later version of a revised one, or one that never expires.

@@ -238,6 +238,9 @@ fn publish_item(shard: &mut Shard, item: &Item, before: &[Place]) -> Replaced {
         None => shard.insert(tag, item.place),
         Some((first, others)) => {
             let replaced = shard.replace(tag, &key, *first, item.place);
+            if !replaced {
+                shard.insert(tag, item.place);
+            }
             debug_assert!(
                 replaced || sabotage::is(Flaw::MovedPlacesBelieved),
                 "a row is where its shard said under the lock that is held still"

@@ -129,11 +129,12 @@ impl Core {
                 if best.as_ref().is_some_and(|(held, _)| held.version() >= row.version()) => {}
             Some(found) => best = Some(found),
             // An entry by id has its row in the table for as long as it is there: without it the
-            // entry has gone meanwhile, or is another key's, or the table is damaged. One beside a
-            // later version in the log outlives its row for a moment.
+            // entry has gone meanwhile, or is another key's, or the table is damaged.
             None if !by_id.is_empty() => {
                 let gone = self.index.read(tag, Shard::changes) != Some(changes);
-                if !gone && best.is_none() && !self.is_of_another(tag, key, &by_id)? {
+                let window = |place: &Place| self.slots.window(place.slot());
+                let windows: Vec<Window> = by_id.iter().filter_map(window).collect();
+                if !gone && best.is_none() && self.table.look(|view| view.is_lost(key, &windows))? {
                     return Err(Error::corrupt(format!("{key:?} is missing in the table")));
                 }
                 moved |= gone;
@@ -158,18 +159,6 @@ impl Core {
         let own = places.iter().find(|place| window(place) == Some(filed));
         let last = || places.iter().max_by_key(|place| window(place).map(Window::turn));
         Ok(own.or_else(last).map(|place| (row, *place)))
-    }
-
-    /// True if the table has another key of the same tag filed where one of `places` says. It is
-    /// asked once in a store's life, if ever, so it may search.
-    fn is_of_another(&self, tag: u64, key: &Key, places: &[Place]) -> Result<bool> {
-        for window in places.iter().filter_map(|place| self.slots.window(place.slot())) {
-            let other = |other: &Key| other != key && self.index.tag(other) == tag;
-            if self.table.filed_in(window)?.iter().any(other) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// The row at a place, whichever key it has; `None` if the place has moved on.

@@ -112,9 +112,10 @@ fn open_found(
     let planner = Planner { disk: &*disk, dir: &log_dir, store: &meta.store, options: &options };
     let goes_on = lock.left.is_log_whole() && exists;
     let plan = planner.plan(&space, &segments, &loading.needed, &end, goes_on)?;
-    if plan.next_number - 1 > newest {
-        let (newest, written) = (plan.next_number - 1, plan.active.number);
-        lock.note(Reached { newest, written, commit: end.sequence }).map_err(marked)?;
+    if plan.active.number > newest {
+        let number = plan.active.number;
+        let reached = Reached { newest: number, written: number, commit: end.sequence };
+        lock.note(reached).map_err(marked)?;
     }
     let lock = Arc::new(lock);
     let next_number = plan.next_number;

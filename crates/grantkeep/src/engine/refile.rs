@@ -88,9 +88,8 @@ impl Core {
         for mut ended in ended {
             ended.replaced = self.is_replaced(&ended.key)?;
             let later = ended.filed.row.expires_at() >= window.end().max(settled);
-            // A version that was replaced must not outlive the one that did, even if that one has
-            // died, and is known to nobody any more (P2).
-            let stays = later && !ended.replaced && self.is_filed(&ended.key, window);
+            // A version that the log has replaced must not outlive the one that did (P2).
+            let stays = later && !ended.replaced;
             if stays { &mut extended } else { &mut gone }.push(ended);
         }
         let removed = self.unindex(&gone, window);
@@ -101,6 +100,8 @@ impl Core {
             }
             let filed = refile(&mut filing, &extended, settled)?;
             filing.finish()?;
+            // What these rows replaced in blocks is dead by this time alone.
+            table::set_high_water(transaction, self.time.mark(), self.forgotten())?;
             Ok(filed)
         })?;
         refiled.rows.extend(filed.into_iter().map(|filed| (window, filed)));
@@ -129,12 +130,13 @@ impl Core {
             let tag = self.index.tag(key);
             let place = self.index.change(tag, |shard| {
                 let filed = shard.places(tag).find(|place| self.filed_under(*place, window));
-                // An entry that an open has found beside a later version dies with the window.
+                // Where the log has a later version the entry is that of another key.
                 let filed = filed.filter(|_| !replaced);
                 if let Some(place) = filed {
                     shard.remove(tag, key, place);
                 }
-                if shard.places(tag).any(|place| !self.slots.is_dead(place.slot())) {
+                let lives_on = shard.places(tag).any(|place| !self.slots.is_dead(place.slot()));
+                if lives_on && !row.is_tombstone() {
                     // A later version is in the log: from now on its terms are known there.
                     let mut young = self.young_terms.lock();
                     young.extend(row.terms().iter().map(|term| (term, *key)));
@@ -217,13 +219,6 @@ impl Core {
             }
         }
         Ok(false)
-    }
-
-    /// True if the index leads to a row by id under this window, which may be that of `key`.
-    fn is_filed(&self, key: &Key, window: Window) -> bool {
-        let tag = self.index.tag(key);
-        let filed = |shard: &Shard| shard.places(tag).any(|at| self.filed_under(at, window));
-        self.index.read(tag, filed) == Some(true)
     }
 
     fn filed_under(&self, place: Place, window: Window) -> bool {

@@ -250,6 +250,11 @@ impl RowCache {
 }
 
 impl Chunk {
+    /// The bytes of all rows that were put into it.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The rows that were put into it, the released ones as well, and whether each was read.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (Spot, Place, &[u8], bool)> {
         let mut at = 0;

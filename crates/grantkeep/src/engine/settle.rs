@@ -82,7 +82,9 @@ impl Core {
         } else {
             shard.relocate(*tag, &key, from, to.to)
         };
-        if moved || !gone {
+        // Of a row that was replaced meanwhile those in a block go with its window; the version
+        // that replaced it has none of its own yet.
+        if moved || !gone && !to.to.is_in_block() {
             self.drop_young_terms(row);
         }
         moved

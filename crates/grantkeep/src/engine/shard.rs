@@ -41,8 +41,8 @@ impl Shard {
         }
     }
 
-    /// The places filed under `tag`: none or one, but for tags that meet and versions of one row
-    /// that an open has found twice.
+    /// The places filed under `tag`: none or one, but for tags that meet, and an older version that
+    /// could not be read when it was replaced.
     pub(crate) fn places(&self, tag: u64) -> impl Iterator<Item = Place> + '_ {
         self.matches(tag).filter_map(|(_, payload)| self.place_of(payload))
     }
@@ -184,18 +184,19 @@ impl Shard {
     fn keep_at(&mut self, at: At, place: Place, record: &[u8]) {
         let Some(spot) = self.cache.append(place, record) else { return };
         self.lines.set(at, spot.pack());
-        let mut kept_on = 0;
+        let mut spared_bytes = None;
         while self.cache.is_over_budget() {
             let Some(oldest) = self.cache.take_oldest() else { return };
-            for (spot, place, record, was_read) in oldest.rows() {
-                let tag = self.tags.of(&key_of(record));
+            // Half a chunk at most, so that a caller does not move all there is.
+            let left = spared_bytes.get_or_insert(oldest.len() / 2);
+            for (spot, place, kept, was_read) in oldest.rows() {
+                let tag = self.tags.of(&key_of(kept));
                 let leads_here = |(_, payload): &(At, u64)| *payload == spot.pack();
                 // Without an entry it was released.
                 let Some((at, _)) = self.matches(tag).find(leads_here) else { continue };
-                // So many that a caller does not move all there is.
-                let keeps = was_read && kept_on <= 2 * record.len();
-                kept_on += if keeps { record.len() } else { 0 };
-                let again = keeps.then(|| self.cache.append(place, record)).flatten();
+                let spares = was_read && kept.len() <= *left;
+                *left -= if spares { kept.len() } else { 0 };
+                let again = spares.then(|| self.cache.append(place, kept)).flatten();
                 self.lines.set(at, again.map_or(place.pack(), Spot::pack));
             }
         }

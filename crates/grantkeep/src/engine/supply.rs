@@ -111,7 +111,7 @@ impl Supply {
     fn take(&self, wanted: impl Fn(&Segment) -> bool) -> Option<Arc<Segment>> {
         let mut state = self.state.lock();
         let at = state.retired.iter().position(|held| wanted(held))?;
-        Some(state.retired.swap_remove(at))
+        Some(state.retired.remove(at))
     }
 }
 

@@ -187,16 +187,20 @@ impl Core {
     /// True if a window has ended and is not yet dead.
     pub(crate) fn has_ended_window(&self) -> bool {
         let (settled, paced) = (self.time.settled(), self.time.paced());
-        self.writer.lock().windows.ended(settled, paced).is_some()
+        let windows = &self.writer.lock().windows;
+        windows.ended(settled, paced).is_some() || windows.held_back(settled, paced).is_some()
     }
 
     /// Declares the window dead that has ended first, or looks at some of its revised rows before;
     /// true if there is none, or the budget is used up.
     fn end_window(&self, sweep: &mut Sweep, sweeper: &mut Sweeper) -> Result<bool> {
         let (settled, paced) = (self.time.settled(), self.time.paced());
-        // An idle sweep is this one comparison.
-        let ended = self.writer.lock().windows.ended(settled, paced);
-        let Some((window, _)) = ended else { return Ok(true) };
+        // An idle sweep is this comparison.
+        let (held_back, ended) = {
+            let windows = &self.writer.lock().windows;
+            (windows.held_back(settled, paced), windows.ended(settled, paced))
+        };
+        let Some(window) = held_back.or(ended.map(|(window, _)| window)) else { return Ok(true) };
         if sweep.swept.rows >= sweep.budget.rows {
             sweep.swept.more = true;
             return Ok(true);
@@ -207,6 +211,10 @@ impl Core {
         sweep.swept.rows += handled.removed;
         count(&self.counters.swept_rows, handled.removed);
         if handled.more {
+            return Ok(false);
+        }
+        if held_back.is_some() {
+            self.writer.lock().windows.note_cleared(window);
             return Ok(false);
         }
         let (killed, last) = {

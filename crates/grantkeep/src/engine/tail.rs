@@ -1,8 +1,8 @@
 //! The end of the log that the table lacks: what was committed while a checkpoint was on its way.
 //!
 //! The table alone is no state that the store ever had. A table commit leaves out what a later
-//! version has replaced, strikes it out, and a sweep removes it, also where that later version is
-//! in the log alone. Table and log together are: an open after a crash finds nothing else. So a
+//! version has replaced, and a sweep removes it, also where that later version is in the log
+//! alone. Table and log together are: an open after a crash finds nothing else. So a
 //! copy of the table gets the frames behind it as a log of its own.
 
 use super::backup::ADVICE;

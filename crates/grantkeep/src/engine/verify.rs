@@ -253,7 +253,10 @@ impl Pass<'_> {
             match filed.map(|filed| read_filed(&key, filed.value())) {
                 None => self.found.damage(format!("the death of {key:?} leads to no row")),
                 // One that is damaged has been told of.
-                Some(Ok(filed)) if filed.row.is_tombstone() != gone => {
+                Some(Ok(filed))
+                    if filed.row.is_tombstone() != gone
+                        || window_of(&death) != Some(filed.window) =>
+                {
                     self.found.damage(format!("the death of {key:?} is not that of its row"));
                 }
                 Some(_) => {}

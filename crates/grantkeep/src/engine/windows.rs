@@ -66,6 +66,8 @@ struct State {
     pins: u32,
     rows: BTreeMap<u8, u64>,
     dead: bool,
+    /// True once it has ended, and no row by id is filed under it any more.
+    cleared: bool,
     /// The paced time before which it is not swept, since it holds remembered rows.
     remembered_until: Timestamp,
 }
@@ -172,6 +174,26 @@ impl Windows {
             let state = self.states.get(usize::from(slot))?;
             (crowded || state.remembered_until <= paced).then_some((*window, slot))
         })
+    }
+
+    /// The first window that has ended by `settled` and waits for paced time, and whose rows by id
+    /// are not cleared yet. They are not remembered, and wait for nothing: if windows that end
+    /// later were swept before, a version by id would outlive the one in the log that replaced it.
+    pub(crate) fn held_back(&self, settled: Timestamp, paced: Timestamp) -> Option<Window> {
+        let mut ended = self.ends.iter().take_while(|(end, _)| *end <= settled);
+        let waits = |slot: &Slot| {
+            let state = self.states.get(usize::from(*slot));
+            state.is_some_and(|state| state.remembered_until > paced && !state.cleared)
+        };
+        ended.find(|(_, window)| self.slots.get(window).is_some_and(waits)).map(|ended| ended.1)
+    }
+
+    /// Notes that no row by id is filed any more under a window that has ended.
+    pub(crate) fn note_cleared(&mut self, window: Window) {
+        let slot = self.slots.get(&window).map(|slot| usize::from(*slot));
+        if let Some(state) = slot.and_then(|slot| self.states.get_mut(slot)) {
+            state.cleared = true;
+        }
     }
 
     /// How long the oldest window that is to be swept has waited.

@@ -7,7 +7,7 @@ use crate::engine::backup::{self, ADVICE};
 use crate::engine::place::segment_low;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Arc;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// The names in the log's directory.
@@ -70,12 +70,15 @@ pub(crate) fn open_segments(
         }
     }
     // Numbers are given so, and what leads to a row has a part of its segment's.
-    let mut parts = HashSet::new();
-    if let Some(met) = segments.iter().find(|held| !parts.insert(segment_low(held.number))) {
-        return Err(Error::corrupt(format!(
-            "the log segment {} was not numbered by this store: take it away",
-            met.path.display()
-        )));
+    let mut parts = HashMap::new();
+    for segment in &segments {
+        if let Some(met) = parts.insert(segment_low(segment.number), segment) {
+            return Err(Error::corrupt(format!(
+                "the log segments {} and {} have numbers that no store gives to both: {ADVICE}",
+                met.path.display(),
+                segment.path.display()
+            )));
+        }
     }
     Ok(segments)
 }

@@ -47,7 +47,7 @@ impl<'txn> Filing<'txn> {
 
     /// Files `row` under `window`, in place of what was filed `before`.
     pub(crate) fn put(&mut self, window: Window, row: &Row, before: Option<&Filed>) -> Result<()> {
-        // A deletion has no terms; those of the row that it deletes stay until they are cut.
+        // A deletion has no terms. Those of a version in a block stay until they are cut.
         let gone = row.is_tombstone();
         let same = |filed: &&Filed| {
             let (there, was_gone) = (&filed.row, filed.row.is_tombstone());

@@ -25,11 +25,9 @@
 
 use super::file::{Fence, TableFile};
 use super::meta::{self, Meta};
-use super::{DEATHS, TABLE_FILE, View, death_key, entries_of, failed, guarded, key_of};
-use crate::backend::Key;
+use super::{TABLE_FILE, View, failed, guarded};
 use crate::disk::DiskFile;
 use crate::engine::space::Space;
-use crate::engine::window::Window;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Arc, Mutex, RwLock};
 use redb::{Database, ReadableDatabase as _, WriteTransaction};
@@ -208,21 +206,6 @@ impl Table {
             State::Opening | State::Failed(..) => {}
         }
         self.open_anew()
-    }
-
-    /// The keys of all revised rows that are filed under `window`.
-    pub(crate) fn filed_in(&self, window: Window) -> Result<Vec<Key>> {
-        self.read(|transaction| {
-            let deaths = transaction.open_table(DEATHS).map_err(failed)?;
-            let range = death_key(window, &Key::MIN)..=death_key(window, &Key::MAX);
-            let most = entries_of(&deaths)?;
-            let keys = deaths.range(range).map_err(failed)?.take(most).map(|entry| {
-                let (death, _) = entry.map_err(failed)?;
-                key_of(&death.value())
-                    .ok_or_else(|| Error::corrupt(format!("a death in {TABLE_FILE} is damaged")))
-            });
-            keys.collect()
-        })
     }
 
     /// The table's file.

@@ -1,8 +1,8 @@
 //! What readers of the table share until it changes: one read transaction.
 
 use super::{
-    BLOCKS, BlockKey, Filed, ROWS, TABLE_FILE, TERMS, TermKey, block, block_key, failed,
-    firsts_of_windows, front_of, guarded, key_of, read_filed, tags, term_key,
+    BLOCKS, BlockKey, DEATHS, DeathKey, Filed, ROWS, TABLE_FILE, TERMS, TermKey, block, block_key,
+    death_key, failed, firsts_of_windows, front_of, guarded, key_of, read_filed, tags, term_key,
 };
 use crate::backend::{Key, Row, Term};
 use crate::engine::place::Where;
@@ -14,6 +14,7 @@ use std::ops::Bound;
 /// One read transaction, shared by all readers until the next change.
 pub(crate) struct View {
     blocks: ReadOnlyTable<BlockKey, &'static [u8]>,
+    deaths: ReadOnlyTable<DeathKey, u64>,
     rows: ReadOnlyTable<[u8; Key::BYTES], &'static [u8]>,
     terms: ReadOnlyTable<TermKey, ()>,
 }
@@ -23,6 +24,7 @@ impl View {
         let transaction = database.begin_read().map_err(failed)?;
         Ok(Self {
             blocks: transaction.open_table(BLOCKS).map_err(failed)?,
+            deaths: transaction.open_table(DEATHS).map_err(failed)?,
             rows: transaction.open_table(ROWS).map_err(failed)?,
             terms: transaction.open_table(TERMS).map_err(failed)?,
         })
@@ -57,6 +59,21 @@ impl View {
         guarded(|| {
             let value = self.rows.get(&key.to_bytes()).map_err(failed)?;
             value.map(|value| read_filed(key, value.value())).transpose()
+        })
+    }
+
+    /// True if a row by id has a death under one of these windows, and is not there.
+    pub(crate) fn is_lost(&self, key: &Key, windows: &[Window]) -> Result<bool> {
+        guarded(|| {
+            if self.rows.get(&key.to_bytes()).map_err(failed)?.is_some() {
+                return Ok(false);
+            }
+            for window in windows {
+                if self.deaths.get(&death_key(*window, key)).map_err(failed)?.is_some() {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         })
     }
 
@@ -159,6 +176,7 @@ mod tests {
         let transaction = database.begin_write().unwrap();
         {
             transaction.open_table(BLOCKS).unwrap();
+            transaction.open_table(DEATHS).unwrap();
             let mut rows = transaction.open_table(ROWS).unwrap();
             let mut terms = transaction.open_table(TERMS).unwrap();
             for number in 1..=ENTRIES {

@@ -238,7 +238,7 @@ fn publish_item(shard: &mut Shard, item: &Item, before: &[Place]) -> Replaced {
         None => shard.insert(tag, item.place),
         Some((first, others)) => {
             let replaced = shard.replace(tag, &key, *first, item.place);
-            if !replaced {
+            if !replaced && !sabotage::is(Flaw::MovedPlacesBelieved) {
                 shard.insert(tag, item.place);
             }
             debug_assert!(

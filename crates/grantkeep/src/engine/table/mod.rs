@@ -223,9 +223,13 @@ pub(crate) fn failed(cause: impl Into<redb::Error>) -> Error {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => ErrorKind::Corrupt,
             _ => ErrorKind::Io,
         },
+        // What redb says of a table that is not as the store has made it.
         redb::Error::Corrupted(_)
         | redb::Error::TableDoesNotExist(_)
-        | redb::Error::TableTypeMismatch { .. } => ErrorKind::Corrupt,
+        | redb::Error::TableIsMultimap(_)
+        | redb::Error::TableIsNotMultimap(_)
+        | redb::Error::TableTypeMismatch { .. }
+        | redb::Error::TypeDefinitionChanged { .. } => ErrorKind::Corrupt,
         _ => ErrorKind::Io,
     };
     let message = match kind {

@@ -345,13 +345,20 @@ impl Loading {
                 Some(Replacing { by: By::Log(window), .. }) => *window,
                 _ => None,
             };
-            let window = in_table.map_or(row.own, |window| last_swept(row.own, window));
+            let kind = Kind::from_byte(row.kind);
+            let dead = kind.is_revised() && row.own.end() <= self.high_water.settled;
+            let window = match in_table {
+                // It leaves with what it has replaced. Under a window of its own a crowded store
+                // would forget it before, and what was filed to live longer would be back (P2).
+                Some(window) if dead => window,
+                Some(window) => last_swept(row.own, window),
+                None => row.own,
+            };
             if self.windows.is_crowded_for(window) {
                 self.add_found();
                 self.forget_ended();
             }
             let slot = self.windows.slot(window)?;
-            let kind = Kind::from_byte(row.kind);
             if let Some(lead) = self.remembered.get(&(row.segment, row.offset)) {
                 self.windows.remember(slot, window, *lead);
             }

@@ -136,7 +136,7 @@ impl Core {
                     shard.remove(tag, key, place);
                 }
                 let lives_on = shard.places(tag).any(|place| !self.slots.is_dead(place.slot()));
-                if lives_on && !row.is_tombstone() {
+                if lives_on && filed.is_none() && !row.is_tombstone() {
                     // A later version is in the log: from now on its terms are known there.
                     let mut young = self.young_terms.lock();
                     young.extend(row.terms().iter().map(|term| (term, *key)));

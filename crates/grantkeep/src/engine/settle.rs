@@ -83,8 +83,8 @@ impl Core {
             shard.relocate(*tag, &key, from, to.to)
         };
         // Of a row that was replaced meanwhile those in a block go with its window; the version
-        // that replaced it has none of its own yet.
-        if moved || !gone && !to.to.is_in_block() {
+        // that replaced it has none of its own yet. One that replaced a deletion has.
+        if moved || !gone && !to.to.is_in_block() && !row.is_tombstone() {
             self.drop_young_terms(row);
         }
         moved

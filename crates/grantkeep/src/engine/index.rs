@@ -332,7 +332,7 @@ mod tests {
         assert_eq!((kept(&index, &new), places(&index, tag)), (Some((Version(2), 9)), vec![other]));
         index.change(tag, |shard| assert!(shard.remove(tag, &key, other)));
         assert_eq!((kept(&index, &new), places(&index, tag)), (None, vec![]));
-        assert_eq!(index.memory_bytes().1, 0);
+        assert!(index.memory_bytes().1 < 8_000, "two chunks of a row at most");
     }
 
     // Goal: of two entries of one key one version is kept, and rows of one tag are told apart.

@@ -170,15 +170,24 @@ impl RowCache {
         Some(Spot { slot, chunk: number, offset: u32::try_from(offset).ok()? })
     }
 
-    /// Forgets the row at a spot; its chunk once nothing else is in it.
+    /// Forgets the row at a spot, and its chunk once nothing else is in it nor will be.
     pub(crate) fn release(&mut self, spot: Spot) {
         let Some(chunk) = self.chunks.get_mut(spot.chunk as usize).and_then(Option::as_mut) else {
             return;
         };
         let bytes = chunk.row(spot.offset).map_or(0, |(_, record)| PLACE_BYTES + record.len());
         chunk.released += bytes;
-        if chunk.released == chunk.bytes.len() {
-            let number = chunk.number;
+        if chunk.released < chunk.bytes.len() {
+            return;
+        }
+        let number = chunk.number;
+        if self.open.get(&chunk.slot) == Some(&number) {
+            // The next row of the window takes its room: a row that is replaced again and again
+            // has one chunk.
+            chunk.bytes.clear();
+            chunk.released = 0;
+            chunk.read = [const { AtomicU64::new(0) }; MARKS];
+        } else {
             self.order.retain(|held| *held != number);
             self.drop_chunk(number);
         }

@@ -30,7 +30,7 @@ use crate::error::Result;
 use crate::sync::Arc;
 use crate::timekeeper::Mark;
 use hashbrown::HashTable;
-use redb::{ReadableTableMetadata as _, TableDefinition};
+use redb::{ReadableTableMetadata as _, TableDefinition, Value};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
@@ -163,20 +163,9 @@ impl Loading {
             }
         }
         self.young = young;
-        table.read(|transaction| {
-            let deaths = transaction.open_table(DEATHS).map_err(failed)?;
-            let mut left = deaths.len().map_err(failed)?;
-            table.read_ahead(DEATHS)?;
-            for entry in deaths.range::<table::DeathKey>(..).map_err(failed)? {
-                let (death, value) = entry.map_err(failed)?;
-                self.read_death(&death.value(), value.value())?;
-                left = left.checked_sub(1).ok_or_else(tags::damaged)?;
-            }
-            // A damaged inner page loses all entries below it.
-            if left == 0 { Ok(()) } else { Err(tags::damaged()) }
-        })?;
-        self.read_blocks(table, LATER, false)?;
-        self.read_blocks(table, TAGS, true)?;
+        read_all(table, DEATHS, |death, value| self.read_death(death, value))?;
+        read_all(table, LATER, |key, value| self.read_block(key, value, false))?;
+        read_all(table, TAGS, |key, value| self.read_block(key, value, true))?;
         self.add_replacing();
         self.add_found();
         // A sweep that was interrupted may have left terms alone of a window.
@@ -192,32 +181,13 @@ impl Loading {
         let window = table::window_of(death).ok_or_else(tags::damaged)?;
         let slot = self.slot_in_table(window)?;
         let hash = self.index.hash(&key);
-        if self.is_replaced_by_log(hash, window) {
+        if let Some(By::Log(_)) = self.replaced_by(hash, window) {
             return Ok(());
         }
         self.note(hash, By::Id);
         let counted = Some(key.kind).filter(|_| !is_tombstone);
         self.add(self.index.tag_of(hash), Place::new(slot, Where::ById), counted);
         Ok(())
-    }
-
-    fn read_blocks(
-        &mut self,
-        table: &Table,
-        all: TableDefinition<'_, BlockKey, &'static [u8]>,
-        first: bool,
-    ) -> Result<()> {
-        table.read_ahead(all)?;
-        table.read(|transaction| {
-            let blocks = transaction.open_table(all).map_err(failed)?;
-            let mut left = blocks.len().map_err(failed)?;
-            for entry in blocks.range::<BlockKey>(..).map_err(failed)? {
-                let (key, value) = entry.map_err(failed)?;
-                self.read_block(&key.value(), value.value(), first)?;
-                left = left.checked_sub(1).ok_or_else(tags::damaged)?;
-            }
-            if left == 0 { Ok(()) } else { Err(tags::damaged()) }
-        })
     }
 
     fn read_block(&mut self, key: &BlockKey, value: &[u8], first: bool) -> Result<()> {
@@ -244,13 +214,12 @@ impl Loading {
             }
             let row = u16::try_from(at).map_err(|_| tags::damaged())?;
             let place = Place::new(slot, Where::Block { block, row });
-            match later {
-                _ if self.is_replaced_by_log(hash, window) => {}
-                Some((version, is_tombstone)) => {
+            match (self.replaced_by(hash, window), later) {
+                (Some(By::Log(_)), _) | (Some(_), None) => {}
+                (_, Some((version, is_tombstone))) => {
                     self.note(hash, By::Block { version, place, kind, is_tombstone });
                 }
-                None if self.replacing(hash).is_some() => {}
-                None => self.add(self.index.tag_of(hash), place, Some(kind)),
+                (None, None) => self.add(self.index.tag_of(hash), place, Some(kind)),
             }
         }
         Ok(())
@@ -272,19 +241,13 @@ impl Loading {
             .or_insert(Replacing { hash, by });
     }
 
-    fn replacing(&self, hash: KeyHash) -> Option<&Replacing> {
-        self.replacing.find(hash.high(), |held| held.hash == hash)
-    }
-
-    /// True if the log has replaced a row of the table, whose window is noted then.
-    fn is_replaced_by_log(&mut self, hash: KeyHash, window: Window) -> bool {
-        match self.replacing.find_mut(hash.high(), |held| held.hash == hash) {
-            Some(Replacing { by: By::Log(last), .. }) => {
-                *last = Some(last.map_or(window, |last| last_swept(last, window)));
-                true
-            }
-            _ => false,
+    /// Who replaces a row of the table; where the log does, the row's window is noted.
+    fn replaced_by(&mut self, hash: KeyHash, window: Window) -> Option<By> {
+        let held = self.replacing.find_mut(hash.high(), |held| held.hash == hash)?;
+        if let By::Log(last) = &mut held.by {
+            *last = Some(last.map_or(window, |last| last_swept(last, window)));
         }
+        Some(held.by)
     }
 
     /// Puts the later versions in blocks into the index.
@@ -341,10 +304,11 @@ impl Loading {
         });
         young.sort_unstable_by_key(|row| (row.segment, row.offset));
         for row in young {
-            let in_table = match self.replacing(row.hash) {
-                Some(Replacing { by: By::Log(window), .. }) => *window,
-                _ => None,
-            };
+            let replacing = self.replacing.find(row.hash.high(), |held| held.hash == row.hash);
+            let in_table = replacing.and_then(|held| match held.by {
+                By::Log(window) => window,
+                By::Id | By::Block { .. } => None,
+            });
             let kind = Kind::from_byte(row.kind);
             let dead = kind.is_revised() && row.own.end() <= self.high_water.settled;
             let window = match in_table {
@@ -385,6 +349,26 @@ impl Loading {
         self.index.forget(0..usize::MAX, |slot| dead.binary_search(&slot).is_ok());
         self.windows.forget(&dead);
     }
+}
+
+/// Reads every entry of an index, and demands as many as redb counts: a damaged inner page loses
+/// all entries below it.
+fn read_all<const N: usize, V: Value + Sync + 'static>(
+    table: &Table,
+    index: TableDefinition<'_, [u8; N], V>,
+    mut read: impl FnMut(&[u8; N], V::SelfType<'_>) -> Result<()>,
+) -> Result<()> {
+    table.read_ahead(index)?;
+    table.read(|transaction| {
+        let entries = transaction.open_table(index).map_err(failed)?;
+        let mut left = entries.len().map_err(failed)?;
+        for entry in entries.range::<[u8; N]>(..).map_err(failed)? {
+            let (key, value) = entry.map_err(failed)?;
+            read(&key.value(), value.value())?;
+            left = left.checked_sub(1).ok_or_else(tags::damaged)?;
+        }
+        if left == 0 { Ok(()) } else { Err(tags::damaged()) }
+    })
 }
 
 /// The one of two windows that is swept last.

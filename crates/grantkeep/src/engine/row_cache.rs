@@ -133,7 +133,7 @@ impl RowCache {
     /// Notes that the row at a spot has another place on disk.
     pub(crate) fn set_place(&mut self, spot: Spot, place: Place) {
         let offset = spot.offset as usize;
-        let chunk = self.chunks.get_mut(spot.chunk as usize).and_then(Option::as_mut);
+        let chunk = self.chunk_mut(spot.chunk);
         let there = chunk.and_then(|chunk| chunk.bytes.get_mut(offset..offset + PLACE_BYTES));
         if let Some(there) = there {
             there.copy_from_slice(&place.pack().to_le_bytes());
@@ -158,7 +158,7 @@ impl RowCache {
             self.close(slot);
             self.begin(slot)?
         };
-        let chunk = self.chunks.get_mut(number as usize).and_then(Option::as_mut)?;
+        let chunk = self.chunk_mut(number)?;
         let (before, offset) = (chunk.bytes.capacity(), chunk.bytes.len());
         if offset + bytes > before {
             let capacity = (before * 3 / 2).max(CHUNK_BYTES_FIRST).min(full).max(offset + bytes);
@@ -217,10 +217,14 @@ impl RowCache {
         self.chunks.get(spot.chunk as usize).and_then(Option::as_ref)
     }
 
+    fn chunk_mut(&mut self, number: u32) -> Option<&mut Chunk> {
+        self.chunks.get_mut(number as usize).and_then(Option::as_mut)
+    }
+
     /// Gives back what room is left in the open chunk of a window.
     fn close(&mut self, slot: Slot) {
-        let open = self.open.remove(&slot).and_then(|number| self.chunks.get_mut(number as usize));
-        if let Some(chunk) = open.and_then(Option::as_mut) {
+        let open = self.open.remove(&slot);
+        if let Some(chunk) = open.and_then(|number| self.chunk_mut(number)) {
             let before = chunk.bytes.capacity();
             chunk.bytes.shrink_to_fit();
             self.bytes -= before - chunk.bytes.capacity();
